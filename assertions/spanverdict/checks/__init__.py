@@ -1,0 +1,1 @@
+"""One file a measure; `CHECKS` in `catalogue` lists them all."""

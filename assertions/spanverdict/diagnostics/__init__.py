@@ -1,0 +1,1 @@
+"""Mistakes of users as values, and YAML that remembers where every node stood."""

@@ -1,0 +1,1 @@
+"""Rules × spans → events and outcomes. Pure: no input or output, no clock, prints nothing."""

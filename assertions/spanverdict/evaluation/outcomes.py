@@ -1,0 +1,194 @@
+"""What judging says: outcomes, the result of one rule, and the events of a run in their order.
+
+A consumer sees, for every flow that judges the run, one `FlowStarted`, one `RuleEvaluated` a rule
+(and group, for rules with `per`) in the order of the file, one `FlowFinished`; a `RunStarted`
+before the first and a `RunFinished` after the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class Outcome(StrEnum):
+    """How a rule, a flow or a run came out."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    ERRORED = "errored"
+    SKIPPED = "skipped"
+
+
+class Severity(StrEnum):
+    """How much a rule matters to those who are alerted."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionResult:
+    """One line of `expect`, judged."""
+
+    statistic: str
+    """As written: `p95`, `ratio`, `every`, `samples` …"""
+    expected: str
+    """The condition as written: `< 200ms`."""
+    observed: str
+    """For people: `231.4ms`, `97.5 %`, `nothing`."""
+    observed_value: float | int | None
+    """For machines, in base units (ns, share, plain number); None when there was nothing."""
+    outcome: Outcome
+    note: str = ""
+    """Why it could not be decided, or the interval: `5 of 200 requests have no value`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageShare:
+    """How long one stage of one request took."""
+
+    stage: str
+    duration_ns: int
+    share: float
+    """Of the request's duration, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """One of the worst requests (or spans) behind a failure."""
+
+    key: str
+    """The request's name: the value of `request.key`, else the trace id in hex."""
+    trace_id: str
+    span_id: str
+    value: str
+    """For people: `812.0ms`, `missing: notify`, `1.7`."""
+    stages: tuple[StageShare, ...] = ()
+    """Longest first; empty where time is not the matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """What came of one rule, or of one group of a rule with `per`."""
+
+    id: str
+    flow: str
+    measure: str
+    """The measure's key: `latency`, `coverage` …"""
+    outcome: Outcome
+    conditions: tuple[ConditionResult, ...]
+    samples: int
+    """How many values were judged."""
+    population: str
+    """What was counted: `requests`, `spans` or `runs`."""
+    message: str
+    """One line: `p95 = 231.4ms, expected < 200ms (n = 200 requests)`."""
+    file: str
+    line: int
+    column: int
+    severity: Severity = Severity.WARNING
+    group: str | None = None
+    """The value of `per` that this result is for."""
+    title: str = ""
+    owner: str = ""
+    report_only: bool = False
+    exhibits: tuple[Exhibit, ...] = ()
+    """Worst first, at most five."""
+    tags: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The flow's and the rule's labels together."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """The run that is judged. Labels come with its declaration: git sha, branch, environment."""
+
+    id: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    expected_requests: int | None = None
+    revision: int = 1
+    """Grows by one whenever late spans reopen a judged run."""
+    started_unix_nano: int = 0
+    """Earliest span start of the run; 0 when there are no spans."""
+    ended_unix_nano: int = 0
+    """Latest span end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """Whether the run may be judged as a whole, and what says so."""
+
+    complete: bool
+    trigger: str
+    """`manifest`, `run end`, `structure`, `idle`, `cap` or `input` (a file is all there is)."""
+    requests: int
+    expected_requests: int | None
+    missing_stages: tuple[tuple[str, int], ...] = ()
+    """(stage, requests that lack it), in path order, only stages that somebody lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One kind of broken data in the run, counted."""
+
+    name: str
+    """`missing_parent`, `conflicting_span`, `parent_cycle`, `unfinished_span` …"""
+    count: int
+    detail: str
+    """One example for people, the same whatever order the spans came in."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """Judging of a run begins."""
+
+    run: RunInfo
+    spans: int
+    traces: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStarted:
+    """Judging of one flow (one rule file) begins."""
+
+    flow: str
+    file: str
+    sha256: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEvaluated:
+    """One rule is judged."""
+
+    result: RuleResult
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFinished:
+    """All rules of one flow are judged."""
+
+    flow: str
+    outcome: Outcome
+    completeness: Completeness
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The verdict: the worst of its flows."""
+
+    outcome: Outcome
+    complete: bool
+    defects: tuple[Defect, ...] = ()
+    counts: Mapping[Outcome, int] = field(default_factory=dict)
+    """Rule results by outcome."""
+
+
+Event: TypeAlias = RunStarted | FlowStarted | RuleEvaluated | FlowFinished | RunFinished

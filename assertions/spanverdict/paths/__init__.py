@@ -1,0 +1,1 @@
+"""From loose spans to request paths: forest, run association, stitching, completeness."""

@@ -1,0 +1,247 @@
+"""The parent-child forest of a table, numbered so that structure is a few vector operations.
+
+Every span has a place: an orphan (its parent never came) is the root of its own component, and a
+cycle is broken at its earliest span. Both stay visible in the masks of the forest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, UInt64s
+
+MAX_HOPS = 64
+"""How many link edges one path may follow."""
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_MIX_GROUP = np.uint64(0xC2B2AE3D27D4EB4F)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forest:
+    """Who is whose parent, and a pre-order numbering of every tree.
+
+    All arrays have one entry a row of the table the forest was grown from.
+    """
+
+    parent: Rows
+    """Row of the parent, -1 for roots and orphans."""
+    orphan: Bools
+    """The span names a parent that is not in the table."""
+    cyclic: Bools
+    """The span stood on a parent cycle; at the earliest of each the cycle was cut."""
+    group: Int64s
+    """What structure may not cross: the trace number, or the request."""
+    depth: Int64s
+    """0 for roots."""
+    preorder: Int64s
+    """Position of the row in depth-first order, siblings by start then id; unique in the table."""
+    size: Int64s
+    """Spans in the subtree, the span itself included."""
+    root: Rows
+    """Row at the top of the component."""
+    link_from: Rows
+    """Rows that are linked *to* (earlier) …"""
+    link_to: Rows
+    """… by these rows (later): extra parent → child edges, empty inside one trace."""
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    def parents(self, of: Bools) -> Bools:
+        """Return the spans that have a child in `of`."""
+        found = np.zeros(len(self), np.bool_)
+        above = self.parent[of]
+        found[above[above >= 0]] = True
+        found[self.link_from[of[self.link_to]]] = True
+        return found
+
+    def children(self, of: Bools) -> Bools:
+        """Return the spans whose parent is in `of`."""
+        found = (self.parent >= 0) & of[self.parent]
+        found[self.link_to[of[self.link_from]]] = True
+        return found
+
+    def siblings(self, of: Bools) -> Bools:
+        """Return the spans that share a parent with *another* span of `of`."""
+        has_parent = self.parent >= 0
+        chosen = np.bincount(self.parent[of & has_parent], minlength=len(self))
+        return has_parent & (chosen[self.parent] > of)
+
+    def descendants(self, of: Bools) -> Bools:
+        """Return the spans strictly below a span of `of`."""
+        return self._closure(of, self._tree_descendants, self.link_from, self.link_to)
+
+    def ancestors(self, of: Bools) -> Bools:
+        """Return the spans strictly above a span of `of`."""
+        return self._closure(of, self._tree_ancestors, self.link_to, self.link_from)
+
+    def _closure(self, of, tree, source, target):  # type: ignore[no-untyped-def]
+        found = tree(of)
+        if not len(source):
+            return found
+        for _ in range(MAX_HOPS):
+            reached = np.zeros(len(self), np.bool_)
+            reached[target[(of | found)[source]]] = True
+            new = reached & ~found
+            if not new.any():
+                break
+            found = found | new | tree(new)
+        return found
+
+    def _tree_descendants(self, of: Bools) -> Bools:
+        steps = np.zeros(len(self) + 1, np.int64)
+        first = self.preorder[of] + 1
+        np.add.at(steps, first, 1)
+        np.add.at(steps, self.preorder[of] + self.size[of], -1)
+        return (np.cumsum(steps[:-1]) > 0)[self.preorder]
+
+    def _tree_ancestors(self, of: Bools) -> Bools:
+        marks = np.zeros(len(self) + 1, np.int64)
+        marks[self.preorder[of] + 1] = 1
+        below = np.cumsum(marks)
+        return below[self.preorder + self.size] > below[self.preorder + 1]
+
+    def nested_set(self) -> tuple[Int64s, Int64s]:
+        """Return Tempo-style (left, right) numbers, counted from 1 in each group."""
+        first = np.full(int(self.group.max(initial=0)) + 1, np.iinfo(np.int64).max)
+        np.minimum.at(first, self.group, self.preorder)
+        left = 2 * (self.preorder - first[self.group]) - self.depth + 1
+        return left, left + 2 * self.size - 1
+
+
+def grow(table: SpanTable, group: Int64s | None = None, links: tuple[Rows, Rows] | None = None) -> Forest:
+    """Grow the forest of `table`.
+
+    `group` (n,) keeps structure apart; the trace by default. With it a row may stand in the table
+    once a group. `links` are extra (from, to) edges, rows of this table.
+    """
+    if group is None:
+        group = table.trace.astype(np.int64)
+    parent, named = _parent_rows(table, group)
+    orphan = named & (parent < 0)
+    parent, cyclic = _cut_cycles(table, parent)
+    depth, root = _depth_and_root(parent)
+    preorder, size = _number(table, group, parent, depth)
+    empty = np.zeros(0, np.intp)
+    link_from, link_to = links if links is not None else (empty, empty)
+    return Forest(parent, orphan, cyclic, group, depth, preorder, size, root, link_from, link_to)
+
+
+class SpanIndex:
+    """Finds rows by (group, span id); of rows with the same key the first is found."""
+
+    def __init__(self, table: SpanTable, group: Int64s) -> None:
+        self._group, self._span_id = group, table.span_id
+        keys = _mixed(group, table.span_id)
+        self._order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._order]
+
+    def find(self, group: Int64s, span_id: UInt64s) -> Rows:
+        """Return the row of each (group, span id), -1 where there is none. Same shapes in and out."""
+        if not len(self._keys):
+            return np.full(len(group), -1, np.intp)
+        wanted = _mixed(group, span_id)
+        place = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
+        rows = self._order[place]
+        hit = (self._group[rows] == group) & (self._span_id[rows] == span_id)
+        clash = ~hit & (self._keys[place] == wanted)
+        for at in np.flatnonzero(clash):
+            rows[at] = self._walk(int(place[at]), wanted[at], group[at], span_id[at])
+        return np.where(hit | clash, rows, -1)
+
+    def _walk(self, place: int, wanted: np.uint64, group: np.int64, span_id: np.uint64) -> int:
+        """Search a run of equal mixed keys, as different ids may mix to the same key."""
+        while place < len(self._keys) and self._keys[place] == wanted:
+            row = int(self._order[place])
+            if self._group[row] == group and self._span_id[row] == span_id:
+                return row
+            place += 1
+        return -1
+
+
+def _mixed(group: Int64s, span_id: UInt64s) -> UInt64s:
+    spread = group.astype(np.uint64) * _MIX
+    return (span_id ^ (spread >> np.uint64(29))) * _MIX_GROUP + spread
+
+
+def _parent_rows(table: SpanTable, group: Int64s) -> tuple[Rows, Bools]:
+    named = table.parent_span_id != 0
+    parent = np.full(len(table), -1, np.intp)
+    parent[named] = SpanIndex(table, group).find(group[named], table.parent_span_id[named])
+    return parent, named
+
+
+def _jumps(parent: Rows) -> Iterator[Rows]:
+    """Yield the ancestors at distance 1, 2, 4, 8, … until none is left or all the rest is cyclic."""
+    above = parent
+    for _ in range(len(parent).bit_length() + 1):
+        yield above
+        if not (above >= 0).any():
+            return
+        above = np.where(above >= 0, above[above], -1)
+
+
+def _cut_cycles(table: SpanTable, parent: Rows) -> tuple[Rows, Bools]:
+    far = parent
+    for far in _jumps(parent):
+        pass
+    cyclic = np.zeros(len(parent), np.bool_)
+    cyclic[far[far >= 0]] = True
+    if not cyclic.any():
+        return parent, cyclic
+    parent = parent.copy()
+    unseen = cyclic.copy()
+    for start in np.flatnonzero(cyclic):
+        if unseen[start]:
+            members = [row := int(start)]
+            while (row := int(parent[row])) != start:
+                members.append(row)
+            unseen[members] = False
+            first = min(members, key=lambda m: (table.start_time_unix_nano[m], table.span_id[m]))
+            parent[first] = -1
+    return parent, cyclic
+
+
+def _depth_and_root(parent: Rows) -> tuple[Int64s, Rows]:
+    depth = (parent >= 0).astype(np.int64)
+    root = np.where(parent >= 0, parent, np.arange(len(parent)))
+    while True:
+        farther = root[root]
+        if np.array_equal(farther, root):
+            return depth, root
+        depth = depth + depth[root]
+        root = farther
+
+
+def _number(table: SpanTable, group: Int64s, parent: Rows, depth: Int64s) -> tuple[Int64s, Int64s]:
+    """Number the trees level by level: sizes upwards, positions downwards."""
+    levels = _levels(depth)
+    size = np.ones(len(parent), np.int64)
+    for rows in reversed(levels[1:]):
+        np.add.at(size, parent[rows], size[rows])
+    order = np.lexsort((table.span_id, table.start_time_unix_nano, group))
+    rank = np.empty(len(parent), np.int64)
+    rank[order] = np.arange(len(parent))
+    preorder = np.zeros(len(parent), np.int64)
+    for level, rows in enumerate(levels):
+        above = parent[rows] if level else np.zeros(len(rows), np.intp)
+        rows = rows[np.lexsort((rank[rows], above))]
+        above = parent[rows]
+        before = np.cumsum(size[rows]) - size[rows]
+        if level:
+            fresh = np.flatnonzero(np.r_[True, above[1:] != above[:-1]])
+            before -= np.repeat(before[fresh], np.diff(np.r_[fresh, len(rows)]))
+            before += preorder[above] + 1
+        preorder[rows] = before
+    return preorder, size
+
+
+def _levels(depth: Int64s) -> list[Rows]:
+    if not len(depth):
+        return []
+    order = np.argsort(depth, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(depth))[:-1])

@@ -1,0 +1,313 @@
+"""Spans as columns: one row a span, numpy arrays throughout, no Python object per span."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from spanverdict.telemetry.pool import Pool, Value
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Int8s: TypeAlias = npt.NDArray[np.int8]
+Int32s: TypeAlias = npt.NDArray[np.int32]
+Int64s: TypeAlias = npt.NDArray[np.int64]
+UInt32s: TypeAlias = npt.NDArray[np.uint32]
+UInt64s: TypeAlias = npt.NDArray[np.uint64]
+Rows: TypeAlias = npt.NDArray[np.intp]
+
+MAX_TIME = np.iinfo(np.int64).max
+"""Stands for every time at or beyond 2^63 ns: out of range, reported, never used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ragged:
+    """Lists of different length, one a row: row `i` is `items[offsets[i]:offsets[i + 1]]`."""
+
+    offsets: Int64s
+    """(n_rows + 1,), starts at 0, never falls."""
+    items: Int32s
+    """(offsets[-1],)"""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def row(self, number: int) -> Int32s:
+        """Return the items of one row."""
+        return self.items[self.offsets[number] : self.offsets[number + 1]]
+
+    def owners(self) -> Rows:
+        """Return the row that each item belongs to, (n_items,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def take(self, rows: Rows) -> Ragged:
+        """Return the given rows in the given order."""
+        offsets, places = gather(self.offsets, rows)
+        return Ragged(offsets, self.items[places])
+
+    @staticmethod
+    def empty(n_rows: int = 0) -> Ragged:
+        """Return `n_rows` rows without items."""
+        return Ragged(np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32))
+
+
+def gather(offsets: Int64s, rows: Rows) -> tuple[Int64s, Rows]:
+    """Return the offsets of `rows` laid end to end, and where each of their items stands now."""
+    sizes = offsets[rows + 1] - offsets[rows]
+    taken = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(sizes, out=taken[1:])
+    places = np.arange(taken[-1]) + np.repeat(offsets[rows] - taken[:-1], sizes)
+    return taken, places
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Events:
+    """Span events: the events of span `i` are rows `offsets[i]:offsets[i + 1]`."""
+
+    offsets: Int64s
+    time_unix_nano: Int64s
+    name: Int32s
+    """String ids."""
+    attributes: Ragged
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Links:
+    """Span links: the links of span `i` are rows `offsets[i]:offsets[i + 1]`."""
+
+    offsets: Int64s
+    trace: Int32s
+    """Trace numbers in the pool, as in `SpanTable.trace`; the linked trace need not be here."""
+    span_id: UInt64s
+    trace_state: Int32s
+    flags: UInt32s
+    attributes: Ragged
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AttributeColumn:
+    """One attribute over all rows of a table."""
+
+    codes: Int32s
+    """(n_rows,) positions in `values`; -1 where the attribute is absent."""
+    values: tuple[Value, ...]
+    """Distinct serialised values, decoded; equal values may stand at several positions."""
+
+    def __getitem__(self, row: int) -> Value:
+        """Return the value in one row, None where absent."""
+        code = self.codes[row]
+        return self.values[code] if code >= 0 else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpanTable:
+    """The spans of a run. Columns are never changed once made: every operation returns new ones.
+
+    All columns have one entry a span. Times are int64 nanoseconds since the epoch as sent, not
+    rounded, not shifted; a time at or beyond 2^63 is `MAX_TIME`.
+    """
+
+    pool: Pool
+    trace: Int32s
+    """Number of the trace id in `pool.traces`."""
+    span_id: UInt64s
+    """The 8 bytes of the id read big-endian; never 0."""
+    parent_span_id: UInt64s
+    """0 for a root."""
+    resource: Int32s
+    scope: Int32s
+    name: Int32s
+    kind: Int8s
+    status_code: Int8s
+    status_message: Int32s
+    trace_state: Int32s
+    flags: UInt32s
+    start_time_unix_nano: Int64s
+    end_time_unix_nano: Int64s
+    dropped_attributes: UInt32s
+    dropped_events: UInt32s
+    dropped_links: UInt32s
+    attributes: Ragged
+    """Attribute ids of each span in the order sent."""
+    events: Events
+    links: Links
+    _columns: dict[tuple[str, str], AttributeColumn] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.trace)
+
+    def duration(self) -> Int64s:
+        """Return end − start of each span in ns; negative where the span says so."""
+        return self.end_time_unix_nano - self.start_time_unix_nano
+
+    def take(self, rows: Rows) -> SpanTable:
+        """Return the given rows in the given order; a row may come more than once."""
+        event_offsets, event_rows = gather(self.events.offsets, rows)
+        link_offsets, link_rows = gather(self.links.offsets, rows)
+        plain = {name: getattr(self, name)[rows] for name in _PLAIN}
+        return SpanTable(
+            pool=self.pool,
+            attributes=self.attributes.take(rows),
+            events=Events(
+                event_offsets,
+                self.events.time_unix_nano[event_rows],
+                self.events.name[event_rows],
+                self.events.attributes.take(event_rows),
+            ),
+            links=Links(
+                link_offsets,
+                self.links.trace[link_rows],
+                self.links.span_id[link_rows],
+                self.links.trace_state[link_rows],
+                self.links.flags[link_rows],
+                self.links.attributes.take(link_rows),
+            ),
+            **plain,
+        )
+
+    def attribute(self, key: str) -> AttributeColumn:
+        """Return the span attribute `key` of each row; of a repeated key the last counts."""
+        return self._cached("span", key)
+
+    def resource_attribute(self, key: str) -> AttributeColumn:
+        """Return the resource attribute `key` of each row."""
+        return self._cached("resource", key)
+
+    def scope_attribute(self, key: str) -> AttributeColumn:
+        """Return the instrumentation-scope attribute `key` of each row."""
+        return self._cached("scope", key)
+
+    def event_attribute(self, key: str) -> AttributeColumn:
+        """Return the attribute `key` of each *event* row (not span row)."""
+        return self._cached("event", key)
+
+    def link_attribute(self, key: str) -> AttributeColumn:
+        """Return the attribute `key` of each *link* row (not span row)."""
+        return self._cached("link", key)
+
+    def _cached(self, scope: str, key: str) -> AttributeColumn:
+        column = self._columns.get((scope, key))
+        if column is None:
+            column = self._columns[scope, key] = self._column(scope, key)
+        return column
+
+    def _column(self, scope: str, key: str) -> AttributeColumn:
+        pool = self.pool
+        match scope:
+            case "span":
+                return ragged_column(pool, self.attributes, key)
+            case "event":
+                return ragged_column(pool, self.events.attributes, key)
+            case "link":
+                return ragged_column(pool, self.links.attributes, key)
+            case "resource":
+                owned, numbers = pool.resource_attributes, self.resource
+            case _:
+                owned, numbers = pool.scope_attributes, self.scope
+        column = ragged_column(pool, ragged(owned), key)
+        return AttributeColumn(column.codes[numbers], column.values)
+
+    @staticmethod
+    def empty(pool: Pool) -> SpanTable:
+        """Return a table without rows."""
+        plain = {name: np.zeros(0, dtype) for name, dtype in _PLAIN.items()}
+        return SpanTable(
+            pool=pool,
+            attributes=Ragged.empty(),
+            events=Events(np.zeros(1, np.int64), plain["start_time_unix_nano"], plain["name"], Ragged.empty()),
+            links=Links(
+                np.zeros(1, np.int64),
+                plain["trace"],
+                plain["span_id"],
+                plain["trace_state"],
+                plain["flags"],
+                Ragged.empty(),
+            ),
+            **plain,
+        )
+
+
+_PLAIN = {
+    "trace": np.int32,
+    "span_id": np.uint64,
+    "parent_span_id": np.uint64,
+    "resource": np.int32,
+    "scope": np.int32,
+    "name": np.int32,
+    "kind": np.int8,
+    "status_code": np.int8,
+    "status_message": np.int32,
+    "trace_state": np.int32,
+    "flags": np.uint32,
+    "start_time_unix_nano": np.int64,
+    "end_time_unix_nano": np.int64,
+    "dropped_attributes": np.uint32,
+    "dropped_events": np.uint32,
+    "dropped_links": np.uint32,
+}
+"""The columns that hold one number a span, and their types."""
+
+
+def ragged(rows: Sequence[Sequence[int]]) -> Ragged:
+    """Lay lists of numbers end to end."""
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    return Ragged(offsets, np.fromiter((item for row in rows for item in row), np.int32))
+
+
+def ragged_column(pool: Pool, attributes: Ragged, key: str) -> AttributeColumn:
+    """Find `key` among the attribute ids of each row; of a repeated key the last counts."""
+    codes = np.full(len(attributes), -1, np.int32)
+    key_id = pool.keys.id_of(key)
+    if key_id < 0 or not len(attributes.items):
+        return AttributeColumn(codes, ())
+    places = np.flatnonzero(pool.keys.of_attributes()[attributes.items] == key_id)
+    rows = np.searchsorted(attributes.offsets, places, side="right") - 1
+    distinct, positions = np.unique(attributes.items[places], return_inverse=True)
+    codes[rows] = positions
+    return AttributeColumn(codes, tuple(pool.attribute(int(number))[1] for number in distinct))
+
+
+def concat(tables: Sequence[SpanTable]) -> SpanTable:
+    """Put tables of one pool under each other. At least one is needed."""
+    if len(tables) == 1:
+        return tables[0]
+    pool = tables[0].pool
+    if any(table.pool is not pool for table in tables):
+        raise ValueError("tables of different pools cannot be joined")
+    return SpanTable(
+        pool=pool,
+        attributes=_concat_ragged([table.attributes for table in tables]),
+        events=_concat_rows(Events, [table.events for table in tables]),
+        links=_concat_rows(Links, [table.links for table in tables]),
+        **{name: np.concatenate([getattr(table, name) for table in tables]) for name in _PLAIN},
+    )
+
+
+def _concat_offsets(parts: Sequence[Int64s]) -> Int64s:
+    starts = np.cumsum([0, *(int(part[-1]) for part in parts)])
+    shifted = [part[1:] + start for part, start in zip(parts, starts, strict=False)]
+    return np.concatenate([np.zeros(1, np.int64), *shifted])
+
+
+def _concat_ragged(parts: Sequence[Ragged]) -> Ragged:
+    return Ragged(_concat_offsets([p.offsets for p in parts]), np.concatenate([p.items for p in parts]))
+
+
+_Part = TypeVar("_Part", Events, Links)
+
+
+def _concat_rows(kind: type[_Part], parts: Sequence[_Part]) -> _Part:
+    columns: dict[str, object] = {}
+    for column in fields(kind):
+        values = [getattr(part, column.name) for part in parts]
+        if column.name == "offsets":
+            columns[column.name] = _concat_offsets(values)
+        elif column.name == "attributes":
+            columns[column.name] = _concat_ragged(values)
+        else:
+            columns[column.name] = np.concatenate(values)
+    return kind(**columns)

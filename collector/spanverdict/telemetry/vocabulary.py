@@ -1,0 +1,30 @@
+"""The closed sets of OpenTelemetry's span data model."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+
+class SpanKind(IntEnum):
+    """What part of an interaction a span describes; the numbers are OTLP's."""
+
+    UNSPECIFIED = 0
+    INTERNAL = 1
+    SERVER = 2
+    CLIENT = 3
+    PRODUCER = 4
+    CONSUMER = 5
+
+
+class StatusCode(IntEnum):
+    """How the operation of a span ended; the numbers are OTLP's."""
+
+    UNSET = 0
+    OK = 1
+    ERROR = 2
+
+
+FLAG_SAMPLED: Final = 0x001
+FLAG_HAS_IS_REMOTE: Final = 0x100
+FLAG_IS_REMOTE: Final = 0x200
