@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from spanverdict.checks.reading import ReadContext
     from spanverdict.checks.runview import RunView
     from spanverdict.diagnostics.yamldoc import Node
-    from spanverdict.telemetry.pool import Value
-    from spanverdict.telemetry.spantable import Rows
+    from spanverdict.telemetry.spantable import AttributeColumn, Rows
+
+    Numbers: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64] | npt.NDArray[np.bool_]
 
 
 class Unit(StrEnum):
@@ -32,25 +34,33 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
-    """The values of one measure over its population."""
+    """The values of one measure over its population.
+
+    `request` and `row` say whose value each is. A subject that should have a value and has none is
+    counted in `missing`: it is never judged as good.
+    """
 
     unit: Unit
-    values: npt.NDArray[np.int64] | npt.NDArray[np.float64] | npt.NDArray[np.bool_] | tuple[Value, ...]
-    """(n,) one a subject that has a value."""
+    values: Numbers | AttributeColumn
+    """(n,) one a subject that has a value; of unit `ANY` a column of attribute values."""
     population: str
-    """`requests` or `spans`."""
+    """What is counted: `requests` or `spans`."""
     request: Rows
     """(n,) the request each value belongs to, -1 for none."""
     row: Rows
-    """(n,) a row of `view.members` that shows the value, -1 for none."""
-    missing: int = 0
-    """Subjects that should have a value and have none. They are never judged as good."""
+    """(n,) the member that shows the value, -1 for none."""
+    missing_request: Rows
+    """(k,) the requests of the missing; -1 for one that never arrived."""
     missing_note: str = ""
-    """What they lack: `5 of 200 requests have no notify`."""
-    missing_request: Rows | None = None
-    """(k,) the requests among the missing that are known; the others never arrived."""
+    """What they lack: `have no stage notify`."""
     problem: str = ""
-    """Why some values cannot be right (negative ages, wrong type); makes a pass inconclusive."""
+    """Why some values cannot be right (negative ages, wrong type); a pass becomes inconclusive."""
+    note: str = ""
+    """What a reader should know besides; changes no outcome."""
+    quotient: tuple[int, int] | None = None
+    """For measures that are one number of the run: numerator and denominator."""
+    explain: Callable[[int], str] | None = None
+    """Says for people what value `i` is; None where the value says it."""
 
 
 class Check(Protocol):
@@ -58,8 +68,11 @@ class Check(Protocol):
 
     key: ClassVar[str]
     """The key that names it in a rule file."""
-    statistics: ClassVar[tuple[str, ...] | None]
-    """Statistics that may be asked of it; None for all that its unit allows."""
+
+    @property
+    def statistics(self) -> tuple[str, ...] | None:
+        """Statistics that may be asked of it; None for all that its unit allows."""
+        ...
 
     @property
     def unit(self) -> Unit:

@@ -1,1 +1,1 @@
-"""Rules × spans → events and outcomes. Pure: no input or output, no clock, prints nothing."""
+"""Rules and spans → events and outcomes. Pure: no input or output, no clock, prints nothing."""

@@ -12,6 +12,27 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from spanverdict.paths.defects import Defect
+from spanverdict.rulefiles.models import Severity
+
+__all__ = [
+    "Completeness",
+    "ConditionResult",
+    "Defect",
+    "Event",
+    "Exhibit",
+    "FlowFinished",
+    "FlowStarted",
+    "Outcome",
+    "RuleEvaluated",
+    "RuleResult",
+    "RunFinished",
+    "RunInfo",
+    "RunStarted",
+    "Severity",
+    "StageShare",
+]
+
 
 class Outcome(StrEnum):
     """How a rule, a flow or a run came out."""
@@ -21,14 +42,6 @@ class Outcome(StrEnum):
     INCONCLUSIVE = "inconclusive"
     ERRORED = "errored"
     SKIPPED = "skipped"
-
-
-class Severity(StrEnum):
-    """How much a rule matters to those who are alerted."""
-
-    CRITICAL = "critical"
-    WARNING = "warning"
-    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +144,6 @@ class Completeness:
     expected_requests: int | None
     missing_stages: tuple[tuple[str, int], ...] = ()
     """(stage, requests that lack it), in path order, only stages that somebody lacks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Defect:
-    """One kind of broken data in the run, counted."""
-
-    name: str
-    """`missing_parent`, `conflicting_span`, `parent_cycle`, `unfinished_span` …"""
-    count: int
-    detail: str
-    """One example for people, the same whatever order the spans came in."""
 
 
 @dataclass(frozen=True, slots=True)

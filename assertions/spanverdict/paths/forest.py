@@ -6,7 +6,8 @@ cycle is broken at its earliest span. Both stay visible in the masks of the fore
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,9 +68,21 @@ class Forest:
 
     def siblings(self, of: Bools) -> Bools:
         """Return the spans that share a parent with *another* span of `of`."""
-        has_parent = self.parent >= 0
-        chosen = np.bincount(self.parent[of & has_parent], minlength=len(self))
-        return has_parent & (chosen[self.parent] > of)
+        above, below = self.edges()
+        chosen = np.bincount(above[of[below]], minlength=len(self))
+        found = np.zeros(len(self), np.bool_)
+        found[below[chosen[above] > of[below]]] = True
+        return found
+
+    def edges(self) -> tuple[Rows, Rows]:
+        """Return the distinct (parent, child) pairs, by parenthood and by link."""
+        below = np.flatnonzero(self.parent >= 0)
+        above = self.parent[below]
+        if not len(self.link_from):
+            return above, below
+        extra = self.parent[self.link_to] != self.link_from
+        linked = np.unique(np.stack([self.link_from[extra], self.link_to[extra]], axis=1), axis=0)
+        return np.concatenate([above, linked[:, 0]]), np.concatenate([below, linked[:, 1]])
 
     def descendants(self, of: Bools) -> Bools:
         """Return the spans strictly below a span of `of`."""
@@ -79,7 +92,8 @@ class Forest:
         """Return the spans strictly above a span of `of`."""
         return self._closure(of, self._tree_ancestors, self.link_to, self.link_from)
 
-    def _closure(self, of, tree, source, target):  # type: ignore[no-untyped-def]
+    def _closure(self, of: Bools, tree: Callable[[Bools], Bools], source: Rows, target: Rows) -> Bools:
+        """Alternate between trees and link edges until nothing new is found, at most `MAX_HOPS` links deep."""
         found = tree(of)
         if not len(source):
             return found
@@ -93,23 +107,30 @@ class Forest:
         return found
 
     def _tree_descendants(self, of: Bools) -> Bools:
-        steps = np.zeros(len(self) + 1, np.int64)
-        first = self.preorder[of] + 1
-        np.add.at(steps, first, 1)
-        np.add.at(steps, self.preorder[of] + self.size[of], -1)
-        return (np.cumsum(steps[:-1]) > 0)[self.preorder]
+        """A subtree is a run of the pre-order: count at each place how many chosen runs are open."""
+        at = self.preorder[of]
+        if not len(at):
+            return np.zeros(len(self), np.bool_)
+        opened = np.bincount(at + 1, minlength=len(self) + 1)
+        opened -= np.bincount(at + self.size[of], minlength=len(self) + 1)
+        inside: Bools = np.cumsum(opened) > 0
+        return inside.take(self.preorder)
 
     def _tree_ancestors(self, of: Bools) -> Bools:
-        marks = np.zeros(len(self) + 1, np.int64)
-        marks[self.preorder[of] + 1] = 1
-        below = np.cumsum(marks)
-        return below[self.preorder + self.size] > below[self.preorder + 1]
+        """A span stands above a chosen one where its run, itself left out, holds one."""
+        before = np.zeros(len(self) + 2, np.int64)
+        before[self.preorder[of] + 1] = 1
+        before = np.cumsum(before)
+        found: Bools = before.take(self.preorder + self.size) > before.take(self.preorder + 1)
+        return found
 
     def nested_set(self) -> tuple[Int64s, Int64s]:
-        """Return Tempo-style (left, right) numbers, counted from 1 in each group."""
-        first = np.full(int(self.group.max(initial=0)) + 1, np.iinfo(np.int64).max)
-        np.minimum.at(first, self.group, self.preorder)
-        left = 2 * (self.preorder - first[self.group]) - self.depth + 1
+        """Return nested-set (left, right) numbers, counted from 1 in each group."""
+        order = np.argsort(self.preorder)
+        starts = np.flatnonzero(np.diff(self.group[order], prepend=self.group[order][:1] - 1))
+        first = np.empty(len(self), np.int64)
+        first[order] = np.repeat(starts, np.diff(np.append(starts, len(self))))
+        left = 2 * (self.preorder - first) - self.depth + 1
         return left, left + 2 * self.size - 1
 
 
@@ -124,8 +145,9 @@ def grow(table: SpanTable, group: Int64s | None = None, links: tuple[Rows, Rows]
     parent, named = _parent_rows(table, group)
     orphan = named & (parent < 0)
     parent, cyclic = _cut_cycles(table, parent)
-    depth, root = _depth_and_root(parent)
-    preorder, size = _number(table, group, parent, depth)
+    depth, root = _sum_to_root(parent, np.ones(len(parent), np.int64))
+    size = _sizes(parent, depth)
+    preorder = _preorder(table, group, parent, size)
     empty = np.zeros(0, np.intp)
     link_from, link_to = links if links is not None else (empty, empty)
     return Forest(parent, orphan, cyclic, group, depth, preorder, size, root, link_from, link_to)
@@ -136,7 +158,7 @@ class SpanIndex:
 
     def __init__(self, table: SpanTable, group: Int64s) -> None:
         self._group, self._span_id = group, table.span_id
-        keys = _mixed(group, table.span_id)
+        keys = mixed(group, table.span_id)
         self._order = np.argsort(keys, kind="stable")
         self._keys = keys[self._order]
 
@@ -144,7 +166,7 @@ class SpanIndex:
         """Return the row of each (group, span id), -1 where there is none. Same shapes in and out."""
         if not len(self._keys):
             return np.full(len(group), -1, np.intp)
-        wanted = _mixed(group, span_id)
+        wanted = mixed(group, span_id)
         place = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
         rows = self._order[place]
         hit = (self._group[rows] == group) & (self._span_id[rows] == span_id)
@@ -163,7 +185,8 @@ class SpanIndex:
         return -1
 
 
-def _mixed(group: Int64s, span_id: UInt64s) -> UInt64s:
+def mixed(group: Int64s, span_id: UInt64s) -> UInt64s:
+    """Mix (group, span id) into one number to sort by; different pairs seldom come out the same."""
     spread = group.astype(np.uint64) * _MIX
     return (span_id ^ (spread >> np.uint64(29))) * _MIX_GROUP + spread
 
@@ -177,18 +200,16 @@ def _parent_rows(table: SpanTable, group: Int64s) -> tuple[Rows, Bools]:
 
 def _jumps(parent: Rows) -> Iterator[Rows]:
     """Yield the ancestors at distance 1, 2, 4, 8, … until none is left or all the rest is cyclic."""
-    above = parent
+    above = np.append(parent, -1)
     for _ in range(len(parent).bit_length() + 1):
-        yield above
+        yield above[:-1]
         if not (above >= 0).any():
             return
-        above = np.where(above >= 0, above[above], -1)
+        above = above[above]
 
 
 def _cut_cycles(table: SpanTable, parent: Rows) -> tuple[Rows, Bools]:
-    far = parent
-    for far in _jumps(parent):
-        pass
+    far = deque(_jumps(parent), maxlen=1).pop()
     cyclic = np.zeros(len(parent), np.bool_)
     cyclic[far[far >= 0]] = True
     if not cyclic.any():
@@ -206,42 +227,38 @@ def _cut_cycles(table: SpanTable, parent: Rows) -> tuple[Rows, Bools]:
     return parent, cyclic
 
 
-def _depth_and_root(parent: Rows) -> tuple[Int64s, Rows]:
-    depth = (parent >= 0).astype(np.int64)
+def _sum_to_root(parent: Rows, weight: Int64s) -> tuple[Int64s, Rows]:
+    """Add up the weights of each row and all above it, roots excepted; return the sums and the roots.
+
+    Each round doubles how far a row has looked.
+    """
+    total = np.where(parent >= 0, weight, 0)
     root = np.where(parent >= 0, parent, np.arange(len(parent)))
-    while True:
-        farther = root[root]
-        if np.array_equal(farther, root):
-            return depth, root
-        depth = depth + depth[root]
+    while not np.array_equal(farther := root[root], root):
+        total = total + total[root]
         root = farther
+    return total, root
 
 
-def _number(table: SpanTable, group: Int64s, parent: Rows, depth: Int64s) -> tuple[Int64s, Int64s]:
-    """Number the trees level by level: sizes upwards, positions downwards."""
-    levels = _levels(depth)
+def _sizes(parent: Rows, depth: Int64s) -> Int64s:
+    """Count each subtree, from the deepest level upwards."""
     size = np.ones(len(parent), np.int64)
-    for rows in reversed(levels[1:]):
-        np.add.at(size, parent[rows], size[rows])
-    order = np.lexsort((table.span_id, table.start_time_unix_nano, group))
-    rank = np.empty(len(parent), np.int64)
-    rank[order] = np.arange(len(parent))
-    preorder = np.zeros(len(parent), np.int64)
-    for level, rows in enumerate(levels):
-        above = parent[rows] if level else np.zeros(len(rows), np.intp)
-        rows = rows[np.lexsort((rank[rows], above))]
-        above = parent[rows]
-        before = np.cumsum(size[rows]) - size[rows]
-        if level:
-            fresh = np.flatnonzero(np.r_[True, above[1:] != above[:-1]])
-            before -= np.repeat(before[fresh], np.diff(np.r_[fresh, len(rows)]))
-            before += preorder[above] + 1
-        preorder[rows] = before
-    return preorder, size
-
-
-def _levels(depth: Int64s) -> list[Rows]:
-    if not len(depth):
-        return []
     order = np.argsort(depth, kind="stable")
-    return np.split(order, np.cumsum(np.bincount(depth))[:-1])
+    ends = np.cumsum(np.bincount(depth))
+    for first, last in zip(ends[-2::-1], ends[:0:-1], strict=True):
+        rows = order[first:last]
+        np.add.at(size, parent[rows], size[rows])
+    return size
+
+
+def _preorder(table: SpanTable, group: Int64s, parent: Rows, size: Int64s) -> Int64s:
+    """Place each span after its parent and its earlier siblings' subtrees; roots after earlier trees."""
+    order = np.lexsort((table.span_id, table.start_time_unix_nano, group, parent))
+    above, sizes = parent[order], size[order]
+    before = np.cumsum(sizes) - sizes
+    fresh = np.flatnonzero(np.diff(above, prepend=-2))
+    before -= np.repeat(before[fresh], np.diff(np.append(fresh, len(order))))
+    place = np.empty(len(parent), np.int64)
+    place[order] = before + (above >= 0)
+    below, root = _sum_to_root(parent, place)
+    return below + place[root]

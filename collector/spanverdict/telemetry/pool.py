@@ -6,13 +6,17 @@ pool keeps what they stand for. Values are decoded once per distinct value, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count, islice
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Value: TypeAlias = "str | bool | int | float | bytes | None | tuple[Value, ...] | Mapping[str, Value]"
+Value: TypeAlias = "str | bool | int | float | bytes | tuple[Value, ...] | Mapping[str, Value] | None"
 """An attribute value: a scalar, an array (tuple) or a key-value list (mapping)."""
 
 AttributeDecoder: TypeAlias = Callable[[bytes], tuple[str, Value]]
@@ -20,23 +24,58 @@ AttributeDecoder: TypeAlias = Callable[[bytes], tuple[str, Value]]
 
 Int32s: TypeAlias = npt.NDArray[np.int32]
 
+LIST_END: Final = os.urandom(8) + b"\xff"
+"""Ends a list among items that are numbered together; random, so that no sender can mean it."""
 
-class Interner(dict[bytes, int]):
+_ROOM: Final = 1024
+_MAX_VARINT_BITS: Final = 63
+
+
+class Interner:
     """Maps distinct bytes to 0, 1, 2, … in order of first sight; `interner[b]` never fails.
 
-    Not safe for concurrent misses: whoever fills a pool holds a lock of their own.
+    Items are only ever added, so readers need no lock. Whoever adds holds a lock of their own.
     """
 
-    __slots__ = ("items_by_id",)
+    __slots__ = ("_numbers", "items_by_id", "judged", "unreadable")
 
     def __init__(self) -> None:
-        super().__init__()
+        # Looking an unknown item up numbers it, without a step of Python code.
+        self._numbers: defaultdict[bytes, int] = defaultdict(count().__next__)
+        self._numbers[LIST_END] = -1
         self.items_by_id: list[bytes] = []
+        self.judged = 0
+        """Items before this number have been looked at by a decoder …"""
+        self.unreadable: set[int] = set()
+        """… and these of them cannot be read: no table that it returned uses one."""
 
-    def __missing__(self, item: bytes) -> int:
-        number = self[item] = len(self.items_by_id)
-        self.items_by_id.append(item)
+    def __len__(self) -> int:
+        return len(self.items_by_id)
+
+    def __getitem__(self, item: bytes) -> int:
+        number = self._numbers[item]
+        if number == len(self.items_by_id):
+            self.items_by_id.append(item)
         return number
+
+    def find(self, item: bytes) -> int:
+        """Return the number of an item, -1 when it was never seen; adds nothing."""
+        return self._numbers.get(item, -1)
+
+    def number_all(self, items: Sequence[bytes]) -> Int32s:
+        """Return the numbers of many items, (n,) int32; `LIST_END` becomes -1."""
+        try:
+            return np.fromiter(map(self._numbers.__getitem__, items), np.int32, len(items))
+        finally:
+            self._settle()
+
+    def _settle(self) -> None:
+        """List what was numbered last: a dict keeps its keys in the order they came."""
+        n_new = len(self._numbers) - 1 - len(self.items_by_id)
+        if n_new:
+            new = list(islice(reversed(self._numbers), n_new))
+            new.reverse()
+            self.items_by_id += new
 
 
 class Pool:
@@ -72,6 +111,27 @@ class Pool:
         """Return an interned trace id as 32 lower-case hex digits."""
         return self.traces.items_by_id[number].hex()
 
+    def adopt_resource(self, other: Pool, number: int) -> int:
+        """Take over a resource of another pool and return its number here."""
+        attributes = self._adopt_attributes(other, other.resource_attributes[number])
+        here = self.resources[other.resources.items_by_id[number]]
+        if here == len(self.resource_attributes):
+            self.resource_attributes.append(attributes)
+        return here
+
+    def adopt_scope(self, other: Pool, number: int) -> int:
+        """Take over an instrumentation scope of another pool and return its number here."""
+        attributes = self._adopt_attributes(other, other.scope_attributes[number])
+        name, version = (self.strings[other.strings.items_by_id[string]] for string in other.scope_names[number])
+        here = self.scopes[other.scopes.items_by_id[number]]
+        if here == len(self.scope_names):
+            self.scope_attributes[here:] = [attributes]
+            self.scope_names.append((name, version))
+        return here
+
+    def _adopt_attributes(self, other: Pool, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple([self.attributes[other.attributes.items_by_id[number]] for number in numbers])
+
     @property
     def keys(self) -> KeyIndex:
         """The keys of all attributes interned so far."""
@@ -80,47 +140,54 @@ class Pool:
 
 
 class KeyIndex:
-    """Which interned attributes carry which key."""
+    """Which interned attributes carry which key. Safe to read from several threads."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._names: dict[bytes, int] = {}
-        self._of_attribute: list[int] = []
-        self._array: Int32s = np.zeros(0, np.int32)
+        self._names = Interner()
+        self._lock = threading.Lock()
+        self._array: Int32s = np.zeros(_ROOM, np.int32)
+        self._known = 0
 
     def refresh(self) -> None:
         """Take in attributes interned since the last call; a constant cost per new one."""
         items = self._pool.attributes.items_by_id
-        names, known = self._names, len(self._of_attribute)
-        if known == len(items):
+        if self._known == len(items):
             return
-        for item in items[known : len(items)]:
-            key = _key_of(item)
-            self._of_attribute.append(names.setdefault(key, len(names)))
-        self._array = np.array(self._of_attribute, np.int32)
+        with self._lock:
+            new = items[self._known :]
+            known = self._known + len(new)
+            if known > len(self._array):
+                self._array = np.concatenate([self._array[: self._known], np.zeros(2 * known, np.int32)])
+            self._array[self._known : known] = self._names.number_all(_keys_of(new))
+            self._known = known
 
     def names(self) -> tuple[str, ...]:
         """Return every key seen, in order of first sight; the position is the key's id."""
-        return tuple(name.decode("utf-8", "replace") for name in self._names)
+        return tuple(name.decode("utf-8", "replace") for name in self._names.items_by_id)
 
     def id_of(self, key: str) -> int:
         """Return the id of `key`, or -1 when no attribute carries it."""
-        return self._names.get(key.encode(), -1)
+        return self._names.find(key.encode("utf-8", "surrogatepass"))
 
     def of_attributes(self) -> Int32s:
         """Return the key id of each interned attribute, (n_attributes,) int32."""
-        return self._array
+        return self._array[: self._known]
 
 
-def _key_of(key_value: bytes) -> bytes:
-    """Read the key of a serialised `KeyValue` without parsing the rest; b"" when there is none.
+def _keys_of(key_values: list[bytes]) -> list[bytes]:
+    """Read the keys of serialised `KeyValue`s without parsing the rest; b"" where there is none.
 
-    Field 1, length-delimited, comes first as every known writer puts it; any other order is read
-    field by field.
+    Field 1, length-delimited and short, comes first as every known writer puts it; anything else
+    is read field by field.
     """
-    if key_value[:1] == b"\x0a" and len(key_value) > 1 and key_value[1] < 0x80:
-        return key_value[2 : 2 + key_value[1]]
-    return _scan_key(key_value)
+    try:
+        return [
+            item[2 : 2 + item[1]] if item[1] < 0x80 and item[0] == 0x0A else _scan_key(item)  # noqa: PLR2004 - wire format
+            for item in key_values
+        ]
+    except IndexError:
+        return [_scan_key(item) for item in key_values]
 
 
 def _scan_key(key_value: bytes) -> bytes:
@@ -132,7 +199,7 @@ def _scan_key(key_value: bytes) -> bytes:
             _, at = _varint(key_value, at)
         elif size < 0:
             size, at = _varint(key_value, at)
-        if tag == 0x0A:
+        if tag == 0x0A:  # noqa: PLR2004 - field 1, length-delimited
             key = key_value[at : at + size]
         at += size
     return key
@@ -144,7 +211,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         byte = data[at]
         at += 1
         number |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        if byte < 0x80 or shift == _MAX_VARINT_BITS:  # noqa: PLR2004 - the last byte of a varint
             break
         shift += 7
     return number, at

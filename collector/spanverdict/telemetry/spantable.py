@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.pool import Pool, Value
+from spanverdict.telemetry.pool import Interner, Pool, Value
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Int8s: TypeAlias = npt.NDArray[np.int8]
@@ -87,6 +88,19 @@ class Links:
     attributes: Ragged
 
 
+def no_events(n_spans: int = 0) -> Events:
+    """Return spans without events."""
+    numbers = np.zeros(0, np.int32)
+    return Events(np.zeros(n_spans + 1, np.int64), np.zeros(0, np.int64), numbers, Ragged.empty())
+
+
+def no_links(n_spans: int = 0) -> Links:
+    """Return spans without links."""
+    numbers = np.zeros(0, np.int32)
+    ids, flags = np.zeros(0, np.uint64), np.zeros(0, np.uint32)
+    return Links(np.zeros(n_spans + 1, np.int64), numbers, ids, numbers, flags, Ragged.empty())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AttributeColumn:
     """One attribute over all rows of a table."""
@@ -140,7 +154,7 @@ class SpanTable:
         return len(self.trace)
 
     def duration(self) -> Int64s:
-        """Return end − start of each span in ns; negative where the span says so."""
+        """Return end - start of each span in ns; negative where the span says so."""
         return self.end_time_unix_nano - self.start_time_unix_nano
 
     def take(self, rows: Rows) -> SpanTable:
@@ -207,27 +221,50 @@ class SpanTable:
                 owned, numbers = pool.resource_attributes, self.resource
             case _:
                 owned, numbers = pool.scope_attributes, self.scope
-        column = ragged_column(pool, ragged(owned), key)
-        return AttributeColumn(column.codes[numbers], column.values)
+        used, positions = np.unique(numbers, return_inverse=True)
+        column = ragged_column(pool, ragged([owned[number] for number in used.tolist()]), key)
+        return AttributeColumn(column.codes[positions], column.values)
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory the columns take, about; what they share with the pool is not counted."""
+        return sum(_nbytes(getattr(self, column.name)) for column in fields(self))
+
+    def into(self, pool: Pool) -> SpanTable:
+        """Return the same spans as a table of another pool, so that it can be joined with others.
+
+        Adds what is used to `pool`, whose owner holds its lock; costs work per distinct value.
+        """
+        old = self.pool
+        strings = partial(_moved_items, source=old.strings, target=pool.strings)
+        traces = partial(_moved_items, source=old.traces, target=pool.traces)
+        lists = partial(_moved_lists, source=old.attributes, target=pool.attributes)
+        events, links = self.events, self.links
+        return replace(
+            self,
+            pool=pool,
+            trace=traces(self.trace),
+            resource=_moved(self.resource, lambda used: [pool.adopt_resource(old, number) for number in used]),
+            scope=_moved(self.scope, lambda used: [pool.adopt_scope(old, number) for number in used]),
+            name=strings(self.name),
+            status_message=strings(self.status_message),
+            trace_state=strings(self.trace_state),
+            attributes=lists(self.attributes),
+            events=replace(events, name=strings(events.name), attributes=lists(events.attributes)),
+            links=replace(
+                links,
+                trace=traces(links.trace),
+                trace_state=strings(links.trace_state),
+                attributes=lists(links.attributes),
+            ),
+            _columns={},
+        )
 
     @staticmethod
     def empty(pool: Pool) -> SpanTable:
         """Return a table without rows."""
-        plain = {name: np.zeros(0, dtype) for name, dtype in _PLAIN.items()}
-        return SpanTable(
-            pool=pool,
-            attributes=Ragged.empty(),
-            events=Events(np.zeros(1, np.int64), plain["start_time_unix_nano"], plain["name"], Ragged.empty()),
-            links=Links(
-                np.zeros(1, np.int64),
-                plain["trace"],
-                plain["span_id"],
-                plain["trace_state"],
-                plain["flags"],
-                Ragged.empty(),
-            ),
-            **plain,
-        )
+        plain: dict[str, Any] = {name: np.zeros(0, dtype) for name, dtype in _PLAIN.items()}
+        return SpanTable(pool=pool, attributes=Ragged.empty(), events=no_events(), links=no_links(), **plain)
 
 
 _PLAIN = {
@@ -278,12 +315,13 @@ def concat(tables: Sequence[SpanTable]) -> SpanTable:
     pool = tables[0].pool
     if any(table.pool is not pool for table in tables):
         raise ValueError("tables of different pools cannot be joined")
+    plain: dict[str, Any] = {name: np.concatenate([getattr(table, name) for table in tables]) for name in _PLAIN}
     return SpanTable(
         pool=pool,
         attributes=_concat_ragged([table.attributes for table in tables]),
         events=_concat_rows(Events, [table.events for table in tables]),
         links=_concat_rows(Links, [table.links for table in tables]),
-        **{name: np.concatenate([getattr(table, name) for table in tables]) for name in _PLAIN},
+        **plain,
     )
 
 
@@ -301,7 +339,7 @@ _Part = TypeVar("_Part", Events, Links)
 
 
 def _concat_rows(kind: type[_Part], parts: Sequence[_Part]) -> _Part:
-    columns: dict[str, object] = {}
+    columns: dict[str, Any] = {}
     for column in fields(kind):
         values = [getattr(part, column.name) for part in parts]
         if column.name == "offsets":
@@ -311,3 +349,26 @@ def _concat_rows(kind: type[_Part], parts: Sequence[_Part]) -> _Part:
         else:
             columns[column.name] = np.concatenate(values)
     return kind(**columns)
+
+
+def _moved(numbers: Int32s, move: Callable[[list[int]], Sequence[int] | Int32s]) -> Int32s:
+    """Renumber through the distinct numbers that are used."""
+    used, positions = np.unique(numbers, return_inverse=True)
+    return np.asarray(move(used.tolist()), np.int32)[positions]
+
+
+def _moved_items(numbers: Int32s, source: Interner, target: Interner) -> Int32s:
+    items = source.items_by_id
+    return _moved(numbers, lambda used: target.number_all([items[number] for number in used]))
+
+
+def _moved_lists(lists: Ragged, source: Interner, target: Interner) -> Ragged:
+    return Ragged(lists.offsets, _moved_items(lists.items, source, target))
+
+
+def _nbytes(part: object) -> int:
+    if isinstance(part, np.ndarray):
+        return part.nbytes
+    if isinstance(part, Ragged | Events | Links):
+        return sum(_nbytes(getattr(part, column.name)) for column in fields(part))
+    return 0

@@ -1,0 +1,78 @@
+"""The ages behind `freshness`, computed over all spans of a stage at once."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+
+from spanverdict.checks.check import Measurement, Unit
+from spanverdict.checks.durations import to_ns
+from spanverdict.checks.freshness import Freshness
+from spanverdict.checks.numbers import each_of, number, numbers_of
+from spanverdict.checks.runview import RunView
+from spanverdict.telemetry.pool import Value
+from spanverdict.telemetry.spantable import Bools, Int64s
+
+
+def measure(freshness: Freshness, view: RunView) -> Measurement:
+    """Give the age of the features at every span of the stage."""
+    times = view.stage(freshness.stage)
+    table = view.spans.table
+    used = table.start_time_unix_nano if freshness.at == "start" else table.end_time_unix_nano
+    moment = used[times.member]
+    written_out = freshness.unit_name == "rfc3339"
+    read = each_of(rfc3339_ns if written_out else number, min if freshness.is_time else max)
+    numbers = numbers_of(view.column(freshness.field), times.member, read)
+    stated = to_ns(numbers.values, "ns" if written_out else freshness.unit_name)
+    ages = moment - stated if freshness.is_time else stated
+    possible = (ages >= -freshness.skew_ns) & (ages < moment)
+    good = numbers.valid & possible
+    use = np.flatnonzero(good)
+    missing = np.concatenate([times.request[~good], view.requests_lacking(freshness.stage)])
+    return Measurement(
+        Unit.DURATION,
+        ages[use],
+        "spans",
+        times.request[use],
+        times.member[use],
+        missing,
+        f"have no usable {freshness.field} at {freshness.stage}",
+        problem=numbers.problem or _impossible(ages, numbers.valid & ~possible, freshness.skew_ns),
+    )
+
+
+def _impossible(ages: Int64s, wrong: Bools, skew_ns: int) -> str:
+    """Say what no clock could have made: features from the future, or older than time is counted."""
+    early, late = int((ages[wrong] < -skew_ns).sum()), int((ages[wrong] >= 0).sum())
+    parts = []
+    if early:
+        worst = -int(ages[wrong].min())
+        parts.append(f"{early} values lie in the future, by up to {worst / 1e9:g}s: clock skew or a wrong unit")
+    if late:
+        parts.append(f"{late} values are older than any clock could make them: a wrong unit?")
+    return "; ".join(parts)
+
+
+_RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,18}))?(Z|z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def rfc3339_ns(value: Value) -> int | None:
+    """Read a time written out as ns since the epoch, exactly; None when it is none.
+
+    >>> rfc3339_ns("1970-01-01T00:00:01.000000001Z"), rfc3339_ns("1970-01-01T01:00:00+01:00"), rfc3339_ns("now")
+    (1000000001, 0, None)
+    """
+    parts = _RFC3339.fullmatch(value) if isinstance(value, str) else None
+    if parts is None:
+        return None
+    zone = "+00:00" if parts[4] in "Zz" else parts[4]
+    try:
+        whole = datetime.fromisoformat(f"{parts[1]}T{parts[2]}{zone}")
+    except ValueError:
+        return None
+    since = whole - datetime(1970, 1, 1, tzinfo=UTC)
+    seconds = since.days * 86_400 + since.seconds
+    return seconds * 1_000_000_000 + int((parts[3] or "").ljust(9, "0")[:9])

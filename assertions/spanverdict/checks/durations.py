@@ -1,0 +1,156 @@
+"""The durations behind `latency`, computed over all requests at once in integer nanoseconds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spanverdict.checks.check import Measurement, Unit
+from spanverdict.checks.latency import Between, Form, Moment, OfAttribute, OfStage
+from spanverdict.checks.numbers import Float64s, numbers_of
+from spanverdict.checks.runview import RunView, StageTimes
+from spanverdict.telemetry.spantable import Int64s, Rows
+
+NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+
+
+def measure(form: Form, view: RunView) -> Measurement:
+    """Give the durations of one form of latency."""
+    match form:
+        case Between():
+            return _between(form, view)
+        case OfAttribute():
+            return _attribute(form, view)
+        case OfStage(of="each"):
+            return _each(form, view)
+        case _:
+            return _stage(form, view)
+
+
+def _between(form: Between, view: RunView) -> Measurement:
+    """Measure from one moment to another; `request` is first start to last end."""
+    begin = Moment(form.begin.stage or view.starts_at, form.begin.edge)
+    finish = Moment(form.finish.stage or view.ends_at, form.finish.edge)
+    first, second = view.stage(begin.stage), view.stage(finish.stage)
+    whole = first.present & second.present
+    request = np.flatnonzero(whole)
+    values = _at(second, finish.edge)[request] - _at(first, begin.edge)[request]
+    lacking = [name for name in dict.fromkeys((begin.stage, finish.stage)) if view.stages[name].minimum > 0]
+    absent = np.zeros(view.n_requests, np.bool_)
+    for name in lacking:
+        absent |= ~view.stage(name).present
+    missing = view.with_never_arrived(np.flatnonzero(absent))
+    note = f"have no stage {' or '.join(lacking)}"
+    negative = int((values < 0).sum())
+    problem = f"{negative} requests reached {finish} before {begin}" if negative else ""
+    return Measurement(Unit.DURATION, values, "requests", request, second.last[request], missing, note, problem=problem)
+
+
+def _at(times: StageTimes, edge: str) -> Int64s:
+    return times.start if edge == "start" else times.end
+
+
+def _stage(form: OfStage, view: RunView) -> Measurement:
+    times = view.stage(form.stage)
+    request = np.flatnonzero(times.present)
+    match form.of:
+        case "extent":
+            values = times.end[request] - times.start[request]
+        case "sum":
+            values = _summed(times, view.spans.table.duration()[times.member], view.n_requests)[request]
+        case "busy":
+            values = _summed(times, _fresh_time(times, view), view.n_requests)[request]
+        case _:
+            values = _summed(times, _self_time(times, view), view.n_requests)[request]
+    return _of_requests(form.stage, view, values, request, times.last[request])
+
+
+def _of_requests(stage: str, view: RunView, values: Int64s, request: Rows, row: Rows) -> Measurement:
+    missing = view.requests_lacking(stage)
+    return Measurement(Unit.DURATION, values, "requests", request, row, missing, f"have no stage {stage}")
+
+
+def _each(form: OfStage, view: RunView) -> Measurement:
+    times = view.stage(form.stage)
+    values = view.spans.table.duration()[times.member]
+    missing = view.requests_lacking(form.stage)
+    note = f"have no stage {form.stage}"
+    return Measurement(Unit.DURATION, values, "spans", times.request, times.member, missing, note)
+
+
+def _summed(times: StageTimes, values: Int64s, n_requests: int) -> Int64s:
+    """Add up the spans of each request exactly, in integers."""
+    total = np.zeros(n_requests, np.int64)
+    np.add.at(total, times.request, values)
+    return total
+
+
+def _fresh_time(times: StageTimes, view: RunView) -> Int64s:
+    """Return for each span the part of it that no earlier span of its request covers.
+
+    Spans are taken by start; what is left of each beyond the latest end so far adds up to the union.
+    """
+    table = view.spans.table
+    start, end = table.start_time_unix_nano[times.member], table.end_time_unix_nano[times.member]
+    order = np.lexsort((end, start, times.request))
+    fresh = np.zeros(len(order), np.int64)
+    fresh[order] = union_shares(times.request[order], start[order], end[order])
+    return fresh
+
+
+def union_shares(group: Int64s, start: Int64s, end: Int64s) -> Int64s:
+    """Return how much each interval adds to the union of those before it in its group.
+
+    All (n,), sorted by group, then start. Each group is lifted above the one before, so that a
+    running maximum of the ends never reaches over.
+    """
+    if not len(group):
+        return np.zeros(0, np.int64)
+    heads = np.flatnonzero(np.r_[True, np.diff(group) != 0])
+    sizes = np.diff(np.r_[heads, len(group)])
+    origin = np.repeat(start[heads], sizes)
+    reach = np.maximum.reduceat(end, heads) - start[heads]
+    lift = np.repeat(np.cumsum(np.r_[0, reach[:-1] + 1]), sizes)
+    begin, finish = start - origin + lift, end - origin + lift
+    covered = np.r_[np.iinfo(np.int64).min, np.maximum.accumulate(finish)[:-1]]
+    fresh: Int64s = np.maximum(0, finish - np.maximum(begin, covered))
+    return fresh
+
+
+def _self_time(times: StageTimes, view: RunView) -> Int64s:
+    """Return the time of each span that none of its children covers."""
+    table, forest = view.spans.table, view.spans.forest
+    own = np.zeros(len(table), np.bool_)
+    own[times.member] = True
+    child = np.flatnonzero((forest.parent >= 0) & own[forest.parent] & view.sound)
+    parent = forest.parent[child]
+    start = np.maximum(table.start_time_unix_nano[child], table.start_time_unix_nano[parent])
+    end = np.minimum(table.end_time_unix_nano[child], table.end_time_unix_nano[parent])
+    inside = end > start
+    order = np.lexsort((end[inside], start[inside], parent[inside]))
+    parent, start, end = parent[inside][order], start[inside][order], end[inside][order]
+    covered = np.zeros(len(table), np.int64)
+    np.add.at(covered, parent, union_shares(parent.astype(np.int64), start, end))
+    return table.duration()[times.member] - covered[times.member]
+
+
+def _attribute(form: OfAttribute, view: RunView) -> Measurement:
+    times = view.stage(form.stage)
+    numbers = numbers_of(view.column(form.field), times.member)
+    use = np.flatnonzero(numbers.valid)
+    values = to_ns(numbers.values[use], form.unit)
+    missing = np.concatenate([times.request[~numbers.valid], view.requests_lacking(form.stage)])
+    note = f"have no {form.field} at {form.stage}"
+    return Measurement(
+        Unit.DURATION, values, "spans", times.request[use], times.member[use], missing, note, problem=numbers.problem
+    )
+
+
+def to_ns(values: Int64s | Float64s, unit: str) -> Int64s:
+    """Turn numbers of a unit into whole nanoseconds; floats to the nearest, huge ones to the limit."""
+    scaled = values.astype(np.float64) * NS_PER[unit]
+    limit = float(np.iinfo(np.int64).max // 2)
+    rounded = np.clip(np.rint(scaled), -limit, limit).astype(np.int64)
+    if values.dtype == np.int64:
+        small = np.abs(values) < limit // NS_PER[unit]
+        return np.where(small, values * NS_PER[unit], rounded)
+    return rounded

@@ -1,0 +1,155 @@
+"""`latency`: how long a request, a stage or the way between two stages took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final, Self, TypeAlias
+
+from spanverdict.checks.check import Measurement, Unit
+from spanverdict.diagnostics import codes
+from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Scalar
+
+if TYPE_CHECKING:
+    from spanverdict.checks.reading import ReadContext
+    from spanverdict.checks.runview import RunView
+    from spanverdict.selectors import Field
+
+EXTENTS: Final = ("extent", "each", "sum", "busy", "self")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The start or the end of a stage."""
+
+    stage: str
+    edge: str
+    """`start` or `end`."""
+
+    def __str__(self) -> str:
+        return f"{self.stage}.{self.edge}"
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """From one moment of a request to another."""
+
+    begin: Moment
+    finish: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class OfStage:
+    """The time in one stage; `of` says which (`EXTENTS`)."""
+
+    stage: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfAttribute:
+    """A time that a span carries as an attribute."""
+
+    field: Field
+    unit: str
+    stage: str
+
+
+Form: TypeAlias = Between | OfStage | OfAttribute
+_KEYS: Final = ("stage", "of", "from", "to", "attribute", "unit", "in")
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Durations, one a request (or, for `each` and attributes, one a span)."""
+
+    form: Form
+
+    key: ClassVar[str] = "latency"
+    statistics: ClassVar[None] = None
+
+    @property
+    def unit(self) -> Unit:
+        """Durations."""
+        return Unit.DURATION
+
+    @classmethod
+    def read(cls, node: Node, context: ReadContext) -> Self | None:
+        """Read `request`, `{stage}`, `{from, to}` or `{attribute, unit, in}`."""
+        form = _read_form(node, context)
+        return None if form is None else cls(form)
+
+    def measure(self, view: RunView) -> Measurement:
+        """Give one duration a request or span."""
+        from spanverdict.checks import durations  # noqa: PLC0415 - numpy is not needed to read rules
+
+        return durations.measure(self.form, view)
+
+
+WHOLE_REQUEST: Final = "request"
+
+
+def _read_form(node: Node, context: ReadContext) -> Form | None:
+    if isinstance(node, Scalar) and node.text == WHOLE_REQUEST:
+        return Between(Moment("", "start"), Moment("", "end"))
+    if not isinstance(node, Mapping):
+        hint = "write `request`, {stage: NAME} or {from: A.end, to: B.start}"
+        context.problems.error(node.position, codes.WRONG_TYPE, "this is no form of latency", hint, node.width)
+        return None
+    reader = context.reader(node, _KEYS, "a latency")
+    if reader is None:
+        return None
+    if reader.node("stage") is not None:
+        return _read_stage(reader, context)
+    if reader.node("attribute") is not None:
+        return _read_attribute(reader, context)
+    return _read_between(reader, context)
+
+
+def _alone(reader: Reader, context: ReadContext, allowed: tuple[str, ...]) -> bool:
+    """Report keys that belong to another form of latency."""
+    extra = [name for name, _ in reader.mapping.entries if name.text in _KEYS and name.text not in allowed]
+    for name in extra:
+        message = f"{name.text!r} does not go with {allowed[0]!r}"
+        context.problems.error(name.position, codes.CONFLICTING_KEYS, message, "", name.width)
+    return not extra
+
+
+def _read_stage(reader: Reader, context: ReadContext) -> OfStage | None:
+    node = reader.require("stage")
+    stage = None if node is None else context.stage(node)
+    of = reader.choice("of", EXTENTS, "extent")
+    if not _alone(reader, context, ("stage", "of")) or stage is None or of is None:
+        return None
+    return OfStage(stage, of)
+
+
+def _read_attribute(reader: Reader, context: ReadContext) -> OfAttribute | None:
+    field_node, unit_node, stage_node = (reader.require(key) for key in ("attribute", "unit", "in"))
+    if field_node is None or unit_node is None or stage_node is None:
+        return None
+    field, stage = context.field(field_node), context.stage(stage_node)
+    unit = reader.choice("unit", ("s", "ms", "us", "ns"))
+    if not _alone(reader, context, ("attribute", "unit", "in")) or field is None or stage is None or unit is None:
+        return None
+    return OfAttribute(field, unit, stage)
+
+
+def _read_between(reader: Reader, context: ReadContext) -> Between | None:
+    begin_node, finish_node = reader.require("from"), reader.require("to")
+    if begin_node is None or finish_node is None:
+        return None
+    begin, finish = _moment(begin_node, context), _moment(finish_node, context)
+    if not _alone(reader, context, ("from", "to")) or begin is None or finish is None:
+        return None
+    return Between(begin, finish)
+
+
+def _moment(node: Node, context: ReadContext) -> Moment | None:
+    text = node.text if isinstance(node, Scalar) else ""
+    stage, dot, edge = text.rpartition(".")
+    if not dot or edge not in {"start", "end"} or not isinstance(node, Scalar):
+        hint = "write the name of a stage and its start or end: score.end"
+        context.problems.error(node.position, codes.WRONG_TYPE, "this is no moment of a request", hint, node.width)
+        return None
+    named = Scalar(node.position, stage, stage, node.quoted, node.raw)
+    return None if context.stage(named) is None else Moment(stage, edge)

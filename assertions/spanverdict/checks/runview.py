@@ -1,0 +1,157 @@
+"""A run as measures see it: the members of every request, its stages and their times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from spanverdict.selectors import Field, Selector
+from spanverdict.selectors.columns import Spans
+from spanverdict.telemetry.spantable import MAX_TIME, AttributeColumn, Bools, Int64s, Rows
+
+_ERROR: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """What a flow says of one stage."""
+
+    selector: Selector
+    minimum: int
+    """Spans that each request needs; 0 for an optional stage."""
+    maximum: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StageTimes:
+    """One stage over all requests; all arrays are (n_requests,) unless said."""
+
+    count: Int64s
+    """Spans of the stage with usable times."""
+    start: Int64s
+    """First start in ns, `MAX_TIME` where the count is 0."""
+    end: Int64s
+    """Last end in ns, -1 where the count is 0."""
+    last: Rows
+    """Member that the stage is judged by: the last to end of those that did not fail, else the last."""
+    member: Rows
+    """(n_spans,) the members of the stage, by request …"""
+    request: Int64s
+    """… and the request of each, ascending."""
+
+    @property
+    def present(self) -> Bools:
+        """Tell which requests have the stage."""
+        return self.count > 0
+
+
+@dataclass(frozen=True, eq=False)
+class RunView:
+    """The stitched requests of a run under one flow.
+
+    A span that several requests share is a member of each. Spans of no request come last, their
+    request is -1; so every span of the run is a member at least once.
+    """
+
+    spans: Spans
+    """The members; structure holds within a request."""
+    request: Int64s
+    """(n_members,) the request of each member, -1 for none."""
+    row: Rows
+    """(n_members,) the span that each member is."""
+    n_requests: int
+    stages: Mapping[str, StageSpec]
+    """In path order."""
+    starts_at: str
+    ends_at: str
+    expected: int | None = None
+    """Requests that should have come."""
+    key: Field | None = None
+    """What names a request; the trace id of its first span without it."""
+    first_member: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
+    """(n_requests,) the ingest span of each request."""
+    _stage_times: dict[str, StageTimes] = field(default_factory=dict, repr=False)
+
+    @property
+    def never_arrived(self) -> int:
+        """How many expected requests did not come."""
+        return max(0, (self.expected or 0) - self.n_requests)
+
+    @cached_property
+    def sound(self) -> Bools:
+        """Tell which members have usable times: ended, not before they started, in range."""
+        table = self.spans.table
+        start, end = table.start_time_unix_nano, table.end_time_unix_nano
+        return (end > 0) & (end >= start) & (end < MAX_TIME) & (start > 0)
+
+    def stage(self, name: str) -> StageTimes:
+        """Return the times of a stage; computed once."""
+        times = self._stage_times.get(name)
+        if times is None:
+            times = self._stage_times[name] = self._times_of(self.stages[name].selector)
+        return times
+
+    def _times_of(self, selector: Selector) -> StageTimes:
+        chosen = selector.mask(self.spans) & self.sound & (self.request >= 0)
+        member = np.flatnonzero(chosen)
+        request = self.request[member]
+        table = self.spans.table
+        start, end = table.start_time_unix_nano[member], table.end_time_unix_nano[member]
+        count = np.bincount(request, minlength=self.n_requests).astype(np.int64)
+        first_start = np.full(self.n_requests, MAX_TIME, np.int64)
+        last_end = np.full(self.n_requests, -1, np.int64)
+        last = np.full(self.n_requests, -1, np.intp)
+        if len(member):
+            heads = np.flatnonzero(np.r_[True, np.diff(request) > 0])
+            first_start[request[heads]] = np.minimum.reduceat(start, heads)
+            last_end[request[heads]] = np.maximum.reduceat(end, heads)
+            order = np.lexsort((end, table.status_code[member] != _ERROR, request))
+            last[request[order]] = member[order]
+        return StageTimes(count, first_start, last_end, last, member, request)
+
+    def column(self, wanted: Field) -> AttributeColumn:
+        """Return a field of every member."""
+        return wanted.column(self.spans)
+
+    def requests_lacking(self, name: str) -> Rows:
+        """Return the requests that lack a mandatory stage, then -1 for each that never arrived."""
+        if self.stages[name].minimum == 0:
+            return np.zeros(0, np.intp)
+        return self.with_never_arrived(np.flatnonzero(~self.stage(name).present))
+
+    def with_never_arrived(self, requests: Rows) -> Rows:
+        """Return `requests` with -1 appended for each that never arrived."""
+        return np.concatenate([requests, np.full(self.never_arrived, -1, np.intp)])
+
+    def request_name(self, number: int) -> str:
+        """Return what names a request to people: the value of its key, else its trace id."""
+        name = self._key_of_request[number] if self._key_of_request is not None else None
+        return name if name is not None else self.trace_of(int(self.first_member[number]))
+
+    def trace_of(self, member: int) -> str:
+        """Return the trace id of a member in hex."""
+        table = self.spans.table
+        return table.pool.trace_hex(int(table.trace[member]))
+
+    @cached_property
+    def _key_of_request(self) -> list[str | None] | None:
+        if self.key is None:
+            return None
+        return [None if value is None else str(value) for value in self.values_of_requests(self.key)]
+
+    def values_of_requests(self, wanted: Field) -> list[object]:
+        """Return the first value of a field in each request, None where no span has it."""
+        column = self.column(wanted)
+        chosen = self.codes_of_requests(column)
+        return [column.values[code] if code >= 0 else None for code in chosen.tolist()]
+
+    def codes_of_requests(self, column: AttributeColumn) -> Int64s:
+        """Return for each request the code of its first member that has a value, -1 for none."""
+        codes = np.full(self.n_requests, -1, np.int64)
+        here = np.flatnonzero((column.codes >= 0) & (self.request >= 0))[::-1]
+        codes[self.request[here]] = column.codes[here]
+        return codes

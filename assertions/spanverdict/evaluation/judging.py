@@ -1,0 +1,122 @@
+"""One rule on one run: measure, choose the population, judge every expectation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from spanverdict.checks.check import Measurement
+from spanverdict.checks.runview import RunView
+from spanverdict.evaluation.conditions import Judge
+from spanverdict.evaluation.exhibits import worst
+from spanverdict.evaluation.outcomes import ConditionResult, Outcome, RuleResult
+from spanverdict.evaluation.population import Group, groups, of_requests
+from spanverdict.evaluation.sample import Sample
+from spanverdict.evaluation.wording import message_of
+from spanverdict.rulefiles.models import Flow, Rule
+from spanverdict.rulefiles.statistic import Kind
+
+_WORST_FIRST = (Outcome.FAILED, Outcome.ERRORED, Outcome.INCONCLUSIVE, Outcome.PASSED, Outcome.SKIPPED)
+_ON_NO_DATA: Mapping[str, Outcome] = {
+    "fail": Outcome.FAILED,
+    "skip": Outcome.SKIPPED,
+    "pass": Outcome.PASSED,
+}
+
+
+def judge_rule(rule: Rule, flow: Flow, view: RunView) -> Iterator[RuleResult]:
+    """Yield the result of a rule; with `per` one for each group, by name."""
+    blank = blank_result(rule, flow)
+    if rule.skip is not None:
+        yield replace(blank, outcome=Outcome.SKIPPED, message=rule.skip)
+        return
+    measurement = rule.check.measure(view)
+    if rule.where is not None:
+        measurement = of_requests(measurement, rule.where, view)
+    if rule.per is None:
+        yield _judge_group(rule, Group(None, measurement), view, blank)
+        return
+    parts, rest = groups(measurement, rule.per, view)
+    for group in parts:
+        yield _judge_group(rule, group, view, blank)
+    if rest:
+        message = f"{len(rest)} more groups than can be judged: {', '.join(rest[:10])}{' …' if len(rest) > 10 else ''}"  # noqa: PLR2004 - a line's worth
+        yield replace(blank, group="(others)", outcome=Outcome.INCONCLUSIVE, message=message)
+    if not parts:
+        yield _without_data(rule, measurement, view, blank)
+
+
+def worst_outcome(outcomes: Iterator[Outcome] | list[Outcome]) -> Outcome:
+    """Return what several outcomes come to: one failure fails, one doubt is doubt.
+
+    >>> str(worst_outcome([Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.SKIPPED]))
+    'inconclusive'
+    """
+    return min(outcomes, key=_WORST_FIRST.index, default=Outcome.SKIPPED)
+
+
+def blank_result(rule: Rule, flow: Flow) -> RuleResult:
+    """Return a result that holds all that the rule says of itself, and nothing judged."""
+    return RuleResult(
+        id=rule.id,
+        flow=flow.name,
+        measure=rule.check.key,
+        outcome=Outcome.SKIPPED,
+        conditions=(),
+        samples=0,
+        population="requests",
+        message="",
+        file=rule.position.file,
+        line=rule.position.line,
+        column=rule.position.column,
+        severity=rule.severity,
+        title=rule.title,
+        owner=rule.owner,
+        report_only=rule.report_only,
+        tags=rule.tags,
+        labels={**flow.labels, **rule.labels},
+        annotations=rule.annotations,
+    )
+
+
+def _judge_group(rule: Rule, group: Group, view: RunView, blank: RuleResult) -> RuleResult:
+    measurement = group.measurement
+    blank = replace(blank, group=group.name, population=measurement.population, samples=len(measurement.request))
+    if not len(measurement.request):
+        return _without_data(rule, measurement, view, blank)
+    judge = Judge(Sample(measurement))
+    judged = [(expectation, judge.judge(expectation)) for expectation in rule.expect]
+    conditions = tuple(result for _, result in judged)
+    outcome = _outcome_of(conditions)
+    message = message_of(conditions, outcome, _size(measurement))
+    if measurement.note and outcome is not Outcome.PASSED:
+        message = f"{message}: {measurement.note}"
+    return replace(blank, outcome=outcome, conditions=conditions, message=message, exhibits=worst(judge, view, judged))
+
+
+def _outcome_of(conditions: tuple[ConditionResult, ...]) -> Outcome:
+    """Too few samples leave the rule undecided, whatever the few say."""
+    for condition in conditions:
+        if condition.statistic == Kind.SAMPLES and condition.outcome is Outcome.INCONCLUSIVE:
+            return Outcome.INCONCLUSIVE
+    return worst_outcome([condition.outcome for condition in conditions])
+
+
+def _without_data(rule: Rule, measurement: Measurement, view: RunView, blank: RuleResult) -> RuleResult:
+    """Nothing matched: what `on_no_data` says, and no verdict at all on a run without spans."""
+    outcome = _ON_NO_DATA[rule.on_no_data]
+    if outcome is Outcome.FAILED and not len(view.request):
+        outcome = Outcome.INCONCLUSIVE
+    lacking = len(measurement.missing_request)
+    why = f": {lacking} {measurement.population} {measurement.missing_note}" if lacking else ""
+    if measurement.problem:
+        why = f"{why}; {measurement.problem}" if why else f": {measurement.problem}"
+    where = " in the requests that `where` chooses" if rule.where is not None else ""
+    conditions = tuple(
+        ConditionResult(str(line.statistic), str(line.condition), "nothing", None, outcome) for line in rule.expect
+    )
+    return replace(blank, outcome=outcome, conditions=conditions, message=f"nothing to judge{where}{why}", samples=0)
+
+
+def _size(measurement: Measurement) -> str:
+    return f"n = {len(measurement.request)} {measurement.population}"

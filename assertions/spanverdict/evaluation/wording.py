@@ -1,0 +1,61 @@
+"""Observed values and messages in words, in the units of what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from spanverdict.diagnostics.durations import format_duration
+from spanverdict.evaluation.outcomes import ConditionResult, Outcome
+from spanverdict.evaluation.sample import Number
+from spanverdict.rulefiles.statistic import Quantity
+
+NOTHING = "nothing"
+
+
+def number_text(value: object, quantity: Quantity) -> str:
+    """Write a value in the unit of its quantity.
+
+    >>> number_text(231_400_000, Quantity.DURATION), number_text(Fraction(39, 40), Quantity.SHARE)
+    ('231.4ms', '97.5 %')
+    >>> number_text(0.97, Quantity.NUMBER), number_text("ok", Quantity.ANY), number_text(True, Quantity.TRUTH)
+    ('0.97', "'ok'", 'true')
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, int | float | Fraction):
+        return repr(value)
+    if quantity is Quantity.DURATION:
+        return format_duration(value)
+    if quantity is Quantity.SHARE:
+        return share_text(Fraction(value))
+    return str(value) if isinstance(value, int) else f"{float(value):.10g}"
+
+
+def share_text(share: Fraction) -> str:
+    """Write a share in per cent with two digits, never rounded up to a whole that it does not reach.
+
+    >>> share_text(Fraction(1)), share_text(Fraction(99999, 100000)), share_text(Fraction(2, 3))
+    ('100 %', '99.99 %', '66.66 %')
+    """
+    hundredths = int(share * 10_000)
+    return f"{hundredths / 100:g} %"
+
+
+def machine_value(value: Number) -> int | float:
+    """Return a number that JSON can hold."""
+    if isinstance(value, Fraction):
+        return value.numerator if value.denominator == 1 else float(value)
+    return value
+
+
+def message_of(conditions: Sequence[ConditionResult], outcome: Outcome, size: str) -> str:
+    """Say in one line what decided: `p95 = 231.4ms, expected < 200ms (n = 200 requests)`."""
+    decisive = [condition for condition in conditions if condition.outcome is outcome] or list(conditions)
+    said = "; ".join(_said(condition) for condition in decisive)
+    notes = list(dict.fromkeys(condition.note for condition in decisive if condition.note))
+    return f"{said} ({', '.join([size, *notes])})"
+
+
+def _said(condition: ConditionResult) -> str:
+    return f"{condition.statistic} = {condition.observed}, expected {condition.expected}"

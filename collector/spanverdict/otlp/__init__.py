@@ -1,0 +1,1 @@
+"""OTLP in and out: binary protobuf, OTLP/JSON, and files of either."""

@@ -1,0 +1,119 @@
+"""Looks at what decoding has interned for the first time: is it readable, and what does it hold?
+
+Each distinct item is judged once in the life of a pool. Judging starts where the last one stopped,
+so an interruption between interning and judging loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from spanverdict.otlp.errors import Undecodable
+from spanverdict.otlp.shallow_pb2 import Items, KeyValueList, Resource, Scope
+from spanverdict.otlp.values import decode_attribute
+from spanverdict.telemetry.pool import Interner, Pool
+
+TRACE_ID_SIZE: Final = 16
+
+
+def judge_trace_ids(traces: Interner) -> None:
+    """Mark new trace ids of a wrong length, or all zero, as unreadable."""
+    for item in traces.items_by_id[traces.judged :]:
+        if len(item) != TRACE_ID_SIZE or not item.strip(b"\0"):
+            traces.unreadable.add(traces[item])
+        traces.judged += 1
+
+
+def judge_strings(strings: Interner) -> None:
+    """Mark new strings that are not UTF-8 as unreadable."""
+    new = strings.items_by_id[strings.judged :]
+    if not new:
+        return
+    # NUL completes no character, so joining with it neither hides nor makes a fault.
+    if not _is_utf8(b"\0".join(new)):
+        strings.unreadable.update(strings[item] for item in new if not _is_utf8(item))
+    strings.judged += len(new)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def judge_attributes(attributes: Interner) -> None:
+    """Mark new attributes that cannot be read as unreadable."""
+    new = attributes.items_by_id[attributes.judged :]
+    if not new:
+        return
+    if not _are_attributes(new):
+        attributes.unreadable.update(attributes[item] for item in new if not _is_attribute(item))
+    attributes.judged += len(new)
+
+
+def _are_attributes(items: Sequence[bytes]) -> bool:
+    """Tell whether protobuf reads all of them, in one call: most requests have nothing to single out."""
+    try:
+        KeyValueList.FromString(Items(items=items).SerializeToString())
+    except DecodeError:
+        return False
+    return True
+
+
+def _is_attribute(item: bytes) -> bool:
+    try:
+        decode_attribute(item)
+    except Undecodable:
+        return False
+    return True
+
+
+def learn_envelopes(pool: Pool) -> None:
+    """Record the attributes of new resources and scopes, and which of those cannot be read."""
+    _learn_resources(pool)
+    _learn_scopes(pool)
+    judge_attributes(pool.attributes)
+    judge_strings(pool.strings)
+    _judge_owners(pool.resources, pool.resource_attributes, pool.attributes)
+    _judge_owners(pool.scopes, pool.scope_attributes, pool.attributes, judged=False)
+    _judge_owners(pool.scopes, pool.scope_names, pool.strings)
+
+
+def _learn_resources(pool: Pool) -> None:
+    for number in range(len(pool.resource_attributes), len(pool.resources.items_by_id)):
+        try:
+            resource = Resource.FromString(pool.resources.items_by_id[number])
+        except DecodeError:
+            pool.resources.unreadable.add(number)
+            resource = Resource()
+        pool.resource_attributes.append(_numbers(pool, resource.attributes))
+
+
+def _learn_scopes(pool: Pool) -> None:
+    for number in range(len(pool.scope_names), len(pool.scopes.items_by_id)):
+        try:
+            scope = Scope.FromString(pool.scopes.items_by_id[number])
+        except DecodeError:
+            pool.scopes.unreadable.add(number)
+            scope = Scope()
+        # Cut first, so that an interruption between the two lines leaves nothing out of step.
+        pool.scope_attributes[number:] = [_numbers(pool, scope.attributes)]
+        pool.scope_names.append((pool.strings[scope.name], pool.strings[scope.version]))
+
+
+def _numbers(pool: Pool, attributes: Iterable[bytes]) -> tuple[int, ...]:
+    return tuple([pool.attributes[item] for item in attributes])
+
+
+def _judge_owners(owners: Interner, owned: Sequence[tuple[int, ...]], of: Interner, *, judged: bool = True) -> None:
+    """Mark new owners of something unreadable as unreadable themselves."""
+    for number in range(owners.judged, len(owned)):
+        if not of.unreadable.isdisjoint(owned[number]):
+            owners.unreadable.add(number)
+    if judged:
+        owners.judged = len(owned)

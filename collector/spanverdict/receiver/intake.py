@@ -1,0 +1,149 @@
+"""From a received body to a receipt: inflate, convert, hand over, wait for the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from spanverdict.receiver.config import ReceiverConfig
+from spanverdict.receiver.counters import Counters, Protocol, Signal
+from spanverdict.receiver.errors import Unavailable
+from spanverdict.receiver.inflate import InflateLimits, inflate
+from spanverdict.receiver.limits import Lease
+from spanverdict.receiver.sink import Receipt, Sink
+
+T = TypeVar("T")
+
+_LONG_BODY = 128 * 1024
+_LONG_COMPRESSED_BODY = 64 * 1024
+_LONG_JSON = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One request's body as it arrived, with its lease. HTTP bodies are inflated while they arrive, gRPC's are not."""
+
+    signal: Signal
+    protocol: Protocol
+    body: bytes
+    compressed: bool
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    commit: concurrent.futures.Future[Receipt]
+    warnings: tuple[str, ...] = ()
+
+
+class Intake:
+    """Both servers' way to the sink. Call it on the receiver's event loop."""
+
+    def __init__(
+        self, sink: Sink, config: ReceiverConfig, counters: Counters, workers: concurrent.futures.Executor
+    ) -> None:
+        self._sink = sink
+        self._config = config
+        self._counters = counters
+        self._workers = workers
+
+    async def take(self, upload: Upload) -> Receipt:
+        """Hand a request over and wait until it is committed.
+
+        From here on the lease is ours: it ends when the sink has let go of the request, even if the client is gone
+        or has been told to come back by then.
+
+        Raises:
+            Undecodable, TooLarge, Overloaded, Unavailable: as the sink and the limits say.
+        """
+        if _is_long(upload):
+            context = contextvars.copy_context()
+            submission = await _outcome(self._workers.submit(context.run, self._begin, upload))
+        else:
+            submission = self._begin(upload)
+        return _with_warnings(await self._committed(submission), submission.warnings)
+
+    async def _committed(self, submission: _Submission) -> Receipt:
+        try:
+            return await _outcome(submission.commit, self._config.commit_timeout_s)
+        except TimeoutError:
+            raise Unavailable("the commit takes too long", self._config.retry_after_s) from None
+
+    def _begin(self, upload: Upload) -> _Submission:
+        try:
+            submission = self._submit(upload)
+        except BaseException:
+            upload.lease.release()
+            raise
+        submission.commit.add_done_callback(partial(self._settle, upload))
+        return submission
+
+    def _submit(self, upload: Upload) -> _Submission:
+        payload = self._inflated(upload)
+        if upload.signal is not Signal.TRACES:
+            return self._discard(upload, payload)
+        if upload.protocol is not Protocol.HTTP_JSON:
+            return _Submission(self._sink.submit(payload))
+        converted, warnings = self._converted(payload)
+        return _Submission(self._sink.submit(converted), warnings)
+
+    def _inflated(self, upload: Upload) -> bytes:
+        if not upload.compressed:
+            return upload.body
+        config = self._config
+        limits = InflateLimits(config.max_message_bytes, config.inflate_ratio, config.inflate_floor_bytes)
+        return inflate(upload.body, limits, upload.lease)
+
+    def _converted(self, text: bytes) -> tuple[bytes, tuple[str, ...]]:
+        from spanverdict.otlp.json import json_to_protobuf  # noqa: PLC0415 - most receivers never see OTLP/JSON
+
+        converted = json_to_protobuf(text, lenient_enums=self._config.lenient_enums)
+        return converted.payload, converted.warnings
+
+    def _discard(self, upload: Upload, payload: bytes) -> _Submission:
+        from spanverdict.receiver import discard  # noqa: PLC0415 - needed where clients send more than traces
+
+        count = discard.count_json_items if upload.protocol is Protocol.HTTP_JSON else discard.count_items
+        self._counters.discarded(upload.signal, count(upload.signal, payload))
+        done: concurrent.futures.Future[Receipt] = concurrent.futures.Future()
+        done.set_result(Receipt(accepted=0))
+        return _Submission(done)
+
+    def _settle(self, upload: Upload, commit: concurrent.futures.Future[Receipt]) -> None:
+        upload.lease.release()
+        if upload.signal is Signal.TRACES and not commit.cancelled() and commit.exception() is None:
+            self._counters.committed(upload.protocol, commit.result())
+
+
+def _is_long(upload: Upload) -> bool:
+    """Whether the work on this body would hold up the event loop by more than some milliseconds."""
+    if upload.protocol is Protocol.HTTP_JSON:
+        return len(upload.body) > _LONG_JSON
+    return len(upload.body) > (_LONG_COMPRESSED_BODY if upload.compressed else _LONG_BODY)
+
+
+async def _outcome(future: concurrent.futures.Future[T], timeout_s: float | None = None) -> T:
+    """Wait for a thread's future without ever cancelling it, whatever becomes of the waiting task."""
+    if not future.done():
+        waiter = asyncio.wrap_future(future)
+        waiter.add_done_callback(_look_at)
+        await asyncio.wait((waiter,), timeout=timeout_s)
+    if not future.done():
+        raise TimeoutError
+    return future.result()
+
+
+def _look_at(waiter: asyncio.Future[T]) -> None:
+    """Take note of an error that nobody waits for any more, so that asyncio does not report it as lost."""
+    if not waiter.cancelled():
+        waiter.exception()
+
+
+def _with_warnings(receipt: Receipt, warnings: tuple[str, ...]) -> Receipt:
+    if not warnings:
+        return receipt
+    return replace(receipt, message="; ".join(filter(None, (receipt.message, *warnings))))

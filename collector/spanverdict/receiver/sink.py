@@ -1,0 +1,37 @@
+"""What the receiver hands requests to, and what it gets back."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one export request, once it is committed.
+
+    `message` is not empty where spans were rejected; with nothing rejected it is a warning to the client.
+    """
+
+    accepted: int
+    rejected: int = 0
+    message: str = ""
+
+
+class Sink(Protocol):
+    """Takes trace requests and commits them durably."""
+
+    def submit(self, payload: bytes) -> concurrent.futures.Future[Receipt]:
+        """Decode one binary `ExportTraceServiceRequest` and queue it; the future resolves after the commit.
+
+        Called from the receiver's event loop (small requests) and from its worker threads (long ones), several at
+        a time. It may compute but must not wait: where there is no room now, it raises `Overloaded`. The future is
+        never cancelled by the receiver and must be resolved exactly once; the payload counts as in flight until then.
+
+        Raises, or resolves with:
+            Undecodable: the request can never be accepted.
+            Overloaded: there is no room now; the client shall come back.
+            Unavailable: it cannot be committed now, for instance because the disk is full.
+        """
+        ...

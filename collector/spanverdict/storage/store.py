@@ -1,0 +1,98 @@
+"""Opening and closing the store, and what must be written in one go."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from spanverdict.storage import outbox, runs
+from spanverdict.storage.database import Database, Readers, Synchronous
+from spanverdict.storage.errors import StoreUnavailable, StoreUnusable
+from spanverdict.storage.journal import Journal
+from spanverdict.storage.outbox import Outbox
+from spanverdict.storage.records import AlertStateLike, NewDelivery, Verdict
+from spanverdict.storage.runs import RunStore
+from spanverdict.storage.schema import prepare
+from spanverdict.storage.writer import Writer
+
+
+class Store:
+    """One file with a journal, runs and an outbox. Close it, or use it in a `with` block.
+
+    Several processes may have the same store open; one of them should be the one that receives.
+    """
+
+    def __init__(self, path: Path, writer: Writer, readers: Readers) -> None:
+        self.path = path
+        self.journal = Journal(writer, readers)
+        self.runs = RunStore(writer, readers)
+        self.outbox = Outbox(writer, readers)
+        self._writer = writer
+        self._readers = readers
+
+    @classmethod
+    def open(cls, path: str | Path, *, synchronous: Synchronous = "FULL") -> Self:
+        """Open the store, making or migrating it where needed.
+
+        Raises:
+            StoreTooNew: a later release wrote it.
+            StoreUnusable: it cannot be read and written, or is not a store.
+        """
+        database = Database(Path(path), synchronous)
+        prepare(database)
+        store = cls(database.path, Writer(database), Readers(database))
+        try:
+            store.journal.bounds()
+        except StoreUnavailable as error:
+            store._readers.close()
+            raise StoreUnusable(database.path, str(error.__cause__ or error)) from error
+        store._writer.start()
+        return store
+
+    @property
+    def problem(self) -> str | None:
+        """Why the last commit failed; None when it succeeded."""
+        return self._writer.problem
+
+    def probe(self) -> None:
+        """Commit something of no consequence, to know whether the store takes writes.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        self._writer.call(_touch_state)
+
+    def conclude(
+        self, verdict: Verdict, deliveries: Iterable[NewDelivery], state_changes: Iterable[AlertStateLike]
+    ) -> bool:
+        """Save a verdict together with the alerts it leads to: after a crash there are both or neither.
+
+        Returns False, and leaves the outbox alone, when that revision had been decided before.
+        """
+        new, changed = tuple(deliveries), tuple(state_changes)
+
+        def change(connection: sqlite3.Connection) -> bool:
+            runs.insert_verdict(connection, verdict)
+            return outbox.insert_decision(connection, (verdict.run_id, verdict.revision), new, changed)
+
+        return self._writer.call(change)
+
+    def close(self) -> None:
+        """Commit what is queued and let the file go. Closing twice is fine."""
+        self._writer.close()
+        self._readers.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _touch_state(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE journal_state SET next_batch = next_batch WHERE only = 1")

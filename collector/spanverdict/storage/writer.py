@@ -1,0 +1,238 @@
+"""The one thread that writes: what is queued together is committed together, then acknowledged.
+
+One writer means that nothing in this process ever waits for SQLite's write lock, that a verdict or
+an alert shares the disk flush of the batches beside it, and that nobody starves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from spanverdict.storage.batches import DamagedState, Entry, write_entries
+from spanverdict.storage.database import Database
+from spanverdict.storage.errors import JournalUnavailable, StoreUnavailable
+
+T = TypeVar("T")
+Change: TypeAlias = Callable[[sqlite3.Connection], T]
+"""Reads and writes within the transaction that the writer opened; never commits itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLimits:
+    """How much one commit may hold; a single larger batch still goes, alone."""
+
+    max_bytes: int = 16 * 1024 * 1024
+    max_jobs: int = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Append:
+    """A batch to journal; the future gives its id."""
+
+    entry: Entry
+    future: Future[int] = field(default_factory=Future)
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload."""
+        return len(self.entry.payload)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Apply:
+    """A change of other tables; the future gives what the change returned, or its error."""
+
+    change: Change[Any]
+    future: Future[Any] = field(default_factory=Future)
+    size: int = 0
+
+
+Job: TypeAlias = Append | Apply
+
+
+class WriteQueue:
+    """What waits for the next commit, first come first served. Thread-safe."""
+
+    def __init__(self, limits: GroupLimits) -> None:
+        self._limits = limits
+        self._jobs: deque[Job] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of payload not yet taken."""
+        return self._bytes
+
+    def put(self, job: Job) -> bool:
+        """Queue a job; False when the queue is closed."""
+        with self._changed:
+            if self._closed:
+                return False
+            self._jobs.append(job)
+            self._bytes += job.size
+            self._changed.notify()
+            return True
+
+    def take(self) -> list[Job]:
+        """Wait for work and take one group of it; empty when closed and all is done."""
+        with self._changed:
+            while not self._jobs and not self._closed:
+                self._changed.wait()
+            group: list[Job] = []
+            size = 0
+            while self._jobs and self._fits(len(group), size + self._jobs[0].size):
+                job = self._jobs.popleft()
+                size += job.size
+                group.append(job)
+            self._bytes -= size
+            return group
+
+    def close(self) -> None:
+        """Refuse new jobs; those waiting are still handed out."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _fits(self, jobs: int, size: int) -> bool:
+        return jobs == 0 or (jobs < self._limits.max_jobs and size <= self._limits.max_bytes)
+
+
+class Writer:
+    """Runs the write queue against its own connection until closed.
+
+    Futures are resolved on the writer's thread, after the commit: callbacks must be short and must
+    not wait for another write.
+    """
+
+    def __init__(self, database: Database, limits: GroupLimits = GroupLimits()) -> None:
+        self._database = database
+        self._queue = WriteQueue(limits)
+        self._connection: sqlite3.Connection | None = None
+        self._problem: str | None = None
+        self._thread = threading.Thread(target=self._run, name="spanverdict-store", daemon=True)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of payload that wait for a commit."""
+        return self._queue.waiting_bytes
+
+    @property
+    def problem(self) -> str | None:
+        """Why the last commit failed; None when it succeeded."""
+        return self._problem
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def append(self, entry: Entry) -> Future[int]:
+        """Queue a batch; the future resolves to its id once it is on disk, or to `JournalUnavailable`."""
+        job = Append(entry)
+        if not self._queue.put(job):
+            job.future.set_exception(JournalUnavailable("the store is closed"))
+        return job.future
+
+    def call(self, change: Change[T]) -> T:
+        """Make a change and return what it returned, once it is on disk.
+
+        Raises:
+            StoreUnavailable: it was not committed; nothing of it remains.
+        """
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a callback of the writer waits for the writer")
+        job = Apply(change)
+        if not self._queue.put(job):
+            raise StoreUnavailable("the store is closed")
+        result: T = job.future.result()
+        return result
+
+    def close(self) -> None:
+        """Commit what is queued, then stop."""
+        self._queue.close()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while group := self._queue.take():
+                self._commit([job for job in group if job.future.set_running_or_notify_cancel()])
+        finally:
+            self._disconnect()
+
+    def _commit(self, group: Sequence[Job]) -> None:
+        try:
+            outcomes = self._transact(group)
+        except (sqlite3.Error, DamagedState) as error:
+            self._problem = str(error)
+            self._disconnect()
+            _fail(group, f"the store cannot commit: {error}")
+        except BaseException as error:  # noqa: BLE001 - the thread must outlive any one group
+            self._problem = repr(error)
+            self._disconnect()
+            _fail(group, f"the store cannot commit: {error!r}")
+        else:
+            self._problem = None
+            for job, outcome in zip(group, outcomes, strict=True):
+                _settle(job.future, outcome)
+
+    def _transact(self, group: Sequence[Job]) -> list[Any]:
+        connection = self._connected()
+        connection.execute("BEGIN IMMEDIATE")
+        entries = [job.entry for job in group if isinstance(job, Append)]
+        ids = iter(write_entries(connection, entries) if entries else ())
+        outcomes = [next(ids) if isinstance(job, Append) else _attempt(connection, job.change) for job in group]
+        connection.execute("COMMIT")
+        return outcomes
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._database.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        # After a failed commit a fresh connection rolls back and recovers from the file alone.
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+
+def _attempt(connection: sqlite3.Connection, change: Change[Any]) -> Any:
+    """Apply one change so that its own mistake undoes itself only; the outcome may be that error."""
+    connection.execute("SAVEPOINT change")
+    try:
+        outcome = change(connection)
+    except Exception as error:
+        if _is_trouble_of_the_store(error):
+            raise
+        connection.execute("ROLLBACK TO change")
+        outcome = error
+    connection.execute("RELEASE change")
+    return outcome
+
+
+def _is_trouble_of_the_store(error: Exception) -> bool:
+    # A corrupt file raises DatabaseError itself; its other subclasses are mistakes in a statement or value.
+    return type(error) is sqlite3.DatabaseError or isinstance(error, sqlite3.OperationalError | sqlite3.InternalError)
+
+
+def _settle(future: Future[Any], outcome: Any) -> None:
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+def _fail(group: Sequence[Job], message: str) -> None:
+    for job in group:
+        kind = JournalUnavailable if isinstance(job, Append) else StoreUnavailable
+        job.future.set_exception(kind(message))

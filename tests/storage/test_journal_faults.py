@@ -1,0 +1,202 @@
+"""Crashes, full disks and damaged files: nothing acknowledged is lost, nothing wrong is returned."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spanverdict.storage.errors import StoreUnavailable, StoreUnusable
+from spanverdict.storage.journal import Damage
+from spanverdict.storage.store import Store
+
+APPEND_FOREVER = """
+import sys
+from collections import deque
+from spanverdict.storage.store import Store
+store = Store.open(sys.argv[1])
+store.runs.touch("run", 1, 1, 1)
+futures = deque()
+for i in range(10**9):
+    futures.append(store.journal.append(b"%d;" % i * (i % 4000 + 1), i))
+    if len(futures) == 16:
+        print(futures.popleft().result(), flush=True)
+"""
+
+FILL_THE_DISK = """
+import resource, sys
+from spanverdict.storage.errors import JournalUnavailable
+from spanverdict.storage.store import Store
+with Store.open(sys.argv[1]) as store:
+    acknowledged = [store.journal.append(b"a" * 50_000, 1).result()]
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, hard))
+    try:
+        while True:
+            acknowledged.append(store.journal.append(b"a" * 50_000, 1).result())
+    except JournalUnavailable as error:
+        assert "cannot commit" in str(error) and store.problem, error
+    read = [b.id for b in store.journal.read()]
+    assert set(acknowledged) <= set(read) and store.journal.damaged == (), (acknowledged, read)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    acknowledged.append(store.journal.append(b"a" * 50_000, 1).result())
+    store.probe()
+    assert store.problem is None
+    print(*acknowledged)
+"""
+
+
+@pytest.mark.parametrize("acknowledgements", [1, 37, 150, 400])
+def test_everything_acknowledged_is_there_after_kill_9(tmp_path: Path, acknowledgements: int) -> None:
+    path = tmp_path / "store.db"
+    child = subprocess.Popen([sys.executable, "-c", APPEND_FOREVER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    acknowledged = [int(child.stdout.readline()) for _ in range(acknowledgements)]
+    child.kill()
+    acknowledged += [int(line) for line in child.communicate()[0].splitlines(keepends=True) if line.endswith("\n")]
+    assert child.returncode == -signal.SIGKILL
+    with Store.open(path) as store:
+        batches = {b.id: b.payload for b in store.journal.read()}
+        assert store.journal.damaged == ()
+        assert set(acknowledged) <= set(batches)
+        assert list(batches) == list(range(1, len(batches) + 1))
+        assert all(p == b"%d;" % (i - 1) * ((i - 1) % 4000 + 1) for i, p in batches.items())
+        assert [run.id for run in store.runs.unfinished()] == ["run"]
+        assert store.journal.append(b"on", 1).result(10) == len(batches) + 1
+
+
+def test_a_full_disk_is_an_error_to_retry_and_the_journal_recovers_when_there_is_space(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    done = subprocess.run(
+        [sys.executable, "-c", FILL_THE_DISK, str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    acknowledged = {int(word) for word in done.stdout.split()}
+    with Store.open(path) as store:
+        batches = list(store.journal.read())
+        assert acknowledged <= {b.id for b in batches}
+        assert {b.payload for b in batches} == {b"a" * 50_000}
+
+
+def payload(batch_id: int) -> bytes:
+    return b"<batch %d>" % batch_id * (20 * batch_id)
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    """A closed store with batches 1..60, all in the main file."""
+    path = tmp_path / "store.db"
+    with Store.open(path) as store:
+        for future in [store.journal.append(payload(i), i) for i in range(1, 61)]:
+            future.result(10)
+    return path
+
+
+def flip(path: Path, offset: int, mask: int = 0x10) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ mask]))
+
+
+def test_a_flipped_bit_in_a_batch_is_found_reported_and_costs_only_that_batch(filled: Path) -> None:
+    flip(filled, filled.read_bytes().index(b"<batch 17>") + 20)
+    told: list[Damage] = []
+    with Store.open(filled) as store:
+        batches = list(store.journal.read(on_damage=told.append))
+        assert [b.id for b in batches] == [i for i in range(1, 61) if i != 17]
+        assert all(b.payload == payload(b.id) for b in batches)
+        assert told == [Damage(17, "checksum mismatch")] == list(store.journal.damaged)
+
+
+def test_a_lost_row_is_missed(filled: Path) -> None:
+    """Ids are dense, so even a batch that vanished without a trace is known to be gone."""
+    with Store.open(filled) as store:
+        store._writer.call(lambda connection: connection.execute("DELETE FROM batches WHERE id IN (30, 60)").rowcount)
+        assert [b.id for b in store.journal.read()] == [i for i in range(1, 60) if i != 30]
+        assert store.journal.damaged == (Damage(30, "missing"), Damage(60, "missing"))
+
+
+def test_a_store_that_lost_count_is_refused(filled: Path) -> None:
+    with Store.open(filled) as store:
+        store._writer.call(lambda c: c.execute("UPDATE journal_state SET next_batch = 1 << 50").rowcount)
+        with pytest.raises(StoreUnavailable, match="lost count"):
+            store.journal.bounds()
+        with pytest.raises(StoreUnavailable, match="lost count"):
+            store.journal.append(b"x", 1).result(10)
+    with pytest.raises(StoreUnusable, match="lost count"):
+        Store.open(filled)
+
+
+def test_a_file_cut_short_loses_its_tail_and_says_so(filled: Path) -> None:
+    size = filled.stat().st_size
+    with filled.open("r+b") as file:
+        file.truncate(size - size // 3)
+    try:
+        with Store.open(filled) as store:
+            batches = list(store.journal.read())
+            lost = {d.batch_id for d in store.journal.damaged}
+    except StoreUnusable:
+        return
+    assert lost
+    assert {b.id for b in batches} | lost == set(range(1, 61))
+    assert all(b.payload == payload(b.id) for b in batches)
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory) -> Path:
+    """A store as a crash leaves it: batches in the main file and more of them in the write-ahead log."""
+    folder = tmp_path_factory.mktemp("crashed")
+    path = folder / "store.db"
+    with Store.open(path) as store:
+        for i in range(1, 31):
+            store.journal.append(payload(i), i).result(10)
+    with Store.open(path) as store:
+        for i in range(31, 61):
+            store.journal.append(payload(i), i).result(10)
+        copy = folder / "copy"
+        copy.mkdir()
+        for file in folder.glob("store.db*"):
+            if not file.name.endswith("-shm"):
+                shutil.copy(file, copy / file.name)
+    return copy
+
+
+def mutations(size: int, seed: int, count: int) -> Iterator[tuple[str, int]]:
+    chance = random.Random(seed)
+    for _ in range(count):
+        yield chance.choice(("flip", "flip", "cut")), chance.randrange(size)
+
+
+@pytest.mark.parametrize(("name", "seed"), [("store.db-wal", 1), ("store.db-wal", 2), ("store.db", 3), ("store.db", 4)])
+def test_whatever_is_broken_no_wrong_batch_is_returned_and_no_loss_is_hidden(
+    crashed: Path, tmp_path: Path, name: str, seed: int
+) -> None:
+    """A torn log loses its tail only; a broken main file says which batches are gone, or is refused."""
+    assert (crashed / "store.db-wal").stat().st_size > 100_000
+    for number, (kind, offset) in enumerate(mutations((crashed / name).stat().st_size, seed, 60)):
+        copy = shutil.copytree(crashed, tmp_path / str(number))
+        if kind == "flip":
+            flip(copy / name, offset, 1 << (offset % 8))
+        else:
+            with (copy / name).open("r+b") as file:
+                file.truncate(offset)
+        try:
+            with Store.open(copy / "store.db", synchronous="OFF") as store:
+                last = store.journal.bounds().last
+                batches = list(store.journal.read())
+                lost = {d.batch_id for d in store.journal.damaged}
+        except (StoreUnusable, StoreUnavailable):
+            assert name == "store.db", "a broken log must never make the store unusable"
+        else:
+            assert last == 60 or (name == "store.db-wal" and last >= 30), (kind, offset)
+            assert {b.id for b in batches} | lost == set(range(1, last + 1)), (kind, offset)
+            assert all(b.payload == payload(b.id) for b in batches), (kind, offset)
+        shutil.rmtree(copy)

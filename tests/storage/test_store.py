@@ -1,0 +1,175 @@
+"""Opening a store: what is made, migrated, refused, and with which words."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spanverdict.storage.database import Database
+from spanverdict.storage.errors import StoreTooNew, StoreUnavailable, StoreUnusable
+from spanverdict.storage.schema import MIGRATIONS, Migration, prepare
+from spanverdict.storage.store import Store
+
+
+def raw(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        for statement in statements:
+            connection.execute(statement)
+    finally:
+        connection.close()
+
+
+def test_a_new_store_is_made_readable_by_its_owner_only(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store.db") as store:
+        store.probe()
+        modes = {f.name: stat.S_IMODE(f.stat().st_mode) for f in tmp_path.iterdir()}
+    assert modes == {"store.db": 0o600, "store.db-wal": 0o600, "store.db-shm": 0o600}
+
+
+def test_a_path_with_odd_characters_is_taken_literally(tmp_path: Path) -> None:
+    folder = tmp_path / "50% of #1? ünï"
+    folder.mkdir()
+    Store.open(str(folder / "a b.db")).close()
+    assert (folder / "a b.db").exists()
+
+
+def test_a_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    Store.open(path).close()
+    raw(path, "PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(StoreTooNew, match=r"store\.db as the store: its schema version is 99, this release reads up"):
+        Store.open(path)
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    raw(path, "CREATE TABLE theirs (x)", "PRAGMA user_version = 1")
+    before = path.read_bytes()
+    with pytest.raises(StoreUnusable, match="a database of another program"):
+        Store.open(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda p: p.write_text("these are traces, not a database. " * 40), "file is not a database"),
+        (lambda p: p.mkdir(), "it is a directory"),
+        (lambda p: p.symlink_to("/dev/full"), "."),
+    ],
+    ids=["text", "directory", "device"],
+)
+def test_what_is_not_a_store_is_refused_with_its_path_and_reason(tmp_path: Path, make, reason: str) -> None:
+    path = tmp_path / "thing"
+    make(path)
+    with pytest.raises(StoreUnusable, match=reason) as caught:
+        Store.open(path)
+    assert str(caught.value).startswith(f"cannot use {path} as the store: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match=f"the directory {tmp_path / 'no'} does not exist"):
+        Store.open(tmp_path / "no" / "store.db")
+
+
+def test_a_directory_in_which_nothing_can_be_made_is_refused() -> None:
+    with pytest.raises(StoreUnusable, match=r"cannot use /proc/store\.db as the store"):
+        Store.open("/proc/store.db")
+
+
+def test_a_store_that_another_process_keeps_locked_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("spanverdict.storage.database.BUSY_SECONDS", 0.05)
+    path = tmp_path / "store.db"
+    Store.open(path).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(StoreUnusable, match="locked"):
+            Store.open(path)
+    finally:
+        other.close()
+
+
+def test_a_store_deleted_while_open_is_not_silently_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with Store.open(path) as store:
+        for file in tmp_path.iterdir():
+            file.unlink()
+        store._readers.close()
+        store._readers._closed = False
+        with pytest.raises(StoreUnavailable, match="unable to open"):
+            store.journal.bounds()
+    assert not path.exists()
+
+
+NEXT = (
+    *MIGRATIONS,
+    Migration(
+        len(MIGRATIONS) + 1,
+        ("ALTER TABLE runs ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'", "CREATE TABLE extra (x INTEGER)"),
+    ),
+)
+
+
+def test_an_older_store_is_migrated_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with Store.open(path) as store:
+        store.journal.append(b"kept", 5).result(10)
+        store.runs.touch("run", 1, 1, 5)
+    prepare(Database(path), NEXT)
+    prepare(Database(path), NEXT)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT id, colour FROM runs").fetchall() == [("run", "blue")]
+    assert connection.execute("SELECT payload FROM batches").fetchall() == [(b"kept",)]
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
+    connection.close()
+    with pytest.raises(StoreTooNew):
+        Store.open(path)
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    Store.open(path).close()
+    broken = (*NEXT, Migration(len(NEXT) + 1, ("CREATE TABLE more (x)", "this is not SQL")))
+    with pytest.raises(StoreUnusable, match="syntax error"):
+        prepare(Database(path), broken)
+    with Store.open(path) as store:
+        assert store.journal.bounds() == (1, 0)
+
+
+def test_migrations_count_up_from_one() -> None:
+    assert [m.version for m in MIGRATIONS] == list(range(1, len(MIGRATIONS) + 1))
+
+
+def test_processes_that_open_a_new_store_at_the_same_time_agree(tmp_path: Path) -> None:
+    script = "import sys; from spanverdict.storage.store import Store; Store.open(sys.argv[1]).close()"
+    children = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "store.db")], stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    assert [(child.communicate(timeout=30)[1], child.returncode) for child in children] == [("", 0)] * 4
+
+
+def test_probing_tells_whether_the_store_takes_writes(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("spanverdict.storage.database.BUSY_SECONDS", 0.05)
+    path = tmp_path / "store.db"
+    with Store.open(path) as store:
+        store.probe()
+        assert store.problem is None
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            store.probe()
+        assert store.problem == "database is locked"
+        other.close()
+        store.probe()
+        assert store.problem is None
