@@ -56,9 +56,7 @@ SPAN_IDS = st.one_of(
 GOOD_TRACE_IDS = st.binary(min_size=16, max_size=16).filter(any)
 GOOD_SPAN_IDS = st.binary(min_size=8, max_size=8).filter(any)
 
-EVENTS = st.builds(
-    Span.Event, time_unix_nano=TIMES, name=TEXTS, attributes=ATTRIBUTES, dropped_attributes_count=UINT32
-)
+EVENTS = st.builds(Span.Event, time_unix_nano=TIMES, name=TEXTS, attributes=ATTRIBUTES, dropped_attributes_count=UINT32)
 
 
 def links(trace_ids: st.SearchStrategy[bytes], span_ids: st.SearchStrategy[bytes]) -> st.SearchStrategy[Span.Link]:
@@ -221,7 +219,11 @@ def table_row(table: SpanTable, row: int) -> dict[str, Any]:
         ),
         "attributes": attributes(table.attributes.row(row)),
         "events": [
-            (int(events.time_unix_nano[event]), pool.string(events.name[event]), attributes(events.attributes.row(event)))
+            (
+                int(events.time_unix_nano[event]),
+                pool.string(events.name[event]),
+                attributes(events.attributes.row(event)),
+            )
             for event in range(events.offsets[row], events.offsets[row + 1])
         ],
         "links": [

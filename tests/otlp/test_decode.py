@@ -22,7 +22,7 @@ from otlp.messages import (
     table_rows,
 )
 from spanverdict.otlp import columns
-from spanverdict.otlp.decode import CHUNK, Decoded, decode, new_pool
+from spanverdict.otlp.decode import CHUNK, Decoded, Tally, decode, decode_all, new_pool
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.telemetry.spantable import MAX_TIME
 
@@ -63,8 +63,8 @@ def test_reading_by_column_and_by_row_agree(sent: list[Span]) -> None:
     by_column, by_row = columns._by_column(serialised), columns._by_row(serialised)
     for name in ("trace_ids", "names", "attributes"):
         assert getattr(by_column, name) == getattr(by_row, name)
-    for name in ("trace_states", "statuses"):
-        assert (getattr(by_column, name) or [b""] * len(serialised)) == getattr(by_row, name)
+    assert (by_column.trace_states or [b""] * len(serialised)) == by_row.trace_states
+    assert statuses_of(by_column, len(serialised)) == statuses_of(by_row, len(serialised))
     for name in ("span_ids", "parent_span_ids", "kinds", "times", "flags"):
         assert getattr(by_column, name).tolist() == getattr(by_row, name).tolist()
     for name in ("events", "links"):
@@ -73,6 +73,28 @@ def test_reading_by_column_and_by_row_agree(sent: list[Span]) -> None:
         assert other.offsets.tolist() == (one.offsets.tolist() if one else [0] * (len(serialised) + 1))
     dropped = np.zeros((3, len(serialised))) if by_column.dropped is None else by_column.dropped
     assert dropped.tolist() == by_row.dropped.tolist()
+
+
+def statuses_of(found: columns.Columns, n: int) -> list[bytes]:
+    if found.statuses is None:
+        return [b""] * n
+    offsets, items = found.statuses.offsets, found.statuses.items
+    return [b"".join(items[offsets[row] : offsets[row + 1]]) for row in range(n)]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([b"", b"a", b"bc", b"\xff\xfe", b"d\xff"]), max_size=2), min_size=1, max_size=8)
+)
+@settings(max_examples=200)
+def test_lists_come_apart_at_their_marks_whatever_their_items_look_like(lists: list[list[bytes]]) -> None:
+    marked = [item for items in lists for item in (*items, columns.END)]
+    found = columns._lists(marked, len(lists))
+    expected = [item for items in lists for item in items]
+    assert (found.items if found else []) == expected
+    if found:
+        assert found.offsets.tolist() == [sum(map(len, lists[:row])) for row in range(len(lists) + 1)]
+    few = columns._few(marked, len(lists))
+    assert few is None or few == columns._unmarked(marked, columns.END, len(lists))
 
 
 def test_the_spans_of_a_large_request_stay_in_order_across_chunks() -> None:
@@ -86,12 +108,46 @@ def test_the_spans_of_a_large_request_stay_in_order_across_chunks() -> None:
     ]
 
 
-def test_payloads_joined_end_to_end_are_read_as_one() -> None:
+def one_by_one(payloads: list[bytes]) -> tuple[list[dict], list[Tally]]:
+    rows, tallies, pool = [], [], new_pool()
+    for payload in payloads:
+        try:
+            found = decode(payload, pool)
+        except Undecodable as error:
+            tallies.append(Tally(0, undecodable=str(error)))
+            continue
+        rows += table_rows(found.table)
+        tallies.append(Tally(len(found.table), found.rejected, found.problems))
+    return rows, tallies
+
+
+BAD_PAYLOADS = st.sampled_from([b"", b"\xff", b"\x0a\x7f", wrap(b"\xff\xff"), wrap(SPAN + b"\x2a\x7fabc")])
+
+
+@given(st.lists(BAD_PAYLOADS | requests(max_spans=3).map(TracesData.SerializeToString), max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_reading_requests_together_is_reading_them_one_by_one(payloads: list[bytes]) -> None:
+    table, tallies = decode_all(payloads, new_pool())
+    assert (table_rows(table), list(tallies)) == one_by_one(payloads)
+
+
+def test_many_good_requests_are_read_together_in_order() -> None:
     load = Load.build(30, 10, seed=1)
-    pool = new_pool()
-    apart = [row for number in range(3) for row in table_rows(decode(load.payload(number), pool).table)]
-    together = decode(b"".join(load.payload(number) for number in range(3)), new_pool())
-    assert table_rows(together.table) == apart
+    payloads = [load.payload(number) for number in range(200)]
+    table, tallies = decode_all(payloads, new_pool())
+    assert (table_rows(table), list(tallies)) == one_by_one(payloads)
+
+
+def test_each_request_of_a_load_has_spans_of_its_own() -> None:
+    load = Load.build(25, 10, seed=1)
+    table, _ = decode_all([load.payload(number) for number in range(40)], new_pool())
+    assert len(set(table.span_id.tolist())) == len(table) == 1000
+    assert len(set(table.trace.tolist())) == 40 * 3
+    assert len(set(table.attribute("request.id").codes.tolist())) == 1000
+    assert set(table.attribute("method").codes.tolist()) == {-1}
+    parents = set(zip(table.trace.tolist(), table.parent_span_id.tolist(), strict=True))
+    own = set(zip(table.trace.tolist(), table.span_id.tolist(), strict=True))
+    assert {parent for parent in parents if parent[1]} <= own
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
@@ -184,7 +240,9 @@ def test_problems_are_counted_once_a_reason_and_at_most_five() -> None:
     assert found.problems[0].startswith("6 spans: ")
 
 
-@pytest.mark.parametrize(("depth", "accepted"), [(1, True), (40, True), (63, True), (64, True), (65, False), (90, False)])
+@pytest.mark.parametrize(
+    ("depth", "accepted"), [(1, True), (40, True), (63, True), (64, True), (65, False), (90, False)]
+)
 def test_values_nest_64_deep_and_no_deeper(depth: int, accepted: bool) -> None:
     value = b"\x08\x01"[:0]
     for _ in range(depth - 1):
@@ -256,7 +314,11 @@ def test_equal_things_are_interned_once_over_all_requests() -> None:
     pool = new_pool()
     message = request_of(good_span(attributes=[KeyValue(key="k", value=AnyValue(int_value=1))]), service="a")
     tables = [decode(message.SerializeToString(), pool).table for _ in range(3)]
-    assert len({int(table.resource[0]) for table in tables}) == len({int(table.attributes.items[0]) for table in tables}) == 1
+    assert (
+        len({int(table.resource[0]) for table in tables})
+        == len({int(table.attributes.items[0]) for table in tables})
+        == 1
+    )
     assert len(pool.resources) == len(pool.traces) == 1
     assert len(pool.attributes) == 2
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slow_forest import Naive
@@ -37,6 +37,7 @@ def grown(rows: list[dict[str, Any]], group: list[int], links: list[tuple[int, i
     return grow(table_of(rows), np.array(group, np.int64), pairs)
 
 
+@settings(deadline=None)
 @given(forests())
 def test_places_are_those_of_a_naive_walk(made: tuple[list[dict[str, Any]], list[int], list[tuple[int, int]]]) -> None:
     """Parents, defects, depth, root, order and size of random forests with every kind of defect."""
@@ -52,6 +53,7 @@ def test_places_are_those_of_a_naive_walk(made: tuple[list[dict[str, Any]], list
     assert forest.size.tolist() == [1 + sum(n in path for path in paths) for n in range(len(rows))]
 
 
+@settings(deadline=None)
 @given(forests(), st.sets(st.integers(0, 13)))
 def test_masks_are_those_of_a_naive_walk(
     made: tuple[list[dict[str, Any]], list[int], list[tuple[int, int]]], chosen: set[int]
@@ -74,6 +76,7 @@ def test_masks_are_those_of_a_naive_walk(
     assert np.array_equal(of, before)
 
 
+@settings(deadline=None)
 @given(forests(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_makes_no_difference(
     made: tuple[list[dict[str, Any]], list[int], list[tuple[int, int]]], random: Any
@@ -88,6 +91,7 @@ def test_the_order_of_rows_makes_no_difference(
     assert forest.size[order].tolist() == other.size.tolist()
 
 
+@settings(deadline=None)
 @given(forests())
 def test_nested_set_numbers_enclose_exactly_the_descendants(
     made: tuple[list[dict[str, Any]], list[int], list[tuple[int, int]]],

@@ -194,7 +194,7 @@ def test_many_bombs_at_once_take_little_memory_and_others_are_served(receive, co
     assert {answer.result().code for answer in over_grpc} == {"RESOURCE_EXHAUSTED"}
     assert {answer.result().code for answer in over_http} == {413}
     assert slowest < 1.0
-    assert memory.growth < 200 * MIB  # of 16 GiB
+    assert memory.growth < 300 * MIB  # clients included, of 16 GiB
     assert receiver.budget.in_use == 0
 
 

@@ -104,6 +104,7 @@ def test_printing_and_reading_again_gives_an_equal_selector(text: str) -> None:
     assert str(parse(printed)) == printed
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     st.sampled_from(["span.", "parent.", "resource.", ".", "parent.span."]),
@@ -117,12 +118,14 @@ def test_every_attribute_name_and_text_can_be_written(name: str, scope: str) -> 
     assert parse(printed) == selector
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_every_duration_prints_and_reads_back(ns: int) -> None:
     selector = parse(f"{{ span:duration = {ns}ns }}")
     assert parse(str(selector)) == selector
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_float_prints_and_reads_back(number: float) -> None:
     selector = parse(f"{{ span.a = {number!r} }}")
@@ -229,6 +232,7 @@ def test_what_is_not_one_field_is_a_syntax_error(text: str) -> None:
         parse_field(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_as_a_field_is_read_or_refused_in_words(text: str) -> None:
     try:

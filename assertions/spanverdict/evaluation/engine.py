@@ -31,25 +31,32 @@ CAP = "cap"
 """The trigger of a run that was given up on before it was complete."""
 
 
-def evaluate(flows: Sequence[Flow], table: SpanTable, run: RunInfo, *, trigger: str = "input") -> Iterator[Event]:
+def evaluate(
+    flows: Sequence[Flow],
+    table: SpanTable,
+    run: RunInfo,
+    *,
+    trigger: str = "input",
+    defects: Sequence[Defect] = (),
+) -> Iterator[Event]:
     """Judge a run by its flows and yield what is found, in the order of the flows and their rules.
 
     `table` holds the spans of the run in any order, resends included; `trigger` says why it is
-    judged now (see `Completeness`). The events depend on nothing else: the same spans give the
+    judged now (see `Completeness`), `defects` what was met on the way here. The events depend on nothing else: the same spans give the
     same events however they arrived.
     """
     prepared = prepare(table)
     yield _started(run, prepared)
     outcomes: Counter[Outcome] = Counter()
     ends: list[FlowFinished] = []
-    defects = list(prepared.defects)
+    found = [*defects, *prepared.defects]
     for flow in flows:
         yield FlowStarted(flow.name, flow.file, flow.sha256, flow.labels)
         expected = run.expected_requests if run.expected_requests is not None else flow.complete.requests
         view, requests = view_of(flow, prepared, expected)
         if requests.hop_cap_reached:
             detail = f"paths of flow {flow.name} go on beyond the hop limit"
-            defects.append(Defect("hop_cap", requests.hop_cap_reached, detail))
+            found.append(Defect("hop_cap", requests.hop_cap_reached, detail))
         results = []
         for result in _results(flow, view):
             yield RuleEvaluated(result)
@@ -60,7 +67,7 @@ def evaluate(flows: Sequence[Flow], table: SpanTable, run: RunInfo, *, trigger: 
     yield RunFinished(
         worst_outcome([end.outcome for end in ends]) if ends else Outcome.INCONCLUSIVE,
         all(end.completeness.complete for end in ends),
-        tuple(sorted(defects, key=lambda defect: defect.name)),
+        tuple(sorted(found, key=lambda defect: defect.name)),
         {outcome: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
     )
 

@@ -78,11 +78,14 @@ def read_condition(node: Node, quantity: Quantity, what: str) -> Condition:
 
 
 def _read_item(item: Node, quantity: Quantity) -> Operand:
-    if not isinstance(item, Scalar) or item.value is None:
-        raise Mistake(codes.WRONG_TYPE, "the list has to hold plain values")
-    if quantity is Quantity.ANY and isinstance(item.value, str):
-        return item.value
-    return read_literal(item.text, quantity)
+    try:
+        if isinstance(item, Scalar) and item.value is not None:
+            as_text = quantity is Quantity.ANY and isinstance(item.value, str)
+            return item.text if as_text else read_literal(item.text, quantity)
+        raise Mistake(codes.WRONG_TYPE, "the list has to hold plain values")  # noqa: TRY301 - joins the others below
+    except Mistake as mistake:
+        mistake.part = item
+        raise
 
 
 def _warn_of_samples_alone(found: tuple[Expectation, ...], node: Mapping, problems: Problems) -> None:

@@ -17,9 +17,12 @@ class Mistake(Exception):  # noqa: N818 - the word for what a user made, not for
         self.offset = offset
         self.length = length
         """How many characters; 0 for the whole text."""
+        self.part: Node | None = None
+        """The part of the reported node that it is about, such as one item of a list."""
 
     def report(self, node: Node, problems: Problems) -> None:
         """Report it at its place inside `node`, whose text it is about."""
+        node = self.part or node
         if self.length and isinstance(node, Scalar):
             problems.error(node.at(self.offset), self.code, self.message, self.hint, self.length)
         else:

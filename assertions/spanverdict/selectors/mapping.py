@@ -93,10 +93,10 @@ def _joined(op: str, conditions: list[Expression]) -> Expression:
 
 def _enum(at: Key, value: object) -> Expression:
     field, kind, words = _ENUMS[str(at[0])]
-    if value not in words:
+    if not isinstance(value, str) or value not in words:
         hint = did_you_mean(str(value), words) or f"one of {', '.join(words)}"
         raise MappingError(f"`{value}` is not a {kind}", key=at, hint=hint)
-    return tree.Binary("=", field, Static(kind, words[str(value)]))
+    return tree.Binary("=", field, Static(kind, words[value]))
 
 
 def _text(at: Key, value: object) -> object:

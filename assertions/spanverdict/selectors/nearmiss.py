@@ -27,6 +27,13 @@ class NearMiss(NamedTuple):
     """(n,) those spans."""
 
 
+class _Condition(NamedTuple):
+    text: str
+    met: Bools
+    """The spans that it does not keep out."""
+    matched: int
+
+
 def near_misses(root: tree.Spanset, spans: Spans) -> list[NearMiss]:
     """Look at each condition of a selector; alternatives (`||`, `&&`, `&>`) are looked at one by one."""
     return list(_spanset(root, spans))
@@ -34,10 +41,9 @@ def near_misses(root: tree.Spanset, spans: Spans) -> list[NearMiss]:
 
 def _spanset(node: tree.Spanset, spans: Spans) -> Iterator[NearMiss]:
     parts = _alternatives(node)
-    if parts:
-        for part in parts:
-            yield from _spanset(part, spans)
-    else:
+    for part in parts:
+        yield from _spanset(part, spans)
+    if not parts:
         yield from _measured(list(_conditions(node, spans)), len(spans))
 
 
@@ -53,24 +59,25 @@ def _alternatives(node: tree.Spanset) -> tuple[tree.Spanset, ...]:
             return ()
 
 
-def _conditions(node: tree.Stage, spans: Spans) -> Iterator[tuple[str, Bools]]:
+def _conditions(node: tree.Stage, spans: Spans) -> Iterator[_Condition]:
     """Yield what must hold together for a span to be selected, outermost last."""
     match node:
         case tree.Filter():
             for one in _conjuncts(node.condition):
-                yield write(one), condition(one, spans)
-        case tree.Structural():
+                yield _condition(write(one), condition(one, spans))
+        case tree.Structural() if node.op[0] != "&":
             yield from _conditions(node.right, spans)
             everything = np.ones(len(spans), np.bool_)
-            left = select(node.left, spans)
-            yield (
-                f"{write(tree.Structural(node.op, node.left, tree.Filter(None)))}",
-                related(node.op, left, everything, spans),
-            )
+            placed = related(node.op, select(node.left, spans), everything, spans)
+            yield _condition(write(tree.Structural(node.op, node.left, tree.Filter(None))), placed)
         case tree.Pipeline():
             yield from _stages(node, spans)
-        case tree.ScalarFilter() | tree.Combination():
-            yield write(node), select(node, spans)
+        case tree.ScalarFilter() | tree.Combination() | tree.Structural():
+            yield _condition(write(node), select(node, spans))
+
+
+def _condition(text: str, met: Bools) -> _Condition:
+    return _Condition(text, met, int(met.sum()))
 
 
 def _conjuncts(node: tree.Expression | None) -> tuple[tree.Expression, ...]:
@@ -79,20 +86,20 @@ def _conjuncts(node: tree.Expression | None) -> tuple[tree.Expression, ...]:
     return () if node is None else (node,)
 
 
-def _stages(node: tree.Pipeline, spans: Spans) -> Iterator[tuple[str, Bools]]:
+def _stages(node: tree.Pipeline, spans: Spans) -> Iterator[_Condition]:
     for place, stage in enumerate(node.stages):
         if isinstance(stage, tree.Filter) or place == 0:
             yield from _conditions(stage, spans)
-        elif isinstance(stage, tree.ScalarFilter | tree.Structural | tree.Combination | tree.Pipeline):
-            before = tree.Pipeline(node.stages[:place])
+        elif isinstance(stage, tree.SPANSETS):
+            reached = select(tree.Pipeline(node.stages[:place]), spans)
             kept = select(tree.Pipeline(node.stages[: place + 1]), spans)
-            yield write(stage), kept | ~select(before, spans)
+            yield _Condition(write(stage), kept | ~reached, int(kept.sum()))
 
 
-def _measured(conditions: list[tuple[str, Bools]], count: int) -> Iterator[NearMiss]:
+def _measured(conditions: list[_Condition], count: int) -> Iterator[NearMiss]:
     met = np.zeros(count, np.int64)
-    for _, mask in conditions:
-        met += mask
-    for text, mask in conditions:
-        missed = (met == len(conditions) - 1) & ~mask
-        yield NearMiss(text, int(mask.sum()), int(missed.sum()), missed)
+    for each in conditions:
+        met += each.met
+    for each in conditions:
+        missed = (met == len(conditions) - 1) & ~each.met
+        yield NearMiss(each.text, each.matched, int(missed.sum()), missed)

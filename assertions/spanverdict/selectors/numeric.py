@@ -179,7 +179,7 @@ def _remainder(a: Int64s, b: Int64s) -> _Result:
 def _raised(a: Int64s, b: Int64s) -> _Result:
     found = np.power(a, np.maximum(b, 0))
     size = np.power(np.abs(a.astype(np.float64)), b)
-    fits = (size < _BEYOND) | ((size == _BEYOND) & (a < 0) & (b % 2 == 1))
+    fits = (size < _BEYOND) | (b <= 1) | ((size == _BEYOND) & (a < 0) & (b % 2 == 1))
     return found, fits & (b >= 0), b < 0
 
 

@@ -14,8 +14,10 @@ span - is `Irregular`, and the spans are read one by one instead, to the same co
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final
 
 import numpy as np
@@ -91,8 +93,8 @@ class Columns:
     names: list[bytes]
     trace_states: list[bytes] | None
     """None when no span has one; so below."""
-    statuses: list[bytes] | None
-    """Serialised."""
+    statuses: Lists | None
+    """Serialised, at most one a span."""
     kinds: UInt64s
     """As unsigned 32-bit numbers."""
     times: UInt64s
@@ -154,7 +156,7 @@ def _by_column(spans: list[bytes]) -> Columns:
         wrong_parents=None,
         names=_texts(merged.name, END, n),
         trace_states=_texts(merged.trace_state, END, n) if rare else None,
-        statuses=_texts(merged.status, END, n) if len(merged.status) > n else None,
+        statuses=_at_most_one(_lists(merged.status, n)),
         kinds=numbers[0],
         times=numbers[1:3],
         flags=numbers[3],
@@ -181,35 +183,50 @@ def _texts(column: Sequence[bytes], mark: bytes, n: int) -> list[bytes]:
     return _sparse_texts(found, mark, n)
 
 
-def _sparse_texts(found: Sequence[bytes], mark: bytes, n: int) -> list[bytes]:
+def _sparse_texts(found: list[bytes], mark: bytes, n: int) -> list[bytes]:
+    values = [b""] * n
+    owners, items = _unmarked(found, mark, n)
+    if len(set(owners)) != len(owners):
+        raise Irregular
+    for owner, item in zip(owners, items, strict=True):
+        values[owner] = item
+    return values
+
+
+def _unmarked(found: list[bytes], mark: bytes, n: int) -> tuple[list[int], list[bytes]]:
+    """Return the items that are not marks, and the span that each belongs to."""
     places = [place for place, item in enumerate(found) if item != mark]
     if len(found) - len(places) != n:
         raise Irregular
-    values = [b""] * n
-    last = -1
-    for earlier, place in enumerate(places):
-        span = place - earlier
-        if span == last:
-            raise Irregular
-        values[span] = found[place]
-        last = span
-    return values
+    return [place - earlier for earlier, place in enumerate(places)], [found[place] for place in places]
 
 
 def _numbers(columns: Sequence[UInt64s | UInt32s], marks: tuple[int, ...], n: int) -> UInt64s:
     """Return the one number of each span in each column, 0 where it has none, (n_columns, n).
 
-    Most columns have a number for every span; those are looked at together.
+    Columns in which every span has a number, which most are, are looked at together.
     """
-    pairs = np.empty((len(columns), n, 2), np.uint64)
-    for pair, found, mark in zip(pairs, columns, marks, strict=True):
-        if len(found) == 2 * n:
-            pair.ravel()[:] = found
-        else:
-            pair[:, 0], pair[:, 1] = _sparse_numbers(found, mark, n), mark
-    if ((pairs == np.array(marks, np.uint64)[:, None, None]) == (False, True)).all():
-        return np.ascontiguousarray(pairs[:, :, 0])
-    return np.array([_sparse_numbers(found, mark, n) for found, mark in zip(columns, marks, strict=True)])
+    full = [len(column) == 2 * n for column in columns]
+    numbers = _full_numbers([*compress(columns, full)], [*compress(marks, full)], n)
+    if all(full) and numbers is not None:
+        return numbers
+    rows = iter(numbers if numbers is not None else ())
+    return np.array(
+        [
+            next(rows) if is_full and numbers is not None else _sparse_numbers(column, mark, n)
+            for column, mark, is_full in zip(columns, marks, full, strict=True)
+        ]
+    )
+
+
+def _full_numbers(columns: Sequence[UInt64s | UInt32s], marks: Sequence[int], n: int) -> UInt64s | None:
+    """Return the numbers of columns where number and mark take turns; None where one does not."""
+    if not columns:
+        return None
+    pairs = np.concatenate(columns, dtype=np.uint64).reshape(-1, n, 2)
+    if not ((pairs == np.array(marks, np.uint64)[:, None, None]) == (False, True)).all():
+        return None
+    return pairs[:, :, 0]
 
 
 def _sparse_numbers(found: UInt64s | UInt32s, mark: int, n: int) -> UInt64s:
@@ -246,11 +263,41 @@ def _lists(column: Sequence[bytes], n: int) -> Lists | None:
     if len(column) == n:
         return None
     found = column[:]
-    places = [place for place, item in enumerate(found) if item != END]
-    if len(found) - len(places) != n:
+    values = found[::2]
+    if len(found) == 2 * n and found[1::2].count(END) == n and END not in values:
+        return Lists(np.arange(n + 1), list(values))
+    owners, items = _few(found, n) or _unmarked(list(found), END, n)
+    return Lists(np.searchsorted(owners, np.arange(n + 1)), items)
+
+
+def _few(found: Sequence[bytes], n: int) -> tuple[list[int], list[bytes]] | None:
+    """Do what `_unmarked` does with `END`, faster where few spans have an item.
+
+    Joined, a column is a row of marks with an item here and there. None where an item is empty or
+    begins like a mark, which cannot be told from none or from a mark.
+    """
+    joined = b"".join(found)
+    owners: list[int] = []
+    items: list[bytes] = []
+    size = 0
+    while start := _NO_END.search(joined, size + (owners[-1] if owners else 0)):
+        owner = start.start() - size
+        item = found[min(owner + len(items), len(found) - 1)]
+        if not joined.startswith(item, start.start()):
+            return None
+        owners.append(owner)
+        items.append(item)
+        size += len(item)
+    return (owners, items) if len(joined) - size == n == len(found) - len(items) else None
+
+
+_NO_END: Final = re.compile(b"[^" + END + b"]")
+
+
+def _at_most_one(lists: Lists | None) -> Lists | None:
+    if lists is not None and np.diff(lists.offsets).max(initial=0) > 1:
         raise Irregular
-    owners = np.array(places, np.int64) - np.arange(len(places))
-    return Lists(_offsets(np.bincount(owners, minlength=n)), [found[place] for place in places])
+    return lists
 
 
 def _offsets(sizes: npt.ArrayLike) -> Int64s:
@@ -272,7 +319,7 @@ def _by_row(serialised: list[bytes]) -> Columns:
         wrong_parents=np.array([len(parent) not in (0, 8) for parent in parents], np.bool_),
         names=[span.name for span in spans],
         trace_states=[span.trace_state for span in spans],
-        statuses=[b"".join(span.status) for span in spans],
+        statuses=_lists_of([[b"".join(span.status)] for span in spans]),
         kinds=np.array([span.kind % _2_TO_32 for span in spans], np.uint64),
         times=np.array(times, np.uint64).T,
         flags=np.array([span.flags for span in spans], np.uint64),

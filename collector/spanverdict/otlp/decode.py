@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -16,13 +17,15 @@ from spanverdict.otlp.judging import learn_envelopes
 from spanverdict.otlp.layout import Fault, lay_out
 from spanverdict.otlp.shallow_pb2 import TracesData
 from spanverdict.otlp.values import decode_attribute
-from spanverdict.telemetry.pool import Interner, Pool
-from spanverdict.telemetry.spantable import Int32s, SpanTable, concat
+from spanverdict.telemetry.pool import Pool
+from spanverdict.telemetry.spantable import SpanTable, concat
 
 CHUNK: Final = 2048
 """Spans turned into columns at a time, which bounds the memory that a large request takes."""
 
 MAX_PROBLEMS: Final = 5
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,57 +48,103 @@ def new_pool() -> Pool:
 def decode(payload: bytes | memoryview, pool: Pool) -> Decoded:
     """Read one serialised ExportTraceServiceRequest or TracesData, which are the same on the wire.
 
-    Spans that break OTLP's rules are rejected one by one. Payloads joined end to end are read as
-    one, and faster than one by one. Fills `pool`, so calls on one pool must not overlap: the caller
-    holds a lock. An error leaves the pool usable.
+    Spans that break OTLP's rules are rejected one by one. Fills `pool`, so calls on one pool must
+    not overlap: the caller holds a lock. An error leaves the pool usable.
 
     Raises:
         Undecodable: the payload is not OTLP at all.
     """
-    spans, groups = _open(payload)
-    resource = _numbers(pool.resources, groups.resources, groups.sizes)
-    scope = _numbers(pool.scopes, groups.scopes, groups.sizes)
-    learn_envelopes(pool)
-    parts = []
-    for start in range(0, len(spans), CHUNK):
-        piece = slice(start, start + CHUNK)
-        parts.append(lay_out(read_columns(spans[piece]), pool, resource[piece], scope[piece]))
-    return _accept(parts, pool)
+    return _accept(_lay_out([_open(payload)], pool), pool)
 
 
 @dataclass(frozen=True, slots=True)
-class _Groups:
-    """The runs of spans that share a resource and a scope, in order; the three go together."""
+class Tally:
+    """What became of one request of several."""
 
+    accepted: int
+    rejected: int = 0
+    problems: tuple[str, ...] = ()
+    undecodable: str = ""
+    """Why the request is not OTLP at all; empty when it is."""
+
+
+def decode_all(payloads: Sequence[bytes | memoryview], pool: Pool) -> tuple[SpanTable, tuple[Tally, ...]]:
+    """Read several requests into one table: the same as one by one, and faster where they are small.
+
+    The table holds the accepted spans in the order sent; there is a tally for each request. A
+    request that is not OTLP costs the others nothing. `pool` is filled as by `decode`.
+    """
+    try:
+        requests = [_open(payload) for payload in payloads]
+        parts = _lay_out(requests, pool)
+    except Undecodable:
+        return _decode_each(payloads, pool)
+    if any(faults for _, faults in parts):
+        return _decode_each(payloads, pool)
+    return _accept(parts, pool).table, tuple(Tally(len(request.spans)) for request in requests)
+
+
+def _decode_each(payloads: Sequence[bytes | memoryview], pool: Pool) -> tuple[SpanTable, tuple[Tally, ...]]:
+    tables, tallies = [SpanTable.empty(pool)], []
+    for payload in payloads:
+        try:
+            found = decode(payload, pool)
+        except Undecodable as error:
+            tallies.append(Tally(0, undecodable=str(error)))
+        else:
+            tables.append(found.table)
+            tallies.append(Tally(len(found.table), found.rejected, found.problems))
+    return concat(tables), tuple(tallies)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Serialised spans, and the runs of them that share a resource and a scope."""
+
+    spans: list[bytes]
     resources: list[bytes]
+    """One a run, in order; so the next two."""
     scopes: list[bytes]
     sizes: list[int]
 
 
-def _open(payload: bytes | memoryview) -> tuple[list[bytes], _Groups]:
-    """Return the serialised spans and what they are grouped under."""
+def _open(payload: bytes | memoryview) -> _Request:
     try:
-        request = TracesData.FromString(payload)  # type: ignore[arg-type] # any buffer will do
+        message = TracesData.FromString(payload)  # type: ignore[arg-type] # any buffer will do
     except DecodeError:
         raise Undecodable("the request is not a readable ExportTraceServiceRequest message") from None
-    spans: list[bytes] = []
-    groups = _Groups([], [], [])
-    for resource_spans in request.resource_spans:
+    request = _Request([], [], [], [])
+    for resource_spans in message.resource_spans:
         resource = b"".join(resource_spans.resource)
         for scope_spans in resource_spans.scope_spans:
             found = scope_spans.spans[:]
-            spans += found
-            groups.resources.append(resource)
-            groups.scopes.append(b"".join(scope_spans.scope))
-            groups.sizes.append(len(found))
-    return spans, groups
+            request.spans.extend(found)
+            request.resources.append(resource)
+            request.scopes.append(b"".join(scope_spans.scope))
+            request.sizes.append(len(found))
+    return request
 
 
-def _numbers(interner: Interner, items: list[bytes], sizes: list[int]) -> Int32s:
-    return np.repeat(interner.number_all(items), sizes)
+_Parts: TypeAlias = Sequence[tuple[SpanTable, list[Fault]]]
 
 
-def _accept(parts: Sequence[tuple[SpanTable, list[Fault]]], pool: Pool) -> Decoded:
+def _lay_out(requests: Sequence[_Request], pool: Pool) -> _Parts:
+    sizes = _joined([request.sizes for request in requests])
+    resource = np.repeat(pool.resources.number_all(_joined([request.resources for request in requests])), sizes)
+    scope = np.repeat(pool.scopes.number_all(_joined([request.scopes for request in requests])), sizes)
+    learn_envelopes(pool)
+    spans = _joined([request.spans for request in requests])
+    return [
+        lay_out(read_columns(spans[piece]), pool, resource[piece], scope[piece])
+        for piece in (slice(start, start + CHUNK) for start in range(0, len(spans), CHUNK))
+    ]
+
+
+def _joined(lists: Sequence[list[_T]]) -> list[_T]:
+    return lists[0] if len(lists) == 1 else [*chain.from_iterable(lists)]
+
+
+def _accept(parts: _Parts, pool: Pool) -> Decoded:
     """Put the tables together, without the spans that have a fault."""
     if not parts:
         return Decoded(SpanTable.empty(pool), 0, ())

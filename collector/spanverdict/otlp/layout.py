@@ -52,9 +52,7 @@ def lay_out(columns: Columns, pool: Pool, resource: Int32s, scope: Int32s) -> tu
     `resource` and `scope` are numbers in the pool, one a span, already judged.
     """
     n = len(columns.trace_ids)
-    no_text = np.full(n, pool.strings[b""], np.int32)
-    no_codes = np.zeros(n, np.int8)
-    status_code, status_message, wrong_status = _statuses(columns.statuses, pool.strings) or (no_codes, no_text, None)
+    status_code, status_message, wrong_status = _statuses(columns.statuses, pool, n)
     events, wrong_event = _events(columns.events, pool, n)
     links, wrong_link = _links(columns.links, pool, n)
     start, end = _times(columns.times)
@@ -70,7 +68,7 @@ def lay_out(columns: Columns, pool: Pool, resource: Int32s, scope: Int32s) -> tu
         kind=_kinds(columns.kinds),
         status_code=status_code,
         status_message=status_message,
-        trace_state=no_text if columns.trace_states is None else pool.strings.number_all(columns.trace_states),
+        trace_state=_trace_states(columns.trace_states, pool, n),
         flags=columns.flags.astype(np.uint32),
         start_time_unix_nano=start,
         end_time_unix_nano=end,
@@ -95,6 +93,10 @@ def lay_out(columns: Columns, pool: Pool, resource: Int32s, scope: Int32s) -> tu
     return table, [Fault(problem, spans) for problem, spans in found if spans is not None and spans.any()]
 
 
+def _trace_states(texts: list[bytes] | None, pool: Pool, n: int) -> Int32s:
+    return np.full(n, pool.strings[b""], np.int32) if texts is None else pool.strings.number_all(texts)
+
+
 def _zero(ids: UInt64s) -> Bools | None:
     return None if ids.all() else ids == 0
 
@@ -108,15 +110,18 @@ def _kinds(kinds: UInt64s) -> Int8s:
     return (kinds * (kinds <= _LAST_KIND)).astype(np.int8)
 
 
-def _statuses(items: list[bytes] | None, strings: Interner) -> tuple[Int8s, Int32s, Bools | None] | None:
-    if items is None:
-        return None
-    numbers = {item: number for number, item in enumerate(dict.fromkeys(items))}
-    which = np.fromiter(map(numbers.__getitem__, items), np.intp, len(items))
+def _statuses(lists: Lists | None, pool: Pool, n: int) -> tuple[Int8s, Int32s, Bools | None]:
+    """Return codes and messages; few spans differ in them, so each distinct status is read once."""
+    codes, texts = np.zeros(n, np.int8), np.full(n, pool.strings[b""], np.int32)
+    if lists is None:
+        return codes, texts, None
+    numbers = {item: number for number, item in enumerate(dict.fromkeys(lists.items))}
+    which = np.fromiter(map(numbers.__getitem__, lists.items), np.intp, len(lists.items))
     statuses, wrong = _read_each(Status.FromString, list(numbers), Status())
-    codes = [status.code if 0 <= status.code <= _LAST_CODE else 0 for status in statuses]
-    messages = strings.number_all([status.message for status in statuses])
-    return np.array(codes, np.int8)[which], messages[which], None if wrong is None else wrong[which]
+    rows = np.flatnonzero(np.diff(lists.offsets))
+    codes[rows] = np.array([code if 0 <= (code := status.code) <= _LAST_CODE else 0 for status in statuses])[which]
+    texts[rows] = pool.strings.number_all([status.message for status in statuses])[which]
+    return codes, texts, None if wrong is None else _spans_with(wrong[which], lists.offsets)
 
 
 def _ragged(marked: Sequence[bytes], interner: Interner, n: int) -> Ragged:

@@ -78,11 +78,7 @@ def encode_attribute(key: str, value: Value) -> bytes:
     Raises:
         ValueError: an integer beyond 64 bits, or text that UTF-8 cannot hold.
     """
-    return LevelKeyValue(key=key, value=encode_value(value)).SerializeToString() if value is not None else _bare(key)
-
-
-def _bare(key: str) -> bytes:
-    return KeyValue(key=key, value=AnyValue()).SerializeToString()
+    return LevelKeyValue(key=key, value=encode_value(value)).SerializeToString()
 
 
 def encode_value(value: Value) -> bytes:

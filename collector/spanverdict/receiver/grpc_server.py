@@ -42,7 +42,11 @@ _METHODS = {
 }
 
 _UNREAD_BYTES = 256 * 1024
-"""What a call is counted as until its message, whose length gRPC does not tell, has arrived."""
+"""What a call is counted as until its message has arrived, whose length gRPC tells only then.
+
+Uncompressed messages that arrive at the same moment can therefore exceed the budget until each is counted; the
+surplus is then refused. Compressed ones cannot, since it is we who inflate them.
+"""
 
 _IDENTITY_AND_GZIP = 0b101
 

@@ -84,6 +84,22 @@ class Journal:
         """When the newest batch came, in ns since the epoch; 0 for an empty journal."""
         return self._state().last_received_unix_nano
 
+    def first_since(self, received_unix_nano: int) -> int:
+        """Return the first batch that came at or after a time, one past the last when there is none.
+
+        Batches are journaled in about the order in which they came, so halving finds it.
+        """
+        bounds = self.bounds()
+        low, high = bounds.first, bounds.last + 1
+        while low < high:
+            middle = (low + high) // 2
+            batch = self._read_one(middle, None)
+            if batch is None or batch.received_unix_nano < received_unix_nano:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
     def bounds(self) -> Bounds:
         """First and last id that the journal holds."""
         return self._state().bounds

@@ -1,0 +1,49 @@
+# Two commands do all the set-up: `make demo` runs the main job on real input, `make test` passes every check.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FAULT ?= none
+PEER ?=
+
+.PHONY: help demo test check tests lint-fix bench soak proto clean
+
+help: ## say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# One install for everything, so that one set of versions is found that fits all of it.
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Spanverdict needs Python 3.11 or later; set PYTHON=…"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast]' --group dev --group demo
+	@touch $@
+
+demo: $(VENV)/.installed ## run the demo system and judge it; FAULT=slow-scorer|stale-features|lost-messages|wrong-output|lost-spans breaks it
+	FAULT=$(FAULT) $(BIN)/spanverdict run --rules deploy/demo/scoring.yaml -- $(BIN)/python deploy/demo/run.py
+
+test: check tests ## all checks and all tests
+
+check: $(VENV)/.installed ## formatting, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy collector assertions
+	$(BIN)/lint-imports --no-cache
+
+tests: $(VENV)/.installed ## pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+
+lint-fix: $(VENV)/.installed ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed ## speed and memory of every stage, printed
+	$(BIN)/python tests/bench/run.py
+
+soak: $(VENV)/.installed ## the long versions of the tests that have one
+	SPANVERDICT_SOAK=1 $(BIN)/python -m pytest -m soak --timeout=7200
+
+proto: $(VENV)/.installed ## make the shallow schema again from its .proto
+	$(BIN)/python -m grpc_tools.protoc --proto_path=collector --python_out=collector --pyi_out=collector collector/spanverdict/otlp/shallow.proto
+
+clean: ## remove what was made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,103 @@
+"""The service behind the HTTP API: documents of runs, and waiting for verdicts."""
+
+from __future__ import annotations
+
+import json
+
+from spanverdict.app.operatormetrics import render_metrics
+from spanverdict.app.service import Service
+from spanverdict.reporting.quantities import rfc3339
+from spanverdict.storage.errors import StoreUnavailable
+from spanverdict.storage.records import RunDeclaration, RunRecord, VerdictRecord
+from spanverdict.web.backend import Declaration, Document, UnknownFlow
+
+
+class ServiceBackend:
+    """Answers the API from a running service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._runs = service.store.runs
+
+    def declare(self, declaration: Declaration) -> Document:
+        """Declare a run and return it; raises `UnknownFlow`."""
+        names = [flow.name for flow in self._service.config.flows]
+        for name in declaration.flows:
+            if name not in names:
+                raise UnknownFlow(f"there is no flow {name!r}; the flows are {', '.join(names) or 'none'}")
+        record = self._service.declare(
+            RunDeclaration(
+                declaration.id,
+                declaration.expected_requests,
+                declaration.labels,
+                declaration.flows,
+                declaration.traces,
+            )
+        )
+        return _run_document(record, self._runs.verdict(record.id))
+
+    def end(self, run_id: str) -> Document | None:
+        """Say that a run has ended and return it; None when it is unknown."""
+        record = self._service.end(run_id)
+        return None if record is None else _run_document(record, self._runs.verdict(run_id))
+
+    def run(self, run_id: str) -> Document | None:
+        """Return a run with its last verdict; None when it is unknown."""
+        record = self._runs.get(run_id)
+        if record is None:
+            return None
+        verdict = self._runs.verdict(run_id)
+        document = _run_document(record, verdict)
+        document["verdict"] = None if verdict is None else json.loads(verdict.document)
+        return document
+
+    def runs(self, limit: int, before: str | None) -> Document:
+        """Return a page of runs, newest first; raises `ValueError` for a foreign cursor."""
+        page = self._runs.list(limit, before)
+        return {"runs": [_run_document(run, self._runs.verdict(run.id)) for run in page.runs], "next": page.next}
+
+    def settled(self, run_id: str, timeout_s: float) -> bool:
+        """Wait until a verdict has taken in all that came for a run; False when the time ran out first."""
+        return self._service.settling.wait_for(lambda: self._is_settled(run_id), timeout_s)
+
+    def ready(self) -> str | None:
+        """Return why spans cannot be taken now; None when they can."""
+        try:
+            self._service.store.probe()
+        except StoreUnavailable as error:
+            return str(error)
+        return None
+
+    def metrics(self) -> str:
+        """Return metrics in Prometheus' text format."""
+        return render_metrics(self._service)
+
+    def _is_settled(self, run_id: str) -> bool:
+        live = self._service.judge.runs.get(run_id)
+        if live is not None and live.fresh:
+            return False
+        record = self._runs.get(run_id)
+        return record is not None and record.state == "judged" and self._runs.verdict(run_id) is not None
+
+
+def _run_document(record: RunRecord, verdict: VerdictRecord | None) -> Document:
+    return {
+        "id": record.id,
+        "state": _state(record, verdict),
+        "declared": record.declared,
+        "expected_requests": record.expected_requests,
+        "labels": dict(record.labels),
+        "flows": list(record.flows),
+        "created": rfc3339(record.created_unix_nano),
+        "updated": rfc3339(record.updated_unix_nano),
+        "ended": rfc3339(record.ended_unix_nano or 0),
+        "revision": verdict.revision if verdict is not None else 0,
+        "outcome": verdict.outcome if verdict is not None else None,
+        "complete": verdict.complete if verdict is not None else None,
+        "judged_by": list(verdict.flows) if verdict is not None else [],
+    }
+
+
+def _state(record: RunRecord, verdict: VerdictRecord | None) -> str:
+    """A run that no flow matches was looked at and not judged."""
+    return "unjudged" if verdict is not None and not verdict.flows else str(record.state)

@@ -1,0 +1,40 @@
+"""Loading rule files for a command: everything is right, or everything that is wrong is said."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from spanverdict.app.errors import CommandError
+from spanverdict.diagnostics.render import render_all
+from spanverdict.rulefiles.loader import load_files
+from spanverdict.rulefiles.models import Flow
+
+
+def load_flows(paths: Sequence[str], tags: Collection[str] = ()) -> tuple[Flow, ...]:
+    """Load the flows of a command, only the rules that carry one of `tags` when any are given.
+
+    Raises:
+        CommandError: a file has a mistake (all of them were printed to standard error), or no rule is left.
+    """
+    flows, problems = load_files(paths)
+    found = problems.sorted()
+    if found:
+        print(render_all(found), file=sys.stderr)  # noqa: T201 - diagnostics go to standard error
+    if problems.fatal:
+        raise CommandError("the rule files have mistakes; nothing was judged")
+    if not flows:
+        raise CommandError("no rule file was given or found")
+    return tagged(flows, tags)
+
+
+def tagged(flows: tuple[Flow, ...], tags: Collection[str]) -> tuple[Flow, ...]:
+    """Keep the rules that carry one of `tags`; all of them without tags."""
+    if not tags:
+        return flows
+    kept = [replace(flow, rules=tuple(rule for rule in flow.rules if set(rule.tags) & set(tags))) for flow in flows]
+    left = tuple(flow for flow in kept if flow.rules)
+    if not left:
+        raise CommandError(f"no rule carries the tag {' or '.join(sorted(tags))}")
+    return left

@@ -1,0 +1,88 @@
+"""Judging OTLP files: no server, the file is all there is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from spanverdict.app.errors import CommandError, ExitCode
+from spanverdict.evaluation.engine import evaluate
+from spanverdict.evaluation.outcomes import Event, RunInfo
+from spanverdict.otlp.decode import decode, new_pool
+from spanverdict.otlp.errors import Undecodable, UnreadableFile
+from spanverdict.otlp.files import read_file
+from spanverdict.paths.association import Association, associate
+from spanverdict.rulefiles.models import Flow
+from spanverdict.selectors.columns import Spans
+from spanverdict.telemetry.spantable import Rows, SpanTable, concat
+
+UNNAMED_RUN = "input"
+"""Names the run of files in which no span names one."""
+
+
+def read_spans(paths: Sequence[str]) -> SpanTable:
+    """Read all spans of OTLP files into one table.
+
+    Raises:
+        CommandError: a file cannot be read; it says which and where.
+    """
+    pool = new_pool()
+    tables = [SpanTable.empty(pool)]
+    for path in paths:
+        payloads = read_file(path)
+        rejected: dict[str, int] = {}
+        try:
+            for payload in payloads:
+                decoded = decode(payload, pool)
+                tables.append(decoded.table)
+                for problem in decoded.problems:
+                    rejected[problem] = rejected.get(problem, 0) + 1
+        except (UnreadableFile, Undecodable) as error:
+            text = str(error) if isinstance(error, UnreadableFile) else f"{path}: {error}"
+            raise CommandError(text) from None
+        _warn(path, rejected, payloads.skipped)
+    return concat(tables)
+
+
+def _warn(path: str, rejected: dict[str, int], skipped: int) -> None:
+    for problem in rejected:
+        print(f"spanverdict: {path}: spans were rejected: {problem}", file=sys.stderr)  # noqa: T201 - a warning
+    if skipped:
+        print(f"spanverdict: {path}: {skipped} documents of other signals were skipped", file=sys.stderr)  # noqa: T201 - as above
+
+
+def choose_run(table: SpanTable, flows: Sequence[Flow], run: str | None) -> tuple[str, SpanTable]:
+    """Return the run that files hold and its spans.
+
+    Files without run ids are one run, as are files with one; of several runs one has to be named.
+
+    Raises:
+        CommandError: which run is meant is not clear, or it is not there.
+    """
+    spans = Spans.of(table)
+    keys = [field.column(spans) for flow in flows for field in flow.request.correlate]
+    found = associate(table, keys=keys)
+    if run is not None:
+        return run, table.take(_rows(found, run, len(table)))
+    if len(found.runs) > 1:
+        raise CommandError(f"the input holds {len(found.runs)} runs: {_some(found.runs)}; choose one with --run")
+    return (found.runs[0] if found.runs else UNNAMED_RUN), table
+
+
+def _rows(found: Association, run: str, n_rows: int) -> Rows:
+    rows = found.rows_of(run)
+    if not len(rows) and n_rows:
+        raise CommandError(
+            f"the input holds no span of run {run}; it holds {_some(found.runs) or 'no run id'}", ExitCode.NO_VERDICT
+        )
+    return rows
+
+
+def _some(runs: Sequence[str]) -> str:
+    return ", ".join(runs[:5]) + (" …" if len(runs) > 5 else "")  # noqa: PLR2004 - a line's worth
+
+
+def check_files(flows: Sequence[Flow], paths: Sequence[str], run: str | None, expected: int | None) -> Iterator[Event]:
+    """Judge what files hold."""
+    run_id, spans = choose_run(read_spans(paths), flows, run)
+    yield from evaluate(flows, spans, RunInfo(run_id, expected_requests=expected))

@@ -1,0 +1,84 @@
+"""What an operator needs to know, as Prometheus reads it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from spanverdict.app.service import Service
+
+
+def render_metrics(service: Service) -> str:
+    """Return all metrics in Prometheus' text format, version 0.0.4."""
+    lines: list[str] = []
+    for name, kind, text, samples in _metrics(service):
+        lines += [f"# HELP spanverdict_{name} {text}", f"# TYPE spanverdict_{name} {kind}"]
+        lines += [f"spanverdict_{name}{_labels(labels)} {value}" for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+_Samples: TypeAlias = Sequence[tuple[dict[str, str], int | float]]
+
+
+def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
+    counts = service.receiver.counters.snapshot()
+    for name, key, text in (
+        ("requests_total", "requests", "Export requests received"),
+        ("received_bytes_total", "wire_bytes", "Bytes of request bodies as they were sent"),
+        ("spans_accepted_total", "spans_accepted", "Spans journaled and acknowledged"),
+        ("spans_rejected_total", "spans_rejected", "Spans refused inside accepted requests"),
+    ):
+        yield name, "counter", text, [({"protocol": p}, n) for p, n in counts[key].items() if isinstance(n, int)]
+    discarded = [({"signal": s}, n) for s, n in counts["discarded"].items() if isinstance(n, int)]
+    yield "discarded_total", "counter", "Metrics and log records accepted and discarded", discarded
+    refused = [
+        ({"protocol": protocol, "reason": reason}, number)
+        for protocol, reasons in counts["refused"].items()
+        if isinstance(reasons, dict)
+        for reason, number in reasons.items()
+    ]
+    yield "requests_refused_total", "counter", "Requests refused, by reason", refused
+    yield "in_flight_bytes", "gauge", "Bytes received and not yet acknowledged", _one(service.receiver.budget.in_use)
+    journal = service.store.journal
+    yield "journal_bytes", "gauge", "Bytes of payload in the journal", _one(journal.bytes_stored())
+    yield "journal_backlog_bytes", "gauge", "Bytes that wait to be committed", _one(journal.backlog)
+    yield "journal_damaged_batches", "gauge", "Journaled batches that could not be read", _one(len(journal.damaged))
+    yield "store_writable", "gauge", "Whether the last commit succeeded", _one(int(service.store.problem is None))
+    states = Counter("fresh" if run.fresh else "judged" for run in list(service.judge.runs.values()))
+    yield (
+        "runs",
+        "gauge",
+        "Runs at hand, by whether a verdict has taken in all of them",
+        [({"state": state}, states[state]) for state in ("fresh", "judged")],
+    )
+    yield "untagged_spans", "gauge", "Spans at hand that no run claims", _one(service.judge.waiting_spans())
+    verdicts = [({"outcome": outcome}, number) for outcome, number in sorted(service.verdicts.items())]
+    yield "verdicts_total", "counter", "Verdicts given, by outcome", verdicts
+    yield "unjudged_runs_total", "counter", "Runs that no flow matched", _one(service.unjudged)
+    outbox = service.store.outbox.statistics()
+    yield (
+        "webhook_deliveries",
+        "gauge",
+        "Webhook messages in the store, by state",
+        [
+            ({"state": "pending"}, outbox.pending),
+            ({"state": "delivered"}, outbox.delivered),
+            ({"state": "given_up"}, outbox.given_up),
+        ],
+    )
+
+
+def _one(value: float) -> _Samples:
+    return [({}, value)]

@@ -1,0 +1,112 @@
+"""`serve`: receive and judge many runs until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from spanverdict.app import selftelemetry
+from spanverdict.app.backend import ServiceBackend
+from spanverdict.app.errors import CommandError, ExitCode
+from spanverdict.app.flows import load_flows
+from spanverdict.app.service import Service, ServiceConfig
+from spanverdict.config.settings import Settings
+from spanverdict.config.webhooks import read_webhooks
+from spanverdict.receiver.addresses import Address, bind, parse_address
+from spanverdict.receiver.config import ReceiverConfig
+from spanverdict.receiver.errors import CannotListen, PublicWithoutAuthentication, ReceiverError
+from spanverdict.receiver.listen import port_of
+
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_file: Path | None = None) -> ExitCode:
+    """Serve until SIGTERM or SIGINT; raises `CommandError` when it cannot start."""
+    flows = load_flows(settings.rules) if settings.rules else ()
+    config = ServiceConfig(
+        store=settings.store,
+        flows=flows,
+        receiver=receiver_config(settings),
+        webhooks=read_webhooks(settings.webhooks, environ),
+        external_url=settings.external_url.rstrip("/"),
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Service(config) as service:
+        web, address = _web(settings)
+        try:
+            endpoints = service.start()
+        except BaseException:
+            web.close()
+            raise
+        from spanverdict.web.api import application  # noqa: PLC0415 - heavy, and not needed to refuse to start
+        from spanverdict.web.server import WebServer  # noqa: PLC0415 - as above
+
+        server = WebServer(application(ServiceBackend(service)), web)
+        server.start()
+        taken = {"otlp-grpc": endpoints.grpc, "otlp-http": endpoints.http, "http": address}
+        stop_telemetry = selftelemetry.start([one.port for one in taken.values() if one is not None], environ)
+        _announce(taken, ready_file)
+        stop.wait()
+        _log.info("stopping: finishing what was acknowledged")
+        server.stop()
+        service.stop()
+        stop_telemetry()
+    return ExitCode.PASSED
+
+
+def receiver_config(settings: Settings) -> ReceiverConfig:
+    """Return the receiver's part of the settings; raises `CommandError` for a token file that cannot be used."""
+    return ReceiverConfig(
+        grpc_address=settings.otlp_grpc,
+        http_address=settings.otlp_http,
+        allow_public=settings.allow_public,
+        bearer_tokens=_tokens(settings.token_file),
+        tls_certificate=settings.tls_certificate,
+        tls_key=settings.tls_key,
+        tls_client_ca=settings.tls_client_ca,
+    )
+
+
+def _tokens(path: Path | None) -> tuple[str, ...]:
+    if path is None:
+        return ()
+    try:
+        tokens = tuple(path.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"cannot read the token file {path}: {error}") from None
+    if not tokens:
+        raise CommandError(f"the token file {path} is empty")
+    return tokens
+
+
+def _web(settings: Settings) -> tuple[socket.socket, Address]:
+    """Take the address of the API before anything else is opened."""
+    try:
+        address = parse_address(settings.http)
+        if not (address.is_loopback or settings.allow_public):
+            raise PublicWithoutAuthentication(str(address))
+        listener = bind(address)
+    except ReceiverError as error:
+        code = ExitCode.INTERNAL if isinstance(error, CannotListen) else ExitCode.USAGE
+        raise CommandError(str(error), code) from None
+    listener.listen()
+    return listener, Address(address.host, port_of(listener))
+
+
+def _announce(taken: Mapping[str, Address | None], ready_file: Path | None) -> None:
+    """Say where it listens, on standard error and in the ready file, one `name address` a line."""
+    lines = [f"{name} {address}" for name, address in taken.items() if address is not None]
+    for line in lines:
+        print(f"spanverdict: listening: {line}", file=sys.stderr, flush=True)  # noqa: T201 - for people and scripts
+    if ready_file is not None:
+        partial = ready_file.with_name(f"{ready_file.name}.partial")
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        partial.replace(ready_file)

@@ -1,0 +1,30 @@
+"""Waiting for verdicts from other threads, without polling."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class Settling:
+    """Wakes whoever waits for something to become true whenever something has changed."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+
+    def announce(self) -> None:
+        """Say that something has changed."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until `condition` holds; False when the time ran out first, if there is one."""
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._changed:
+            while not condition():
+                left = None if end is None else end - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                self._changed.wait(left)
+        return True

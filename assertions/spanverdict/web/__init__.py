@@ -1,0 +1,1 @@
+"""The HTTP API: runs, verdicts, health and metrics."""

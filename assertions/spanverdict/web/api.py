@@ -1,0 +1,153 @@
+"""The routes of the API."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Final
+
+from anyio import CapacityLimiter, to_thread
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from spanverdict.diagnostics.durations import DurationError, parse_duration
+from spanverdict.web.backend import Backend, Declaration, Document, UnknownFlow
+
+MAX_BODY: Final = 1 << 20
+MAX_WAIT_S: Final = 300.0
+MAX_WAITING: Final = 200
+"""Clients that may wait for a verdict at a time."""
+_PAGE: Final = 50
+_MAX_PAGE: Final = 500
+
+
+class RunBody(BaseModel):
+    """The body of `POST /api/v1/runs`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: str = Field(pattern=r"\A[A-Za-z0-9._:/-]{1,128}\Z")
+    expected_requests: int | None = Field(default=None, ge=0)
+    labels: dict[str, str] = Field(default_factory=dict)
+    flows: list[str] = Field(default_factory=list)
+    traces: list[str] = Field(default_factory=list)
+
+
+def application(backend: Backend) -> Starlette:
+    """Return the API of a service as an ASGI application."""
+    routes = _Routes(backend)
+    return Starlette(
+        routes=[
+            Route("/healthz", routes.healthz),
+            Route("/readyz", routes.readyz),
+            Route("/metrics", routes.metrics),
+            Route("/api/v1/runs", routes.runs, methods=["GET"]),
+            Route("/api/v1/runs", routes.declare, methods=["POST"]),
+            Route("/api/v1/runs/{run_id:path}/end", routes.end, methods=["POST"]),
+            Route("/api/v1/runs/{run_id:path}", routes.run, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: _error, UnknownFlow: _unknown_flow},
+    )
+
+
+class _Routes:
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._waiting = CapacityLimiter(MAX_WAITING)
+
+    async def healthz(self, _request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, _request: Request) -> Response:
+        problem = await run_in_threadpool(self._backend.ready)
+        return PlainTextResponse("ready\n") if problem is None else PlainTextResponse(f"{problem}\n", 503)
+
+    async def metrics(self, _request: Request) -> Response:
+        text = await run_in_threadpool(self._backend.metrics)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def runs(self, request: Request) -> Response:
+        limit = _integer(request, "limit", _PAGE)
+        try:
+            page = await run_in_threadpool(self._backend.runs, limit, request.query_params.get("before"))
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from None
+        return JSONResponse(page)
+
+    async def declare(self, request: Request) -> Response:
+        body = await _body(request)
+        declaration = Declaration(
+            body.id, body.expected_requests, body.labels, tuple(body.flows), tuple(t.lower() for t in body.traces)
+        )
+        return JSONResponse(await run_in_threadpool(self._backend.declare, declaration), 201)
+
+    async def end(self, request: Request) -> Response:
+        return _found(await run_in_threadpool(self._backend.end, request.path_params["run_id"]))
+
+    async def run(self, request: Request) -> Response:
+        run_id = request.path_params["run_id"]
+        wait = _seconds(request, "wait")
+        if wait > 0:
+            await to_thread.run_sync(self._backend.settled, run_id, wait, limiter=self._waiting, abandon_on_cancel=True)
+        return _found(await run_in_threadpool(self._backend.run, run_id))
+
+
+async def _body(request: Request) -> RunBody:
+    raw = bytearray()
+    async for part in request.stream():
+        raw += part
+        if len(raw) > MAX_BODY:
+            raise HTTPException(413, f"the body is longer than {MAX_BODY} bytes")
+    try:
+        body = RunBody.model_validate_json(bytes(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "body"
+        raise HTTPException(400, f"{place}: {first['msg']}") from None
+    for trace in body.traces:
+        if len(trace) != 32 or not _is_hex(trace):  # noqa: PLR2004 - 16 bytes in hex
+            raise HTTPException(400, "traces: a trace id has 32 hexadecimal digits")
+    return body
+
+
+def _is_hex(text: str) -> bool:
+    return all(character in "0123456789abcdefABCDEF" for character in text)
+
+
+def _integer(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _MAX_PAGE:
+        raise HTTPException(400, f"{name} has to be a number from 1 to {_MAX_PAGE}")
+    return int(text)
+
+
+def _seconds(request: Request, name: str) -> float:
+    text = request.query_params.get(name)
+    if text is None:
+        return 0.0
+    try:
+        seconds = parse_duration(text) / 1e9
+    except DurationError as error:
+        raise HTTPException(400, f"{name}: {error.message}") from None
+    return min(seconds, MAX_WAIT_S) if math.isfinite(seconds) else MAX_WAIT_S
+
+
+def _found(document: Document | None) -> Response:
+    if document is None:
+        raise HTTPException(404, "there is no such run")
+    return Response(json.dumps(document, ensure_ascii=True), media_type="application/json")
+
+
+async def _error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+
+async def _unknown_flow(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 400)

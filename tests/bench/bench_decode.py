@@ -1,0 +1,80 @@
+"""How fast OTLP requests become columns: spans/s, and CPU time a span, on one core.
+
+    python tests/bench/bench_decode.py [--json] [--spans 100000] [--attributes 10]
+
+Requests are all different (ids, times, two or three attributes a span); each size starts with an
+empty pool and fills it, as a run does. The best of several rounds counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.load import Load
+from spanverdict.otlp.decode import decode, decode_all, new_pool
+
+SIZES = (10, 100, 512)
+TOGETHER = 16
+"""Requests decoded at a time where they are decoded together."""
+
+
+@dataclass(frozen=True)
+class Result:
+    spans_per_request: int
+    together: int
+    bytes_per_span: float
+    spans_per_second: int
+    cpu_us_per_span: float
+
+
+def measure(payloads: list[bytes], n_spans: int, together: int, rounds: int) -> Result:
+    total = n_spans * len(payloads)
+    wall, cpu = min(_round(payloads, together) for _ in range(rounds))
+    size = sum(map(len, payloads)) / total
+    return Result(n_spans, together, round(size, 1), round(total / wall), round(cpu / total * 1e6, 3))
+
+
+def _round(payloads: list[bytes], together: int) -> tuple[float, float]:
+    pool = new_pool()
+    wall, cpu = time.perf_counter(), time.process_time()
+    if together == 1:
+        for payload in payloads:
+            decode(payload, pool)
+    else:
+        for start in range(0, len(payloads), together):
+            decode_all(payloads[start : start + together], pool)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--spans", type=int, default=100_000, help="spans a round")
+    parser.add_argument("--attributes", type=int, default=10, help="attributes a span")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    results = []
+    for n_spans in SIZES:
+        load = Load.build(n_spans, options.attributes, seed=1, run_id="bench")
+        payloads = [load.payload(number) for number in range(max(1, options.spans // n_spans))]
+        results += [measure(payloads, n_spans, together, options.rounds) for together in (1, TOGETHER)]
+    if options.json:
+        print(json.dumps({"attributes": options.attributes, "results": [asdict(result) for result in results]}))
+        return
+    print(f"{'spans/request':>13} {'together':>8} {'bytes/span':>10} {'spans/s':>9} {'CPU us/span':>11}")
+    for r in results:
+        print(
+            f"{r.spans_per_request:>13} {r.together:>8} {r.bytes_per_span:>10} "
+            f"{r.spans_per_second:>9,} {r.cpu_us_per_span:>11}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from spanverdict.telemetry import pool as pool_module
+from spanverdict.telemetry.pool import LIST_END, Interner, Pool
+
+
+def key_value(key: str, value: str = "v") -> bytes:
+    return KeyValue(key=key, value=AnyValue(string_value=value)).SerializeToString()
+
+
+def decode_attribute(item: bytes) -> tuple[str, str]:
+    message = KeyValue.FromString(item)
+    return message.key, message.value.string_value
+
+
+@given(st.lists(st.lists(st.binary(max_size=2) | st.just(LIST_END), max_size=12)))
+def test_items_are_numbered_in_order_of_first_sight_one_by_one_or_together(batches: list[list[bytes]]) -> None:
+    together, apart = Interner(), Interner()
+    for batch in batches:
+        assert together.number_all(batch).tolist() == [apart[item] for item in batch]
+        assert together.items_by_id == apart.items_by_id
+    distinct = list(dict.fromkeys(item for batch in batches for item in batch if item != LIST_END))
+    assert together.items_by_id == distinct
+    assert len(together) == len(distinct)
+    assert [together.find(item) for item in distinct] == list(range(len(distinct)))
+
+
+def test_numbers_are_an_int32_array_also_of_nothing() -> None:
+    numbers = Interner().number_all([])
+    assert (numbers.dtype, len(numbers)) == (np.int32, 0)
+
+
+def test_finding_adds_nothing() -> None:
+    interner = Interner()
+    assert interner.find(b"a") == -1
+    assert len(interner) == 0
+    assert interner[b"b"] == 0
+
+
+def test_an_interruption_while_numbering_leaves_numbers_and_items_in_step() -> None:
+    interner = Interner()
+
+    class Interrupted(list):
+        def __iter__(self):
+            yield b"a"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interner.number_all(Interrupted([b"a", b"b"]))
+    assert interner.items_by_id == [b"a"]
+    assert interner.number_all([b"b", b"a"]).tolist() == [1, 0]
+    assert interner.items_by_id == [b"a", b"b"]
+
+
+def test_a_pool_tells_what_its_numbers_stand_for() -> None:
+    pool = Pool(decode_attribute)
+    assert pool.string(pool.strings["ü".encode()]) == "ü"
+    assert pool.string(pool.strings[b"\xff"]) == "\ufffd"
+    assert pool.trace_hex(pool.traces[bytes(range(16))]) == "000102030405060708090a0b0c0d0e0f"
+    assert pool.attribute(pool.attributes[key_value("k", "x")]) == ("k", "x")
+
+
+ODD = {
+    "the key after the value": (b"\x12\x03\x0a\x01v\x0a\x01k", "k"),
+    "a number before the key": (b"\x18\x96\x01\x0a\x01k", "k"),
+    "fixed-size fields before the key": (b"\x21" + bytes(8) + b"\x2d" + bytes(4) + b"\x0a\x01k", "k"),
+    "no key": (b"\x12\x03\x0a\x01v", ""),
+    "nothing": (b"", ""),
+    "an empty key": (b"\x0a\x00\x12\x00", ""),
+    "a key of more than 127 bytes": (key_value("k" * 300), "k" * 300),
+    "a tag without anything": (b"\x0a", ""),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_keys_are_found_in_any_order_of_fields(name: str) -> None:
+    item, key = ODD[name]
+    pool = Pool(decode_attribute)
+    numbers = [pool.attributes[key_value("usual")], pool.attributes[item]]
+    keys = pool.keys
+    assert keys.id_of(key) == keys.of_attributes()[numbers[1]]
+    assert keys.names() == ("usual", key)
+
+
+@given(st.binary(max_size=40))
+def test_reading_keys_of_any_bytes_ends(item: bytes) -> None:
+    pool_module._scan_key(item)
+
+
+def test_reading_the_key_of_endless_varints_is_quick() -> None:
+    assert pool_module._scan_key(b"\xff" * 1_000_000) == b""
+
+
+def test_the_key_index_grows_with_the_pool_and_old_arrays_stay_right() -> None:
+    pool = Pool(decode_attribute)
+    first = pool.attributes[key_value("a")]
+    early = pool.keys.of_attributes()
+    for number in range(5000):
+        pool.attributes[key_value(f"k{number % 7}", str(number))]
+        if number % 1111 == 0:
+            assert pool.keys.of_attributes()[-1] == pool.keys.id_of(f"k{number % 7}")
+    keys = pool.keys
+    assert early[first] == keys.id_of("a") == 0
+    assert len(keys.of_attributes()) == 5001
+    assert [keys.of_attributes()[number + 1] for number in range(20)] == [keys.id_of(f"k{n % 7}") for n in range(20)]
+    assert keys.id_of("absent") == -1
+    assert keys.id_of("\ud800") == -1
+
+
+def test_many_threads_may_refresh_the_key_index_while_attributes_are_added() -> None:
+    pool = Pool(decode_attribute)
+    wrong: list[int] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            keys = pool.keys
+            wrong.extend(np.flatnonzero(keys.of_attributes() != np.arange(len(keys.of_attributes())) % 5).tolist())
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for start in range(0, 20_000, 500):
+        pool.attributes.number_all([key_value(f"k{number % 5}", str(number)) for number in range(start, start + 500)])
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert wrong == []
+    assert len(pool.keys.of_attributes()) == 20_000
