@@ -34,15 +34,15 @@ class Result:
     cpu_us_per_span: float
 
 
-def measure(payloads: list[bytes], n_spans: int, together: int, rounds: int) -> Result:
+def measure(payloads: list[bytes], n_spans: int, together: int, options: argparse.Namespace) -> Result:
     total = n_spans * len(payloads)
-    wall, cpu = min(_round(payloads, together) for _ in range(rounds))
+    wall, cpu = min(_round(payloads, together, options.recent) for _ in range(options.rounds))
     size = sum(map(len, payloads)) / total
     return Result(n_spans, together, round(size, 1), round(total / wall), round(cpu / total * 1e6, 3))
 
 
-def _round(payloads: list[bytes], together: int) -> tuple[float, float]:
-    pool = new_pool()
+def _round(payloads: list[bytes], together: int, recent: int) -> tuple[float, float]:
+    pool = new_pool(recent)
     wall, cpu = time.perf_counter(), time.process_time()
     if together == 1:
         for payload in payloads:
@@ -58,13 +58,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--spans", type=int, default=100_000, help="spans a round")
     parser.add_argument("--attributes", type=int, default=10, help="attributes a span")
+    parser.add_argument("--recent", type=int, default=0, help="attributes the pool remembers; 0 is all")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     results = []
     for n_spans in SIZES:
         load = Load.build(n_spans, options.attributes, seed=1, run_id="bench")
         payloads = [load.payload(number) for number in range(max(1, options.spans // n_spans))]
-        results += [measure(payloads, n_spans, together, options.rounds) for together in (1, TOGETHER)]
+        results += [measure(payloads, n_spans, together, options) for together in (1, TOGETHER)]
     if options.json:
         print(json.dumps({"attributes": options.attributes, "results": [asdict(result) for result in results]}))
         return

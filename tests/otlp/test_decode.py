@@ -138,6 +138,17 @@ def test_many_good_requests_are_read_together_in_order() -> None:
     assert (table_rows(table), list(tallies)) == one_by_one(payloads)
 
 
+def test_a_pool_of_recent_attributes_says_the_same_as_one_that_remembers_all() -> None:
+    load = Load.build(30, 10, seed=1)
+    payloads = [load.payload(number) for number in range(20)]
+    forgetful, table = (decode_all(payloads, new_pool(recent))[0] for recent in (50, 0))
+    assert len(forgetful.pool.attributes) > len(table.pool.attributes)
+    assert table_rows(forgetful) == table_rows(table)
+    for key in ("http.route", "request.id", "zone"):
+        assert forgetful.attribute(key).codes.tolist() == forgetful.into(new_pool()).attribute(key).codes.tolist()
+        assert sorted(map(str, forgetful.attribute(key).values)) == sorted(map(str, table.attribute(key).values))
+
+
 def test_each_request_of_a_load_has_spans_of_its_own() -> None:
     load = Load.build(25, 10, seed=1)
     table, _ = decode_all([load.payload(number) for number in range(40)], new_pool())

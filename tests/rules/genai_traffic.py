@@ -30,8 +30,10 @@ class Weather:
     """What an evaluator gives the answers."""
     circling: frozenset[int] = frozenset()
     """Tasks that call the model ten times."""
-    words: int = 1
-    """How many times more tokens there are."""
+    asked: int = 1
+    """How many times longer prompts are."""
+    said: int = 1
+    """How many times longer answers are."""
     model: str = MODEL
     reported: bool = True
 
@@ -41,7 +43,8 @@ def healthy() -> Recording:
 
 
 def slow_model() -> Recording:
-    return _record("genai-slow-model", Weather(slow=9.0))
+    """The model talks too much, so that everything takes long."""
+    return _record("genai-slow-model", Weather(slow=9.0, said=9))
 
 
 def poor_answers() -> Recording:
@@ -53,8 +56,18 @@ def poor_answers() -> Recording:
 
 
 def another_model() -> Recording:
-    """Another model was rolled out: it goes round in circles, talks a lot and does not say what it cost."""
-    return _record("genai-another-model", Weather(circling=frozenset({1, 10}), words=20, model="gpt-4o-2024-11-20", reported=False))
+    """Another model was rolled out: it is given whole handbooks, goes round in circles and hides what one answer cost."""
+    weather = Weather(circling=frozenset({1, 10}), asked=20, model="gpt-4o-2024-11-20", reported=False)
+    return _record("genai-another-model", weather)
+
+
+def plain_chat() -> Recording:
+    """No agent, no tools, no streaming: every request is one call of the model."""
+    run = Recording("genai-plain-chat")
+    run.service("assistant", "opentelemetry.instrumentation.openai_v2")
+    for number in range(TASKS):
+        _chat(run, None, (number * 100.0, run.jitter(900, 1800)), _reply(number, 0, Weather()), streamed=False)
+    return run
 
 
 def _record(name: str, weather: Weather) -> Recording:
@@ -106,11 +119,9 @@ def _reply(number: int, turn: int, weather: Weather) -> dict[str, Any]:
     """Return what the model says of its answer; nothing for a call that fails."""
     if number in weather.failed and turn == 0:
         return {}
-    tokens = {"gen_ai.usage.input_tokens": (700 + 31 * number) * weather.words}
-    if weather.reported:
-        tokens["gen_ai.usage.output_tokens"] = (120 + 7 * number) * weather.words
-    elif number:
-        tokens["gen_ai.usage.output_tokens"] = 2600
+    tokens = {"gen_ai.usage.input_tokens": (700 + 31 * number) * weather.asked}
+    if weather.reported or number:
+        tokens["gen_ai.usage.output_tokens"] = (120 + 7 * number) * weather.said
     return {
         "gen_ai.response.model": weather.model,
         "gen_ai.response.finish_reasons": ["length" if number in weather.cut else "stop"],
@@ -118,7 +129,9 @@ def _reply(number: int, turn: int, weather: Weather) -> dict[str, Any]:
     }
 
 
-def _chat(run: Recording, agent: Span, when: tuple[float, float], reply: dict[str, Any], *, streamed: bool) -> None:
+def _chat(
+    run: Recording, agent: Span | None, when: tuple[float, float], reply: dict[str, Any], *, streamed: bool
+) -> None:
     at, took = when
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": "chat",
@@ -142,4 +155,5 @@ RECORDINGS = {
     "slow-model": slow_model,
     "poor-answers": poor_answers,
     "another-model": another_model,
+    "plain-chat": plain_chat,
 }

@@ -36,17 +36,32 @@ def healthy() -> Recording:
 
 def slow_payments() -> Recording:
     """Everything waits for the payments, and the load that was meant cannot be kept up."""
-    return _record("http-slow-payments", Weather(apart=1500.0, slow=1200.0))
+    return _record("http-slow-payments", Weather(apart=3000.0, slow=1200.0))
 
 
 def errors() -> Recording:
-    """Two payments fail although they are tried again and again; two requests are for what is not there."""
-    return _record("http-errors", Weather(broken=frozenset({4, 11}), unknown=frozenset({7, 15})))
+    """Two payments fail although they are tried again and again; four requests are for what is not there."""
+    return _record("http-errors", Weather(broken=frozenset({4, 11}), unknown=frozenset({7, 13, 15, 18})))
 
 
 def lost_spans() -> Recording:
     """One service lost spans, and tells neither routes nor its version."""
     return _record("http-lost-spans", Weather(lost=frozenset({2, 9, 16}), described=False))
+
+
+def no_calls() -> Recording:
+    """One service that asks no other."""
+    run = Recording("http-no-calls")
+    run.service("shop-api", "opentelemetry.instrumentation.flask")
+    for number in range(REQUESTS):
+        served = {
+            "http.request.method": "GET",
+            "url.path": "/prices",
+            "http.route": "/prices",
+            "http.response.status_code": 200,
+        }
+        run.span("shop-api", "GET /prices", SpanKind.SERVER, at=number * 50.0, took=run.jitter(3, 9), attributes=served)
+    return run
 
 
 def _record(name: str, weather: Weather) -> Recording:
@@ -79,7 +94,9 @@ def _request(run: Recording, number: int, weather: Weather) -> None:
         at=at, took=before + tries * paying + after, attributes=served, error="no payment" if broken else "",
     )  # fmt: skip
     for attempt in range(tries):
-        _pay(run, request, (at + before + attempt * paying, paying, attempt), broken=broken, lost=number in weather.lost)
+        _pay(
+            run, request, (at + before + attempt * paying, paying, attempt), broken=broken, lost=number in weather.lost
+        )
 
 
 def _pay(run: Recording, request: Span, when: tuple[float, float, int], *, broken: bool, lost: bool) -> None:
@@ -111,7 +128,12 @@ def _pay(run: Recording, request: Span, when: tuple[float, float, int], *, broke
 
 
 def _not_found(run: Recording, at: float) -> None:
-    attributes = {"http.request.method": "GET", "url.path": "/old", "http.response.status_code": 404, "http.route": "/*"}
+    attributes = {
+        "http.request.method": "GET",
+        "url.path": "/old",
+        "http.response.status_code": 404,
+        "http.route": "/*",
+    }
     run.span("shop-api", "GET /*", SpanKind.SERVER, at=at, took=run.jitter(1, 2), attributes=attributes)
 
 
@@ -120,4 +142,5 @@ RECORDINGS = {
     "slow-payments": slow_payments,
     "errors": errors,
     "lost-spans": lost_spans,
+    "no-calls": no_calls,
 }

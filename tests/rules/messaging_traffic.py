@@ -56,6 +56,20 @@ def wrong_clock() -> Recording:
     return _record("messaging-wrong-clock", Weather(behind=-2000.0))
 
 
+def pushed() -> Recording:
+    """A broker that hands over every message by itself, in the trace that sent it."""
+    run = Recording("messaging-pushed")
+    run.service("shop", "opentelemetry.instrumentation.pika")
+    run.service("fulfilment", "opentelemetry.instrumentation.pika")
+    for number in range(MESSAGES):
+        sent = _publish(run, number, Weather())
+        run.span(
+            "fulfilment", "process", SpanKind.CONSUMER, at=number * 50.0 + 5, took=run.jitter(20, 60), parent=sent,
+            attributes=_about(number, "process", Weather()),
+        )  # fmt: skip
+    return run
+
+
 def _record(name: str, weather: Weather) -> Recording:
     run = Recording(name)
     run.service("shop", "opentelemetry.instrumentation.confluent_kafka")
@@ -100,21 +114,24 @@ def _consume(run: Recording, at: float, messages: dict[int, Span], weather: Weat
     )  # fmt: skip
     for number, message in messages.items():
         at += 10
-        for attempt in range(5 if number in weather.poisoned else 1):
-            _handle(run, (at + attempt * 200, number), (batch, message), weather)
+        attempts = 5 if number in weather.poisoned else 1
+        done = [_handle(run, (at + n * 200, number), (batch, message), weather) for n in range(attempts)]
+        if number in weather.poisoned:
+            _give_up(run, at + 1000, number, done[-1])
 
 
-def _handle(run: Recording, when: tuple[float, int], spans: tuple[Span, Span], weather: Weather) -> None:
+def _handle(run: Recording, when: tuple[float, int], spans: tuple[Span, Span], weather: Weather) -> Span:
     (at, number), (batch, message) = when, spans
-    poisoned = number in weather.poisoned
-    took = run.jitter(20, 60) + weather.slow
-    done = run.span(
-        "fulfilment", "process", SpanKind.CONSUMER, at=at, took=took, parent=batch, links=[message],
-        attributes=_about(number, "process", weather), error="not an order" if poisoned else "",
+    error = "not an order" if number in weather.poisoned else ""
+    return run.span(
+        "fulfilment", "process", SpanKind.CONSUMER, at=at, took=run.jitter(20, 60) + weather.slow, parent=batch,
+        links=[message], attributes=_about(number, "process", weather), error=error,
     )  # fmt: skip
-    if poisoned:
-        about = {**_about(number, "send", weather), "messaging.destination.name": "orders-dlq"}
-        run.span("fulfilment", "send orders-dlq", SpanKind.PRODUCER, at=at + took, took=1, parent=done, attributes=about)
+
+
+def _give_up(run: Recording, at: float, number: int, last: Span) -> None:
+    about = {**_about(number, "send", Weather()), "messaging.destination.name": "orders-dlq"}
+    run.span("fulfilment", "send orders-dlq", SpanKind.PRODUCER, at=at, took=1, parent=last, attributes=about)
 
 
 RECORDINGS = {
@@ -123,4 +140,5 @@ RECORDINGS = {
     "poison": poison,
     "lost-messages": lost_messages,
     "wrong-clock": wrong_clock,
+    "pushed": pushed,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -298,3 +299,11 @@ def test_what_was_read_is_kept(by_trace: Spans) -> None:
     kept = dict(by_trace.columns)
     parse("{ span.age < 1 } > { span.age = 2 }").mask(by_trace)
     assert {field: values for field, values in by_trace.columns.items() if field in kept} == kept
+
+
+def test_a_regular_expression_takes_time_linear_in_the_text() -> None:
+    """A pattern that makes backtracking engines run for ever."""
+    spans = Spans.of(table_of([{"trace": "t", "id": 1, "attributes": {"a": "a" * 50_000}}]))
+    begun = time.perf_counter()
+    assert not parse('{ span.a =~ "(a*)*(a|aa)*b" }').mask(spans).any()
+    assert time.perf_counter() - begun < 1

@@ -11,7 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from slow_traceql import arithmetic, identity
+from slow_traceql import aggregate, arithmetic, identity
+from spantables import table_of
+from spanverdict.paths.forest import grow
+from spanverdict.selectors import Spans, parse_field, tree
+from spanverdict.selectors.aggregates import scalar
 from spanverdict.selectors.numeric import INCOMPARABLE, UNORDERED, Numbers, calculate, signs, verdicts
 from spanverdict.selectors.statics import CALCULATE
 from spanverdict.selectors.values import Values, identities
@@ -150,3 +154,28 @@ def test_equal_numbers_without_codes_have_equal_numbers(kind: Any, made: list[An
     for a, left in zip(found, entries, strict=True):
         for b, right in zip(found, entries, strict=True):
             assert (a == b) == (identity(left) == identity(right))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(numbers, st.integers(0, 2)), max_size=8), st.sampled_from(["sum", "avg", "min", "max"]))
+@example([(-1, 0), (1, 0), (2**40 - 1, 0), (2**40 - 1, 0)], "sum")
+@example([(2**63 - 1, 0), (1, 0), (-(2**63), 1), (-1, 1)], "sum")
+@example([(2**53, 0), (float(2**53), 0), (2**53 + 1, 0)], "max")
+def test_aggregates_of_each_group_are_exact(made: list[tuple[Any, int]], function: str) -> None:
+    """Sums carry across 32 bits and know when they no longer fit; extremes compare by exact value."""
+    table = table_of([{"trace": "t", "id": n + 1, "attributes": {"a": value}} for n, (value, _) in enumerate(made)])
+    part = np.array([group for _, group in made], np.int64)
+    node = tree.Aggregate(function, tree.Attribute(tree.Scope.SPAN, "a"))
+    found = scalar(node, Spans.of(table), np.ones(len(made), np.bool_), part, 3)
+    for group in range(3):
+        expected = aggregate(function, [value for value, where in made if where == group and value is not None])
+        assert Values.of_numbers(found).entry(group) == expected
+
+
+def test_a_child_by_parent_and_by_link_is_one_child() -> None:
+    """And so are two links from the same span."""
+    rows = [{"trace": "t", "id": 1}, {"trace": "t", "id": 2, "parent": 1}, {"trace": "u", "id": 3}]
+    table = table_of(rows)
+    links = (np.array([0, 0, 0]), np.array([1, 2, 2]))
+    spans = Spans(table, grow(table, np.zeros(3, np.int64), links))
+    assert parse_field("span:childCount").numbers(spans).ints.tolist() == [2, 0, 0]

@@ -60,6 +60,37 @@ def test_an_interruption_while_numbering_leaves_numbers_and_items_in_step() -> N
     assert interner.items_by_id == [b"a", b"b"]
 
 
+@given(
+    st.lists(st.lists(st.integers(0, 30).map(lambda n: b"%d" % n) | st.just(LIST_END), max_size=12)), st.integers(1, 9)
+)
+def test_an_interner_of_recent_items_numbers_equal_items_alike_or_anew(batches: list[list[bytes]], recent: int) -> None:
+    interner = Interner(recent)
+    for batch in batches:
+        numbers = interner.number_all(batch).tolist()
+        assert [LIST_END if n < 0 else interner.items_by_id[n] for n in numbers] == batch
+        assert len(set(numbers)) == len(set(batch))
+    assert len(interner) <= sum(map(len, batches))
+
+
+def test_an_interner_of_recent_items_remembers_no_more_than_the_last_batches() -> None:
+    interner = Interner(recent=100)
+    for start in range(0, 5000, 50):
+        interner.number_all([b"%d" % number for number in range(start, start + 50)])
+        assert len(interner._numbers) <= 150
+    assert interner[b"4999"] == 4999
+    assert interner[b"0"] == 5000
+
+
+def test_equal_attributes_with_several_numbers_are_made_one() -> None:
+    pool = Pool(decode_attribute, recent_attributes=2)
+    items = [key_value("k", text) for text in "abcab"]
+    numbers = np.array([pool.attributes.number_all([item])[0] for item in items])
+    assert numbers[0] != numbers[3]
+    first = pool.first_equals(numbers)
+    assert [pool.attributes.items_by_id[number] for number in first] == items
+    assert first.tolist() == [numbers[0], numbers[1], numbers[2], numbers[0], numbers[1]]
+
+
 def test_a_pool_tells_what_its_numbers_stand_for() -> None:
     pool = Pool(decode_attribute)
     assert pool.string(pool.strings["ü".encode()]) == "ü"

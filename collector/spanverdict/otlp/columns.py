@@ -32,13 +32,11 @@ from spanverdict.telemetry.spantable import Bools, Int64s, UInt32s, UInt64s
 SECRET: Final = os.urandom(8)
 END: Final = b"\xff"
 """Ends a span in a column of texts or messages; neither UTF-8 nor protobuf, so no sender means it."""
-_END_ID: Final = SECRET
-_END_ID_NUMBER: Final = int.from_bytes(_END_ID, "big")
-_END_TIME: Final = 0xFFFF_FFFF_FFFF_FA57
-_END_32: Final = 0xFFFF_FA57
+_END_64: Final = int.from_bytes(SECRET, "big")
+_END_32: Final = _END_64 >> 32
 _2_TO_32: Final = 1 << 32
 
-_NUMBER_MARKS: Final = (_END_32, _END_TIME, _END_TIME, _END_32, _END_ID_NUMBER, _END_ID_NUMBER)
+_NUMBER_MARKS: Final = (_END_32, _END_64, _END_64, _END_32, _END_64, _END_64)
 _DROPPED_MARKS: Final = (_END_32, _END_32, _END_32)
 
 _USUAL_MARK: Final = b"".join(
@@ -46,12 +44,12 @@ _USUAL_MARK: Final = b"".join(
     for part in (
         SpanColumns(trace_id=[SECRET]),
         SpanColumns(
-            span_id=[_END_ID],
-            parent_span_id=[_END_ID],
+            span_id=[SECRET],
+            parent_span_id=[SECRET],
             name=[END],
             kind=[_END_32],
-            start_time_unix_nano=[_END_TIME],
-            end_time_unix_nano=[_END_TIME],
+            start_time_unix_nano=[_END_64],
+            end_time_unix_nano=[_END_64],
             attributes=[LIST_END],
             events=[END],
             links=[END],
@@ -183,7 +181,7 @@ def _texts(column: Sequence[bytes], mark: bytes, n: int) -> list[bytes]:
     return _sparse_texts(found, mark, n)
 
 
-def _sparse_texts(found: list[bytes], mark: bytes, n: int) -> list[bytes]:
+def _sparse_texts(found: Sequence[bytes], mark: bytes, n: int) -> list[bytes]:
     values = [b""] * n
     owners, items = _unmarked(found, mark, n)
     if len(set(owners)) != len(owners):
@@ -193,7 +191,7 @@ def _sparse_texts(found: list[bytes], mark: bytes, n: int) -> list[bytes]:
     return values
 
 
-def _unmarked(found: list[bytes], mark: bytes, n: int) -> tuple[list[int], list[bytes]]:
+def _unmarked(found: Sequence[bytes], mark: bytes, n: int) -> tuple[list[int], list[bytes]]:
     """Return the items that are not marks, and the span that each belongs to."""
     places = [place for place, item in enumerate(found) if item != mark]
     if len(found) - len(places) != n:
@@ -266,7 +264,7 @@ def _lists(column: Sequence[bytes], n: int) -> Lists | None:
     values = found[::2]
     if len(found) == 2 * n and found[1::2].count(END) == n and END not in values:
         return Lists(np.arange(n + 1), list(values))
-    owners, items = _few(found, n) or _unmarked(list(found), END, n)
+    owners, items = _few(found, n) or _unmarked(found, END, n)
     return Lists(np.searchsorted(owners, np.arange(n + 1)), items)
 
 

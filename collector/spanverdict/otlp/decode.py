@@ -40,9 +40,9 @@ class Decoded:
     """Why, a short English phrase a reason."""
 
 
-def new_pool() -> Pool:
-    """Return an empty pool that reads OTLP attributes."""
-    return Pool(decode_attribute)
+def new_pool(recent_attributes: int = 0) -> Pool:
+    """Return an empty pool that reads OTLP attributes; see `Pool` for `recent_attributes`."""
+    return Pool(decode_attribute, recent_attributes)
 
 
 def decode(payload: bytes | memoryview, pool: Pool) -> Decoded:

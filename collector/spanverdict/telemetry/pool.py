@@ -34,15 +34,17 @@ _MAX_VARINT_BITS: Final = 63
 class Interner:
     """Maps distinct bytes to 0, 1, 2, … in order of first sight; `interner[b]` never fails.
 
-    Items are only ever added, so readers need no lock. Whoever adds holds a lock of their own.
+    Items are only ever added, so readers need no lock. Whoever adds holds a lock of their own. With
+    `recent`, about so many of the latest items are remembered: one that comes again later gets
+    another number. That bounds the memory and keeps the lookups of items that never come again cheap.
     """
 
-    __slots__ = ("_numbers", "items_by_id", "judged", "unreadable")
+    __slots__ = ("_forgotten", "_numbers", "items_by_id", "judged", "recent", "unreadable")
 
-    def __init__(self) -> None:
-        # Looking an unknown item up numbers it, without a step of Python code.
-        self._numbers: defaultdict[bytes, int] = defaultdict(count().__next__)
-        self._numbers[LIST_END] = -1
+    def __init__(self, recent: int = 0) -> None:
+        self.recent = recent
+        self._forgotten = 0
+        self._numbers = _numbering(0)
         self.items_by_id: list[bytes] = []
         self.judged = 0
         """Items before this number have been looked at by a decoder …"""
@@ -71,11 +73,21 @@ class Interner:
 
     def _settle(self) -> None:
         """List what was numbered last: a dict keeps its keys in the order they came."""
-        n_new = len(self._numbers) - 1 - len(self.items_by_id)
+        n_new = len(self._numbers) - 1 - (len(self.items_by_id) - self._forgotten)
         if n_new:
             new = list(islice(reversed(self._numbers), n_new))
             new.reverse()
             self.items_by_id += new
+        if self.recent and len(self._numbers) > self.recent:
+            self._forgotten = len(self.items_by_id)
+            self._numbers = _numbering(self._forgotten)
+
+
+def _numbering(start: int) -> defaultdict[bytes, int]:
+    """Return a dict in which looking an unknown item up numbers it, without a step of Python code."""
+    numbers: defaultdict[bytes, int] = defaultdict(count(start).__next__)
+    numbers[LIST_END] = -1
+    return numbers
 
 
 class Pool:
@@ -84,12 +96,13 @@ class Pool:
     `traces` holds 16-byte trace ids; `strings` UTF-8 names, status messages and trace states;
     `attributes` serialised `KeyValue`s; `resources` and `scopes` serialised messages, whose own
     attribute ids the decoder records in `resource_attributes` and `scope_attributes` (same order).
+    With `recent_attributes` equal attributes far apart may have several numbers (see `Interner`).
     """
 
-    def __init__(self, decode_attribute: AttributeDecoder) -> None:
+    def __init__(self, decode_attribute: AttributeDecoder, recent_attributes: int = 0) -> None:
         self.traces = Interner()
         self.strings = Interner()
-        self.attributes = Interner()
+        self.attributes = Interner(recent_attributes)
         self.resources = Interner()
         self.scopes = Interner()
         self.resource_attributes: list[tuple[int, ...]] = []
@@ -106,6 +119,14 @@ class Pool:
     def attribute(self, number: int) -> tuple[str, Value]:
         """Return an interned attribute's key and value."""
         return self.decode_attribute(self.attributes.items_by_id[number])
+
+    def first_equals(self, numbers: Int32s) -> Int32s:
+        """Renumber attributes so that equal ones have equal numbers, that of the least among `numbers`."""
+        if not self.attributes.recent:
+            return numbers
+        items, first = self.attributes.items_by_id, dict[bytes, int]()
+        used, positions = np.unique(numbers, return_inverse=True)
+        return np.array([first.setdefault(items[number], number) for number in used.tolist()], np.int32)[positions]
 
     def trace_hex(self, number: int) -> str:
         """Return an interned trace id as 32 lower-case hex digits."""
