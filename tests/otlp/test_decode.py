@@ -24,7 +24,7 @@ from otlp.messages import (
 from spanverdict.otlp import columns
 from spanverdict.otlp.decode import CHUNK, Decoded, Tally, decode, decode_all, new_pool
 from spanverdict.otlp.errors import Undecodable
-from spanverdict.telemetry.spantable import MAX_TIME
+from spanverdict.telemetry.spantable import MAX_TIME, concat
 
 SPAN = b"\x0a\x10" + b"T" * 16 + b"\x12\x08" + b"S" * 8
 
@@ -141,7 +141,9 @@ def test_many_good_requests_are_read_together_in_order() -> None:
 def test_a_pool_of_recent_attributes_says_the_same_as_one_that_remembers_all() -> None:
     load = Load.build(30, 10, seed=1)
     payloads = [load.payload(number) for number in range(20)]
-    forgetful, table = (decode_all(payloads, new_pool(recent))[0] for recent in (50, 0))
+    forgetful, table = (
+        concat([decode(payload, pool).table for payload in payloads]) for pool in (new_pool(50), new_pool())
+    )
     assert len(forgetful.pool.attributes) > len(table.pool.attributes)
     assert table_rows(forgetful) == table_rows(table)
     for key in ("http.route", "request.id", "zone"):
@@ -302,7 +304,7 @@ def test_resources_and_scopes_sent_in_pieces_are_merged() -> None:
     assert len(rows[0]["resource"]) == 2
 
 
-@pytest.mark.parametrize("forged", [columns.END, columns._USUAL_MARK, columns._EVERY_MARK])
+@pytest.mark.parametrize("forged", [columns.END, columns._USUAL_MARK, columns._EVERY_MARK], ids=["end", "usual", "every"])
 def test_marks_sent_from_outside_do_not_move_fields_from_span_to_span(forged: bytes) -> None:
     """Even a sender who knew this process's random bytes could only spoil spans of the same request."""
     named = [good_span(name=name, span_id=name.encode() * 8).SerializeToString() for name in "abc"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 from spanverdict.app.operatormetrics import render_metrics
+from spanverdict.app.progress import progress_of
 from spanverdict.app.service import Service
 from spanverdict.reporting.quantities import rfc3339
 from spanverdict.storage.errors import StoreUnavailable
@@ -49,6 +51,8 @@ class ServiceBackend:
         verdict = self._runs.verdict(run_id)
         document = _run_document(record, verdict)
         document["verdict"] = None if verdict is None else json.loads(verdict.document)
+        live = self._service.judge.runs.get(run_id)
+        document["progress"] = None if live is None else asdict(progress_of(live, self._service.judge.flows_of(live)))
         return document
 
     def runs(self, limit: int, before: str | None) -> Document:

@@ -180,8 +180,8 @@ class Judge:
         return max(0.0, min(dues) - now) if dues else None
 
     def _due_of(self, run: LiveRun) -> float | None:
-        due = run.waiting(self._flows_of(run)).next_due()
-        if may_be_whole(run.progress, self._flows_of(run), run.expected):
+        due = run.waiting(self.flows_of(run)).next_due()
+        if may_be_whole(run.progress, self.flows_of(run), run.expected):
             return min(run.check_again, due) if due is not None else run.check_again
         return due
 
@@ -200,7 +200,7 @@ class Judge:
         found = self._window.spans_of(run.id)
         run.progress = Progress()
         if found is not None:
-            run.progress.add(self._flows_of(run), found[0])
+            run.progress.add(self.flows_of(run), found[0])
 
     def _add(self, batch: _Batch) -> list[LiveRun]:
         now = self.clock()
@@ -212,7 +212,7 @@ class Judge:
             first = self._window.first_batch_of(run.id)
             run.first_batch = min(run.first_batch, first) if first is not None else run.first_batch
             if run.counted:
-                run.progress.add(self._flows_of(run), batch.table)
+                run.progress.add(self.flows_of(run), batch.table)
             else:
                 self._count_from_now(run)
         if now >= self._forget_at:
@@ -222,7 +222,7 @@ class Judge:
 
     def _countable(self, run: LiveRun) -> bool:
         """Tell whether counting stages can ever tell that the run is whole."""
-        flows = self._flows_of(run)
+        flows = self.flows_of(run)
         return run.expected is not None or any(flow.complete.requests is not None for flow in flows)
 
     def _forget(self, before: float) -> None:
@@ -253,7 +253,8 @@ class Judge:
             run.touch(batch, now)
         self._count_from_now(run)
 
-    def _flows_of(self, run: LiveRun) -> tuple[Flow, ...]:
+    def flows_of(self, run: LiveRun) -> tuple[Flow, ...]:
+        """Return the flows that may judge a run: those it was declared with, else all."""
         if not run.declared_flows:
             return self.flows
         return tuple(flow for flow in self.flows if flow.name in run.declared_flows)
@@ -266,7 +267,7 @@ class Judge:
                     self._judge(run, trigger)
 
     def _trigger(self, run: LiveRun) -> str | None:
-        now, flows = self.clock(), self._flows_of(run)
+        now, flows = self.clock(), self.flows_of(run)
         if now >= run.check_again and may_be_whole(run.progress, flows, run.expected):
             found = self._window.spans_of(run.id)
             if found is not None and is_whole(found[0], flows, run.expected):
@@ -294,7 +295,7 @@ class Judge:
     def _judging(self, run: LiveRun, table: SpanTable) -> tuple[Flow, ...]:
         """Return the flows that judge a run: the declared ones, else those whose first stage matched."""
         if run.declared_flows or self.window_run is not None:
-            return self._flows_of(run)
+            return self.flows_of(run)
         spans = Spans.of(table)
         return tuple(flow for flow in self.flows if flow.stages[0].selector.mask(spans).any())
 

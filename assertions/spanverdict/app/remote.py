@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,14 +19,18 @@ from spanverdict.evaluation.outcomes import (
     Event,
     FlowFinished,
     FlowStarted,
+    Outcome,
     RuleEvaluated,
     RunFinished,
 )
 from spanverdict.reporting.jsonreport import UnreadableReportError, events_of
+from spanverdict.reporting.progress import Progress, ProgressState
 from spanverdict.rulefiles.models import Flow
 
 _STEP_S: Final = 25.0
 """How long one request may wait at the server."""
+_GLANCE_S: Final = 1.0
+"""The same while somebody watches the progress."""
 _PAUSE_S: Final = 0.5
 """Between attempts while the server cannot be reached."""
 
@@ -36,7 +42,7 @@ def check_server(flows: Sequence[Flow], server: str, run_id: str, wait_s: float)
         CommandError: the server cannot be reached, does not know the run or the flows, or has no
             verdict in time.
     """
-    document = _wait(server.rstrip("/"), run_id, wait_s)
+    document = _wait(server.rstrip("/"), run_id, wait_s, Progress.on(sys.stderr, os.environ))
     try:
         events = events_of(document)
     except UnreadableReportError as error:
@@ -44,30 +50,41 @@ def check_server(flows: Sequence[Flow], server: str, run_id: str, wait_s: float)
     yield from _only(events, flows, server)
 
 
-def _wait(server: str, run_id: str, wait_s: float) -> dict[str, Any]:
+def _wait(server: str, run_id: str, wait_s: float, screen: Progress) -> dict[str, Any]:
     deadline = time.monotonic() + wait_s
     url = f"{server}/api/v1/runs/{quote(run_id, safe='')}"
-    problem = ""
+    step = _GLANCE_S if screen.active else _STEP_S
     with httpx.Client(timeout=httpx.Timeout(10.0, read=_STEP_S + 10.0)) as client:
         while True:
             left = max(0.0, deadline - time.monotonic())
-            found, problem = _ask(client, url, min(left, _STEP_S))
+            found, problem = _ask(client, url, min(left, step))
             if found is not None and found["state"] in ("judged", "unjudged"):
+                screen.clear()
                 verdict: dict[str, Any] = found["verdict"]
                 return verdict
             if time.monotonic() >= deadline:
                 break
+            if found is not None and found.get("progress") is not None:
+                screen.show(_state(found["progress"], deadline - time.monotonic()))
             if problem:
                 time.sleep(min(_PAUSE_S, max(0.0, deadline - time.monotonic())))
+    screen.clear()
     waited = f"within {wait_s:g}s" if wait_s else "yet"
     raise CommandError(problem or f"run {run_id} has no verdict {waited}", ExitCode.NO_VERDICT)
+
+
+def _state(progress: dict[str, Any], seconds_left: float) -> ProgressState:
+    missing = tuple((str(stage), int(count)) for stage, count in progress.pop("missing"))
+    return ProgressState(**progress | {"missing": missing, "seconds_left": max(0.0, seconds_left)})
 
 
 def _ask(client: httpx.Client, url: str, wait_s: float) -> tuple[dict[str, Any] | None, str]:
     """Return the run's document, or why there is none."""
     try:
         response = client.get(url, params={"wait": f"{int(wait_s * 1000)}ms"})
-    except (httpx.TransportError, httpx.InvalidURL) as error:
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL):
+        raise CommandError(f"{url} is no address of a server; write it like http://127.0.0.1:8080") from None
+    except httpx.TransportError as error:
         return None, f"{url} cannot be reached: {error}"
     if response.status_code == httpx.codes.NOT_FOUND:
         return None, f"the server knows no such run: {url}"
@@ -96,6 +113,7 @@ def _only(events: Sequence[Event], flows: Sequence[Flow], server: str) -> Iterat
             print(f"spanverdict: {server} judged with another version of {flow.file}", file=sys.stderr)  # noqa: T201 - a warning
     wanted = {(flow.name, rule.id) for flow in flows for rule in flow.rules}
     ends: list[FlowFinished] = []
+    counts: Counter[Outcome] = Counter()
     for event in events:
         match event:
             case FlowStarted(flow=name) if name not in named:
@@ -109,6 +127,10 @@ def _only(events: Sequence[Event], flows: Sequence[Flow], server: str) -> Iterat
                 yield event
             case RunFinished():
                 outcome = worst_outcome([end.outcome for end in ends]) if ends else event.outcome
-                yield RunFinished(outcome, event.complete, event.defects, event.counts)
+                complete = all(end.completeness.complete for end in ends)
+                yield RunFinished(outcome, complete, event.defects, dict(counts))
+            case RuleEvaluated(result=result):
+                counts[result.outcome] += 1
+                yield event
             case _:
                 yield event

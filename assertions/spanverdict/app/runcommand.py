@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from spanverdict.alerting.config import ReceiverSettings
-from spanverdict.app.completeness import expected_of
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.judge import Judgement
+from spanverdict.app.progress import progress_of
 from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.app.verdicts import report
 from spanverdict.receiver.addresses import Address
@@ -170,13 +170,7 @@ class _Watch:
         return live is not None and live.ended is not None and not live.fresh
 
     def _state(self) -> ProgressState:
-        live, flow = self.service.judge.runs.get(self.run_id), self.options.flows[0]
-        if live is None:
-            return ProgressState(0, None, 0, 0, len(flow.stages))
-        expected = expected_of(flow, live.expected)
-        seen = [live.progress.seen.get((flow.name, stage.name), 0) for stage in flow.stages]
-        missing = tuple(live.progress.lacking(flow, expected)) if expected is not None else ()
-        return ProgressState(seen[0], expected, live.progress.spans, sum(map(bool, seen)), len(flow.stages), missing)
+        return progress_of(self.service.judge.runs.get(self.run_id), self.options.flows)
 
 
 def _deliver(service: Service) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -16,14 +18,16 @@ from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable
 class Spans:
     """A table and its forest, row by row. Neither is ever changed; columns are read once and kept.
 
-    `forest.group` says what structure, `&&` and aggregates may not cross: a trace, or a request.
+    `group` says what structure, `&&` and aggregates may not cross: a trace, or a request. Without it
+    that of the forest counts. A forest given as a function is grown when structure is first asked for.
     """
 
     table: SpanTable
-    forest: Forest
+    planted: Forest | Callable[[], Forest]
+    group: Int64s | None = None
     columns: dict[Attribute | Intrinsic, Values] = field(default_factory=dict, repr=False)
     """What was read so far; filled by whoever reads."""
-    _kept: dict[str, tuple[Int64s, int] | Rows] = field(default_factory=dict, repr=False)
+    _kept: dict[str, tuple[Int64s, int] | Rows | Forest] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -31,26 +35,36 @@ class Spans:
     @staticmethod
     def of(table: SpanTable) -> Spans:
         """Return the spans of a table, each trace for itself."""
-        return Spans(table, grow(table))
+        return Spans(table, partial(grow, table), table.trace.astype(np.int64))
+
+    @property
+    def forest(self) -> Forest:
+        """Who is whose parent, and where each span stands."""
+        if isinstance(self.planted, Forest):
+            return self.planted
+        found = self._kept.get("forest")
+        if not isinstance(found, Forest):
+            found = self._kept["forest"] = self.planted()
+        return found
 
     def parts(self) -> tuple[Int64s, int]:
         """Number the groups from 0 without gaps; return the number of each row, and how many there are."""
         found = self._kept.get("parts")
         if not isinstance(found, tuple):
-            found = self._kept["parts"] = dense(self.forest.group)
+            found = self._kept["parts"] = dense(self.forest.group if self.group is None else self.group)
         return found
 
     def parents(self) -> Rows:
         """Return the row of each span's parent, -1 for none; the earliest linked span stands in for one."""
         found = self._kept.get("parents")
-        if found is None or isinstance(found, tuple):
+        if not isinstance(found, np.ndarray):
             found = self._kept["parents"] = _parents(self.table, self.forest)
         return found
 
     def owners(self, level: Scope) -> Rows:
         """Return the span that each event, or each link, belongs to."""
         found = self._kept.get(level)
-        if found is None or isinstance(found, tuple):
+        if not isinstance(found, np.ndarray):
             offsets = self.table.events.offsets if level is Scope.EVENT else self.table.links.offsets
             found = self._kept[level] = np.repeat(np.arange(len(self)), np.diff(offsets))
         return found

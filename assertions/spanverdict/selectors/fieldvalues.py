@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import compress
 from types import MappingProxyType
 from typing import Final
 
@@ -54,7 +55,7 @@ def attribute_column(field: Attribute | Intrinsic, spans: Spans) -> AttributeCol
     if found.codes is not None and found.objects:
         used = found.tags != Tag.ABSENT
         moved = np.append(np.where(used, np.cumsum(used) - 1, -1), -1).take(found.codes)
-        return AttributeColumn(moved.astype(np.int32), tuple(found.entry(int(at)) for at in np.flatnonzero(used)))
+        return AttributeColumn(moved.astype(np.int32), tuple(compress(found.objects, used)))
     present, ints = found.present(), found.row_ints()
     distinct, first, places = np.unique(ints[present], return_index=True, return_inverse=True)
     codes = np.full(len(found), -1, np.int32)

@@ -31,7 +31,7 @@ class RunBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    id: str = Field(pattern=r"\A[A-Za-z0-9._:/-]{1,128}\Z")
+    id: str = Field(pattern=r"^[A-Za-z0-9._:/-]{1,128}$")
     expected_requests: int | None = Field(default=None, ge=0)
     labels: dict[str, str] = Field(default_factory=dict)
     flows: list[str] = Field(default_factory=list)

@@ -8,7 +8,8 @@ gives every column one known value: what stands before a mark is the span's own.
 The mark's first field holds random bytes of this process. When all of those come back, no span's
 broken length or open group can have swallowed a mark; when a column has exactly one mark value a
 span, none of them came from outside. Anything else - a field sent twice, a forged mark, a malformed
-span - is `Irregular`, and the spans are read one by one instead, to the same columns.
+span - is `Irregular`, and the spans are read one by one instead, to the same columns. (One thing
+cannot be told apart: a number sent packed, as no writer sends a single one, is read, not skipped.)
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
 from typing import Final
 
 import numpy as np
@@ -204,21 +204,20 @@ def _numbers(columns: Sequence[UInt64s | UInt32s], marks: tuple[int, ...], n: in
 
     Columns in which every span has a number, which most are, are looked at together.
     """
-    full = [len(column) == 2 * n for column in columns]
-    numbers = _full_numbers([*compress(columns, full)], [*compress(marks, full)], n)
-    if all(full) and numbers is not None:
-        return numbers
-    rows = iter(numbers if numbers is not None else ())
-    return np.array(
-        [
-            next(rows) if is_full and numbers is not None else _sparse_numbers(column, mark, n)
-            for column, mark, is_full in zip(columns, marks, full, strict=True)
-        ]
-    )
+    numbers = np.empty((len(columns), n), np.uint64)
+    full = [row for row, column in enumerate(columns) if len(column) == 2 * n]
+    regular = _full_numbers([columns[row] for row in full], [marks[row] for row in full], n)
+    if regular is None:
+        full = []
+    else:
+        numbers[full] = regular
+    for row in set(range(len(columns))).difference(full):
+        numbers[row] = _sparse_numbers(columns[row], marks[row], n)
+    return numbers
 
 
 def _full_numbers(columns: Sequence[UInt64s | UInt32s], marks: Sequence[int], n: int) -> UInt64s | None:
-    """Return the numbers of columns where number and mark take turns; None where one does not."""
+    """Return the numbers of columns where number and mark take turns; None when one does not."""
     if not columns:
         return None
     pairs = np.concatenate(columns, dtype=np.uint64).reshape(-1, n, 2)
@@ -264,7 +263,8 @@ def _lists(column: Sequence[bytes], n: int) -> Lists | None:
     values = found[::2]
     if len(found) == 2 * n and found[1::2].count(END) == n and END not in values:
         return Lists(np.arange(n + 1), list(values))
-    owners, items = _few(found, n) or _unmarked(found, END, n)
+    few = _few(found, n) if len(found) < _FEW * n else None
+    owners, items = few or _unmarked(found, END, n)
     return Lists(np.searchsorted(owners, np.arange(n + 1)), items)
 
 
@@ -289,6 +289,8 @@ def _few(found: Sequence[bytes], n: int) -> tuple[list[int], list[bytes]] | None
     return (owners, items) if len(joined) - size == n == len(found) - len(items) else None
 
 
+_FEW: Final = 1.1
+"""Up to one span in ten has an item."""
 _NO_END: Final = re.compile(b"[^" + END + b"]")
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -54,7 +54,7 @@ def decode(payload: bytes | memoryview, pool: Pool) -> Decoded:
     Raises:
         Undecodable: the payload is not OTLP at all.
     """
-    return _accept(_lay_out([_open(payload)], pool), pool)
+    return _together(_lay_out([_open(payload)], pool), pool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,9 @@ def decode_all(payloads: Sequence[bytes | memoryview], pool: Pool) -> tuple[Span
         parts = _lay_out(requests, pool)
     except Undecodable:
         return _decode_each(payloads, pool)
-    if any(faults for _, faults in parts):
+    if any(part.faults for part in parts):
         return _decode_each(payloads, pool)
-    return _accept(parts, pool).table, tuple(Tally(len(request.spans)) for request in requests)
+    return _together(parts, pool).table, tuple(Tally(len(request.spans)) for request in requests)
 
 
 def _decode_each(payloads: Sequence[bytes | memoryview], pool: Pool) -> tuple[SpanTable, tuple[Tally, ...]]:
@@ -125,18 +125,25 @@ def _open(payload: bytes | memoryview) -> _Request:
     return request
 
 
-_Parts: TypeAlias = Sequence[tuple[SpanTable, list[Fault]]]
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What became of some spans."""
+
+    table: SpanTable
+    """The accepted ones."""
+    sent: int
+    faults: Counter[str]
 
 
-def _lay_out(requests: Sequence[_Request], pool: Pool) -> _Parts:
+def _lay_out(requests: Sequence[_Request], pool: Pool) -> list[_Part]:
     sizes = _joined([request.sizes for request in requests])
     resource = np.repeat(pool.resources.number_all(_joined([request.resources for request in requests])), sizes)
     scope = np.repeat(pool.scopes.number_all(_joined([request.scopes for request in requests])), sizes)
     learn_envelopes(pool)
     spans = _joined([request.spans for request in requests])
+    pieces = (slice(start, start + CHUNK) for start in range(0, len(spans), CHUNK))
     return [
-        lay_out(read_columns(spans[piece]), pool, resource[piece], scope[piece])
-        for piece in (slice(start, start + CHUNK) for start in range(0, len(spans), CHUNK))
+        _without_faults(*lay_out(read_columns(spans[piece]), pool, resource[piece], scope[piece])) for piece in pieces
     ]
 
 
@@ -144,21 +151,24 @@ def _joined(lists: Sequence[list[_T]]) -> list[_T]:
     return lists[0] if len(lists) == 1 else [*chain.from_iterable(lists)]
 
 
-def _accept(parts: _Parts, pool: Pool) -> Decoded:
-    """Put the tables together, without the spans that have a fault."""
-    if not parts:
-        return Decoded(SpanTable.empty(pool), 0, ())
-    tables = []
+def _without_faults(table: SpanTable, faults: Sequence[Fault]) -> _Part:
     counts: Counter[str] = Counter()
-    for table, faults in parts:
-        wrong = np.zeros(len(table), np.bool_)
-        for fault in faults:
-            counts[fault.problem] += int(np.count_nonzero(fault.spans))
-            wrong |= fault.spans
-        tables.append(table.take(np.flatnonzero(~wrong)) if faults else table)
-    accepted = concat(tables)
-    problems = tuple(f"{_spans(count)}: {problem}" for problem, count in counts.most_common(MAX_PROBLEMS))
-    return Decoded(accepted, sum(len(table) for table, _ in parts) - len(accepted), problems)
+    if not faults:
+        return _Part(table, len(table), counts)
+    wrong = np.zeros(len(table), np.bool_)
+    for fault in faults:
+        counts[fault.problem] += int(np.count_nonzero(fault.spans))
+        wrong |= fault.spans
+    return _Part(table.take(np.flatnonzero(~wrong)), len(table), counts)
+
+
+def _together(parts: Sequence[_Part], pool: Pool) -> Decoded:
+    table = concat([part.table for part in parts]) if parts else SpanTable.empty(pool)
+    rejected = sum(part.sent for part in parts) - len(table)
+    if not rejected:
+        return Decoded(table, 0, ())
+    counts = sum((part.faults for part in parts), Counter[str]())
+    return Decoded(table, rejected, tuple(f"{_spans(n)}: {problem}" for problem, n in counts.most_common(MAX_PROBLEMS)))
 
 
 def _spans(count: int) -> str:

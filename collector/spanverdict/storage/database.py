@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
 
 from spanverdict.storage.errors import StoreUnavailable
 
 Synchronous: TypeAlias = Literal["FULL", "NORMAL", "OFF"]
+Access: TypeAlias = Literal["rw", "ro", "immutable"]
+"""To read and write; to read beside whoever writes; to read what nobody can be writing, without locks."""
 
 PAGE_BYTES = 16 * 1024
 """A batch of spans is large beside a row of a business table; bigger pages make shorter overflow chains."""
@@ -21,6 +24,10 @@ CHECKPOINT_BYTES = 16 * 1024 * 1024
 BUSY_SECONDS = 10.0
 """How long to wait for another process that is writing."""
 
+_PARAMETERS: Final[Mapping[Access, str]] = MappingProxyType(
+    {"rw": "mode=rw", "ro": "mode=ro", "immutable": "mode=ro&immutable=1"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Database:
@@ -28,10 +35,11 @@ class Database:
 
     path: Path
     synchronous: Synchronous = "FULL"
+    access: Access = "rw"
 
     def connect(self) -> sqlite3.Connection:
         """Open the existing file; never makes a new one, so that a store deleted under us is noticed."""
-        uri = f"{self.path.absolute().as_uri()}?mode=rw"
+        uri = f"{self.path.absolute().as_uri()}?{_PARAMETERS[self.access]}"
         connection = sqlite3.connect(
             uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
         )

@@ -31,6 +31,8 @@ class RunDeclaration:
     """Names of the flows that shall judge it; none means all."""
     traces: tuple[str, ...] = ()
     """Trace ids in hex that belong to it although no span says so."""
+    takes_untagged: bool = False
+    """It also has every span that came meanwhile and belongs to no run: the run of a private receiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class RunRecord:
     created_unix_nano: int
     updated_unix_nano: int
     ended_unix_nano: int | None
+    takes_untagged: bool = False
+    """See `RunDeclaration`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class InvalidCursor(ValueError):  # noqa: N818 - says what is wrong
 
 _RUN = (
     "id, declared, expected_requests, labels, flows, first_batch, last_batch, judged_through, state,"
-    " created_unix_nano, updated_unix_nano, ended_unix_nano"
+    " created_unix_nano, updated_unix_nano, ended_unix_nano, takes_untagged"
 )
 _VERDICT = "run_id, revision, flows, outcome, complete, document, created_unix_nano, alerts_decided"
 
@@ -48,13 +48,14 @@ _TOUCH = f"""
 """  # noqa: S608 - constants only
 _DECLARE = """
     INSERT INTO runs (id, declared, expected_requests, labels, flows, first_batch, last_batch, state,
-        created_unix_nano, updated_unix_nano)
-    VALUES (:id, 1, :expected, :labels, :flows, 0, 0, 'open', :at, :at)
+        created_unix_nano, updated_unix_nano, takes_untagged)
+    VALUES (:id, 1, :expected, :labels, :flows, 0, 0, 'open', :at, :at, :takes_untagged)
     ON CONFLICT (id) DO UPDATE SET
         declared = 1,
         expected_requests = coalesce(excluded.expected_requests, expected_requests),
         labels = excluded.labels,
         flows = CASE excluded.flows WHEN '[]' THEN flows ELSE excluded.flows END,
+        takes_untagged = max(takes_untagged, excluded.takes_untagged),
         updated_unix_nano = max(updated_unix_nano, excluded.updated_unix_nano)
 """
 _END = """
@@ -211,6 +212,7 @@ def _declare(connection: sqlite3.Connection, declaration: RunDeclaration, at: in
         "labels": json.dumps(labels, sort_keys=True),
         "flows": json.dumps(declaration.flows),
         "at": at,
+        "takes_untagged": declaration.takes_untagged,
     }
     connection.execute(_DECLARE, values)
     connection.executemany(
@@ -242,7 +244,7 @@ def _require(connection: sqlite3.Connection, run_id: str) -> RunRecord:
 
 
 def _run_record(row: tuple[Any, ...]) -> RunRecord:
-    run_id, declared, expected, labels, flows, first, last, through, state, created, updated, ended = row
+    run_id, declared, expected, labels, flows, first, last, through, state, created, updated, ended, takes = row
     return RunRecord(
         id=run_id,
         declared=bool(declared),
@@ -256,6 +258,7 @@ def _run_record(row: tuple[Any, ...]) -> RunRecord:
         created_unix_nano=created,
         updated_unix_nano=updated,
         ended_unix_nano=ended,
+        takes_untagged=bool(takes),
     )
 
 

@@ -109,7 +109,9 @@ _TABLES_OF_VERSION_1 = (
     ) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, _TABLES_OF_VERSION_1),)
+_UNTAGGED_SPANS = "ALTER TABLE runs ADD COLUMN takes_untagged INTEGER NOT NULL DEFAULT 0"
+
+MIGRATIONS: tuple[Migration, ...] = (Migration(1, _TABLES_OF_VERSION_1), Migration(2, (_UNTAGGED_SPANS,)))
 """Every version of the schema, oldest first. A released one is never edited; a change is a new one."""
 
 
@@ -134,6 +136,48 @@ def prepare(database: Database, migrations: Sequence[Migration] = MIGRATIONS) ->
         raise StoreUnusable(path, _reason(path, error)) from error
     finally:
         connection.close()
+
+
+def readable(path: Path) -> Database:
+    """Find how a store can be read without changing it; whoever writes it meanwhile is not disturbed.
+
+    Raises:
+        StoreTooNew: a later release wrote it.
+        StoreUnusable: it is not there, is no store, or an earlier release wrote it.
+    """
+    if not path.is_file():
+        raise StoreUnusable(path, "it is a directory" if path.is_dir() else "there is no such file")
+    try:
+        return _readable(Database(path, access="ro"))
+    except sqlite3.OperationalError as error:
+        if _may_be_written(path):
+            raise StoreUnusable(path, _reason(path, error)) from error
+    except sqlite3.Error as error:
+        raise StoreUnusable(path, _reason(path, error)) from error
+    try:
+        return _readable(Database(path, access="immutable"))
+    except sqlite3.Error as error:
+        raise StoreUnusable(path, _reason(path, error)) from error
+
+
+def _may_be_written(path: Path) -> bool:
+    """Whoever writes to the store has its log beside it; without one, and with no room for one, it is at rest."""
+    return path.with_name(f"{path.name}-wal").exists() or os.access(path.absolute().parent, os.W_OK)
+
+
+def _readable(database: Database) -> Database:
+    connection = database.connect()
+    try:
+        _check_identity(database.path, connection, MIGRATIONS)
+        found, latest = _version(connection), MIGRATIONS[-1].version
+    finally:
+        connection.close()
+    if found == 0:
+        raise StoreUnusable(database.path, "it is an empty file")
+    if found < latest:
+        reason = f"its schema version is {found}, which `serve` and `run` bring to {latest} when they open it"
+        raise StoreUnusable(database.path, reason)
+    return database
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:

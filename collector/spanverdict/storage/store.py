@@ -15,7 +15,7 @@ from spanverdict.storage.journal import Journal
 from spanverdict.storage.outbox import Outbox
 from spanverdict.storage.records import AlertStateLike, NewDelivery, Verdict
 from spanverdict.storage.runs import RunStore
-from spanverdict.storage.schema import prepare
+from spanverdict.storage.schema import prepare, readable
 from spanverdict.storage.writer import Writer
 
 
@@ -50,6 +50,26 @@ class Store:
             store._readers.close()
             raise StoreUnusable(database.path, str(error.__cause__ or error)) from error
         store._writer.start()
+        return store
+
+    @classmethod
+    def read_only(cls, path: str | Path) -> Self:
+        """Open a store that exists to look into it, also while another process writes it; changes nothing in it.
+
+        Whatever would write raises `StoreUnavailable`.
+
+        Raises:
+            StoreTooNew: a later release wrote it.
+            StoreUnusable: it is not there, cannot be read, or is not a store.
+        """
+        database = readable(Path(path))
+        store = cls(database.path, Writer(database), Readers(database))
+        store._writer.close()
+        try:
+            store.journal.bounds()
+        except StoreUnavailable as error:
+            store._readers.close()
+            raise StoreUnusable(database.path, str(error.__cause__ or error)) from error
         return store
 
     @property

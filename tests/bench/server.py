@@ -1,0 +1,113 @@
+"""The real `spanverdict serve`, started as a process of its own and watched while it works."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+SAMPLE_S = 0.05
+START_S = 30.0
+STOP_S = 60.0
+DRAIN_S = 120.0
+
+
+@dataclass(slots=True, eq=False)
+class Server:
+    """A server that listens."""
+
+    process: subprocess.Popen[bytes]
+    addresses: dict[str, str]
+    """By listener: otlp-grpc, otlp-http, http."""
+    store: Path
+    started_s: float
+    """From the start of the process until it listened."""
+    peak_rss: int = 0
+    _watched: psutil.Process = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._watched = psutil.Process(self.process.pid)
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that all of its threads took so far."""
+        times = self._watched.cpu_times()
+        return float(times.user + times.system)
+
+    def watch_memory(self, until: threading.Event) -> None:
+        """Note the largest resident set."""
+        while not until.wait(SAMPLE_S):
+            try:
+                self.peak_rss = max(self.peak_rss, self._watched.memory_info().rss)
+            except psutil.NoSuchProcess:
+                return
+
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric's samples."""
+        with urllib.request.urlopen(f"http://{self.addresses['http']}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        found = re.findall(rf"^spanverdict_{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+        if not found:
+            raise LookupError(f"the server has no metric {name}")
+        return sum(map(float, found))
+
+    def drain(self) -> float:
+        """Wait until all that was received is decoded, journaled and taken in by the judge; return the seconds."""
+        begun = time.perf_counter()
+        while self.metric("judge_backlog_bytes") or self.metric("journal_backlog_bytes"):
+            if time.perf_counter() - begun > DRAIN_S:
+                raise TimeoutError("the judge does not catch up")
+            time.sleep(SAMPLE_S)
+        return time.perf_counter() - begun
+
+
+@contextmanager
+def serving(folder: Path, rules: Path | None = None) -> Iterator[Server]:
+    """Run `spanverdict serve` on free ports with a new store in `folder`; it is stopped with SIGTERM."""
+    ready, store = folder / "ready", folder / "store.sqlite"
+    command = [sys.executable, "-m", "spanverdict.cli", "serve", "--ready-file", str(ready), "--store", str(store)]
+    for listener in ("otlp-grpc", "otlp-http", "http"):
+        command += [f"--{listener}", "127.0.0.1:0"]
+    if rules is not None:
+        command += ["--rules", str(rules)]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "SPANVERDICT_"))}
+    with (folder / "server.log").open("wb") as log:
+        begun = time.perf_counter()
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
+        try:
+            addresses = _addresses(process, ready, folder / "server.log")
+            server = Server(process, addresses, store, time.perf_counter() - begun)
+            done = threading.Event()
+            watcher = threading.Thread(target=server.watch_memory, args=(done,))
+            watcher.start()
+            try:
+                yield server
+            finally:
+                done.set()
+                watcher.join()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_S)
+            finally:
+                process.kill()
+                process.wait()
+
+
+def _addresses(process: subprocess.Popen[bytes], ready: Path, log: Path) -> dict[str, str]:
+    end = time.monotonic() + START_S
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')}")
+        time.sleep(0.01)
+    return dict(line.split(" ", 1) for line in ready.read_text().splitlines())
