@@ -42,8 +42,13 @@ bench: $(VENV)/.installed ## speed and memory of every stage, printed
 soak: $(VENV)/.installed ## the long versions of the tests that have one
 	SPANVERDICT_SOAK=1 $(BIN)/python -m pytest -m soak --timeout=7200
 
-proto: $(VENV)/.installed ## make the shallow schema again from its .proto
-	$(BIN)/python -m grpc_tools.protoc --proto_path=collector --python_out=collector --pyi_out=collector collector/spanverdict/otlp/shallow.proto
+# Code that a later compiler makes refuses to run on an earlier protobuf, so the compiler is an old one.
+proto: ## make the shallow schema again from its .proto
+	$(PYTHON) -m venv $(VENV)-proto
+	$(VENV)-proto/bin/python -m pip install --quiet --disable-pip-version-check 'grpcio-tools==1.65.5' 'setuptools<81'
+	$(VENV)-proto/bin/python -m grpc_tools.protoc -I collector --python_out=collector --pyi_out=collector spanverdict/otlp/shallow.proto
+	sed -i '1i # fmt: off\n# ruff: noqa: E501, I001, RUF023, UP007, UP035, UP045\n# mypy: ignore-errors' collector/spanverdict/otlp/shallow_pb2.pyi
+	rm -rf $(VENV)-proto
 
 clean: ## remove what was made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -60,6 +60,16 @@ def _run_id(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     return value
 
 
+_input = click.option(
+    "--input",
+    "-i",
+    "inputs",
+    multiple=True,
+    metavar="FILE",
+    help="OTLP file: .json, .jsonl, .pb, each also .gz; - is standard input.",
+)
+
+
 def _reporting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of every command that reports a verdict."""
     for option in reversed(
@@ -160,14 +170,7 @@ def run(**given: Any) -> None:
 
 @cli.command()
 @click.argument("rules", nargs=-1, required=True)
-@click.option(
-    "--input",
-    "-i",
-    "inputs",
-    multiple=True,
-    metavar="FILE",
-    help="OTLP file: .json, .jsonl, .pb, each also .gz; - is standard input.",
-)
+@_input
 @click.option("--run", "run_id", callback=_run_id, help="The run to judge.")
 @click.option("--server", metavar="URL", help="Ask this server for the verdict, as in http://127.0.0.1:8080.")
 @click.option("--wait", type=Duration(), default="0s", help="Wait so long for the verdict of a server.")
@@ -244,6 +247,78 @@ def lint(rules: tuple[str, ...]) -> None:
     errors = sum(1 for one in found if one.level is Level.ERROR)
     click.echo(f"{errors} errors, {len(found) - errors} warnings", err=True)
     sys.exit(ExitCode.USAGE if errors else ExitCode.LINT)
+
+
+def _looking(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where the spans are."""
+    for option in reversed(
+        (
+            _input,
+            click.option("--run", "run_id", callback=_run_id, metavar="ID", help="The run to look at."),
+            click.option(
+                "--store",
+                type=click.Path(path_type=Path),
+                help="The store of the server that received the run, which may go on receiving. "
+                "Default: SPANVERDICT_STORE, else spanverdict.sqlite.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("selector")
+@_looking
+@click.option("--rules", "-r", multiple=True, metavar="PATH", help="Look at the requests of this flow, not at traces.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the attributes of each span.")
+@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="Matches to print; 0 for all.")
+def query(selector: str, **given: Any) -> None:
+    """Print the spans that SELECTOR matches: TraceQL, @FILE that holds it, or - for standard input.
+
+    \b
+      spanverdict query '{ span:status = error } >> { span:duration > 100ms }' --input traces.jsonl
+      spanverdict query '{ span:kind = server } | select(span.http.route)' --run gh-123 --store spanverdict.sqlite
+
+    Structure, && and aggregates hold within one trace. In a rule file they hold within one request,
+    which links and keys join from several traces: with --rules FLOW the selector sees what that flow's
+    rules see. Fields named in select() become columns.
+
+    Exit code, as grep has it: 0 when something matched, 1 when nothing did, 2 for a selector that
+    cannot be used; and 4 when there are no spans to look at.
+    """  # noqa: D301 - \b is click's
+    from spanverdict.app.inspecting import QueryOptions, query  # noqa: PLC0415
+    from spanverdict.app.sources import Source  # noqa: PLC0415
+
+    source = Source.told(given["inputs"], given["run_id"], given["store"], os.environ)
+    sys.exit(query(selector, source, QueryOptions(given["rules"], given["as_json"], given["limit"])))
+
+
+@cli.command()
+@click.argument("rule")
+@_looking
+@click.option("--rules", "-r", multiple=True, metavar="PATH", help="Rule files or directories.")
+def explain(rule: str, **given: Any) -> None:
+    """Show what RULE looked at: the spans its selectors matched, missed and nearly matched, and what it measured.
+
+    RULE is the id of a rule, FLOW/RULE where several flows have it, or the code of a diagnostic.
+
+    \b
+      spanverdict explain queue-wait --rules flow.yaml --input traces.jsonl
+      spanverdict explain scoring/queue-wait --rules rules/ --run gh-123 --store spanverdict.sqlite
+      spanverdict explain SV042
+
+    Exit code 0 whatever the rule says; 4 when the run has no spans.
+    """  # noqa: D301 - \b is click's
+    if not given["rules"]:
+        from spanverdict.app.explaincode import explain_code  # noqa: PLC0415
+
+        sys.exit(explain_code(rule))
+    from spanverdict.app.inspecting import explain_in_run  # noqa: PLC0415
+    from spanverdict.app.sources import Source  # noqa: PLC0415
+
+    source = Source.told(given["inputs"], given["run_id"], given["store"], os.environ)
+    sys.exit(explain_in_run(rule, given["rules"], source))
 
 
 def main() -> NoReturn:

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -116,9 +116,7 @@ class Requests:
     seconds: float
     outcomes: npt.NDArray[np.int8]
     latencies: npt.NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        self._numbers = itertools.count()
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def send_all(self, send: Send) -> None:
         """Send until the time is over or nothing is left; any number of threads at a time."""

@@ -44,11 +44,15 @@ class Server:
         times = self._watched.cpu_times()
         return float(times.user + times.system)
 
+    def rss(self) -> int:
+        """Return the size of the resident set now."""
+        return int(self._watched.memory_info().rss)
+
     def watch_memory(self, until: threading.Event) -> None:
         """Note the largest resident set."""
         while not until.wait(SAMPLE_S):
             try:
-                self.peak_rss = max(self.peak_rss, self._watched.memory_info().rss)
+                self.peak_rss = max(self.peak_rss, self.rss())
             except psutil.NoSuchProcess:
                 return
 
@@ -64,7 +68,7 @@ class Server:
     def drain(self) -> float:
         """Wait until all that was received is decoded, journaled and taken in by the judge; return the seconds."""
         begun = time.perf_counter()
-        while self.metric("judge_backlog_bytes") or self.metric("journal_backlog_bytes"):
+        while self.metric("in_flight_bytes") or self.metric("journal_backlog_bytes"):
             if time.perf_counter() - begun > DRAIN_S:
                 raise TimeoutError("the judge does not catch up")
             time.sleep(SAMPLE_S)
@@ -75,7 +79,8 @@ class Server:
 def serving(folder: Path, rules: Path | None = None) -> Iterator[Server]:
     """Run `spanverdict serve` on free ports with a new store in `folder`; it is stopped with SIGTERM."""
     ready, store = folder / "ready", folder / "store.sqlite"
-    command = [sys.executable, "-m", "spanverdict.cli", "serve", "--ready-file", str(ready), "--store", str(store)]
+    program = Path(sys.executable).with_name("spanverdict")
+    command = [str(program), "serve", "--ready-file", str(ready), "--store", str(store)]
     for listener in ("otlp-grpc", "otlp-http", "http"):
         command += [f"--{listener}", "127.0.0.1:0"]
     if rules is not None:

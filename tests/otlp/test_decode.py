@@ -97,6 +97,16 @@ def test_lists_come_apart_at_their_marks_whatever_their_items_look_like(lists: l
     assert few is None or few == columns._unmarked(marked, columns.END, len(lists))
 
 
+def test_where_few_spans_have_an_item_items_that_look_like_marks_are_still_found() -> None:
+    for odd in (b"", b"\xff\xfe", b"\xfe\xff", b"\xff\xff", b"plain"):
+        lists = [[] for _ in range(40)]
+        lists[7], lists[31] = [odd], [b"other"]
+        found = columns._lists([item for items in lists for item in (*items, columns.END)], 40)
+        assert found is not None
+        assert found.items == [odd, b"other"]
+        assert np.flatnonzero(np.diff(found.offsets)).tolist() == [7, 31]
+
+
 def test_the_spans_of_a_large_request_stay_in_order_across_chunks() -> None:
     n = 2 * CHUNK + 17
     payload = make_payload(n, 3, seed=5)
@@ -293,6 +303,14 @@ def test_of_a_field_sent_twice_the_last_counts_and_messages_are_merged() -> None
     assert found.pool.string(found.status_message[1]) == "why"
 
 
+@pytest.mark.parametrize(
+    "twice", [field(15, field(2, b"why")) + field(15, b"\x18\x02"), b"\x30\x02\x30\x03", field(5, b"a") * 2]
+)
+def test_one_field_sent_twice_is_read_as_protobuf_reads_it(twice: bytes) -> None:
+    payload = wrap(SPAN, SPAN + twice, SPAN)
+    assert table_rows(decode(payload, new_pool()).table) == expected_rows(TracesData.FromString(payload))
+
+
 def test_resources_and_scopes_sent_in_pieces_are_merged() -> None:
     def attribute(key: str) -> bytes:
         return KeyValue(key=key, value=AnyValue(int_value=1)).SerializeToString()
@@ -304,7 +322,9 @@ def test_resources_and_scopes_sent_in_pieces_are_merged() -> None:
     assert len(rows[0]["resource"]) == 2
 
 
-@pytest.mark.parametrize("forged", [columns.END, columns._USUAL_MARK, columns._EVERY_MARK], ids=["end", "usual", "every"])
+@pytest.mark.parametrize(
+    "forged", [columns.END, columns._USUAL_MARK, columns._EVERY_MARK], ids=["end", "usual", "every"]
+)
 def test_marks_sent_from_outside_do_not_move_fields_from_span_to_span(forged: bytes) -> None:
     """Even a sender who knew this process's random bytes could only spoil spans of the same request."""
     named = [good_span(name=name, span_id=name.encode() * 8).SerializeToString() for name in "abc"]

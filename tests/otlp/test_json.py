@@ -326,6 +326,12 @@ def test_escapes_that_only_look_like_nul_or_surrogates_are_text() -> None:
     assert found.resource_spans[0].schema_url == '\\u0000 \\ud800 \U0001f600 \u00e4 "'
 
 
+@pytest.mark.parametrize("wrong", [1, 0, "true"])
+def test_what_is_neither_true_nor_false_is_no_bool(wrong: Any) -> None:
+    with pytest.raises(Undecodable, match="boolValue must be true or false"):
+        read_value(boolValue=wrong)
+
+
 def test_the_escape_for_nul_is_text_where_allowed() -> None:
     text = rb'{"resourceSpans": [{"schemaUrl": "a\u0000"}]}'
     assert TracesData.FromString(json_to_protobuf(text, allow_nul=True).payload).resource_spans[0].schema_url == "a\0"

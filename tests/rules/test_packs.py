@@ -38,14 +38,14 @@ class Case:
 
 
 def cases() -> list[Case]:
-    found = []
-    for path in sorted(PACKS.glob("*/*_test.yaml")):
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for test in document["tests"]:
-            found.append(
-                Case(path.parent / document["flow"], test["name"], path.parent / test["traces"], test["expect"])
-            )
-    return found
+    documents = [
+        (path.parent, yaml.safe_load(path.read_text(encoding="utf-8"))) for path in PACKS.glob("*/*_test.yaml")
+    ]
+    return [
+        Case(folder / document["flow"], test["name"], folder / test["traces"], test["expect"])
+        for folder, document in sorted(documents, key=lambda pair: pair[0])
+        for test in document["tests"]
+    ]
 
 
 CASES = [pytest.param(case, id=f"{case.flow.parent.name}: {case.name}") for case in cases()]

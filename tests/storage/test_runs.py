@@ -45,6 +45,12 @@ def test_declaring_again_changes_nothing_and_declaring_more_adds(runs: RunStore)
     assert runs.declare(RunDeclaration("r", 300, {}, ("ads",)), 9).expected_requests == 300
 
 
+def test_a_run_that_takes_untagged_spans_goes_on_taking_them(runs: RunStore) -> None:
+    assert runs.declare(RunDeclaration("r", takes_untagged=True), 7).takes_untagged
+    assert runs.declare(RunDeclaration("r"), 8).takes_untagged
+    assert not runs.declare(RunDeclaration("s"), 8).takes_untagged
+
+
 def test_a_run_that_nobody_declared_is_known_by_its_spans(runs: RunStore) -> None:
     runs.touch("r", 4, 4, 10)
     runs.touch_many([RunTouch("r", 2, 6, 12), RunTouch("s", 5, 5, 11), RunTouch("r", 3, 3, 9)])

@@ -173,3 +173,110 @@ def test_probing_tells_whether_the_store_takes_writes(tmp_path: Path, monkeypatc
         other.close()
         store.probe()
         assert store.problem is None
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_a_store_is_read_while_it_is_written_and_the_writer_does_not_notice(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with Store.open(path) as writing:
+        writing.journal.append(b"one", 5).result(10)
+        with Store.read_only(path) as reading:
+            assert [batch.payload for batch in reading.journal.read()] == [b"one"]
+            writing.journal.append(b"two", 6).result(10)
+            writing.runs.touch("r", 1, 2, 7)
+            assert [batch.payload for batch in reading.journal.read()] == [b"one", b"two"]
+            assert reading.runs.get("r") == writing.runs.get("r")
+        writing.probe()
+        assert [batch.id for batch in writing.journal.read()] == [1, 2]
+
+
+def test_what_is_opened_for_reading_refuses_to_write_and_does_not_hang(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    Store.open(path).close()
+    before = path.read_bytes()
+    with Store.read_only(path) as store:
+        with pytest.raises(StoreUnavailable):
+            store.runs.touch("r", 1, 1, 5)
+        with pytest.raises(StoreUnavailable):
+            store.journal.append(b"x", 5).result(10)
+    assert path.read_bytes() == before
+
+
+def test_what_a_killed_process_had_committed_is_read_and_the_store_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    script = """
+import os, sys
+from spanverdict.storage.store import Store
+store = Store.open(sys.argv[1])
+store.journal.append(b"survives", 1).result(10)
+os._exit(1)
+"""
+    subprocess.run([sys.executable, "-c", script, str(path)], check=False, timeout=30)
+    before = {name: data for name, data in files(tmp_path).items() if not name.endswith("-shm")}
+    assert before["store.db-wal"]
+    with Store.read_only(path) as store:
+        assert [batch.payload for batch in store.journal.read()] == [b"survives"]
+    assert {name: data for name, data in files(tmp_path).items() if not name.endswith("-shm")} == before
+
+
+def test_a_store_at_rest_is_read_from_where_nothing_can_be_written(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "store.db"
+    with Store.open(path) as store:
+        store.journal.append(b"kept", 1).result(10)
+    connect = Database.connect
+
+    def refuses(database: Database) -> sqlite3.Connection:
+        # Root may write anywhere, so what SQLite says of a read-only file system is said here.
+        if database.access == "ro":
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(database)
+
+    monkeypatch.setattr(Database, "connect", refuses)
+    monkeypatch.setattr("spanverdict.storage.schema.os.access", lambda *_: False)
+    with Store.read_only(path) as store:
+        assert [batch.payload for batch in store.journal.read()] == [b"kept"]
+    assert list(files(tmp_path)) == ["store.db"]
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda _: None, "there is no such file"),
+        (lambda p: p.mkdir(), "it is a directory"),
+        (lambda p: p.write_bytes(b""), "it is an empty file"),
+        (lambda p: p.write_text("these are traces, not a database. " * 40), "file is not a database"),
+        (lambda p: raw(p, "CREATE TABLE theirs (x)"), "a database of another program"),
+    ],
+    ids=["nothing", "directory", "empty", "text", "another's"],
+)
+def test_what_is_no_store_cannot_be_opened_to_read_and_none_is_made(tmp_path: Path, make, reason: str) -> None:
+    path = tmp_path / "thing"
+    make(path)
+    with pytest.raises(StoreUnusable, match=reason) as caught:
+        Store.read_only(path)
+    assert str(caught.value).startswith(f"cannot use {path} as the store: ")
+    assert [file.name for file in tmp_path.iterdir()] == (["thing"] if path.exists() else [])
+
+
+def test_a_store_of_another_release_is_not_read_wrongly(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    Store.open(path).close()
+    raw(path, "PRAGMA user_version = 99")
+    with pytest.raises(StoreTooNew):
+        Store.read_only(path)
+    raw(path, "PRAGMA user_version = 1")
+    with pytest.raises(StoreUnusable, match="its schema version is 1, which `serve` and `run` bring to"):
+        Store.read_only(path)
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    prepare(Database(path), MIGRATIONS[:1])
+    raw(path, "INSERT INTO runs VALUES ('old', 0, NULL, '{}', '[]', 1, 1, 0, 'open', 5, 5, NULL)")
+    with Store.open(path) as store:
+        record = store.runs.get("old")
+    assert record is not None
+    assert not record.takes_untagged

@@ -1,17 +1,26 @@
-"""From a request's bytes to a durable batch: decode, journal, acknowledge, hand on."""
+"""From a request's bytes to a durable batch: decode, journal, acknowledge, hand on.
+
+One thread decodes for all connections. It takes what has come in meanwhile together, which costs less than one
+request at a time, and leaves the receiver's event loop free.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Final
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Final, TypeAlias
 
+import numpy as np
 from opentelemetry import metrics, trace
 
-from spanverdict.otlp.decode import Decoded, decode, new_pool
-from spanverdict.receiver.errors import Unavailable
+from spanverdict.otlp.decode import Decoded, Tally, decode, decode_all, new_pool
+from spanverdict.otlp.errors import Undecodable
+from spanverdict.receiver.errors import Overloaded, Unavailable
 from spanverdict.receiver.sink import Receipt
 from spanverdict.storage.errors import StoreUnavailable
 from spanverdict.storage.journal import Journal
@@ -20,63 +29,159 @@ from spanverdict.telemetry.spantable import SpanTable
 
 POOL_LIMIT: Final = 1_000_000
 """Distinct attributes after which a fresh pool is begun, so that old values can be let go."""
+GROUP_BYTES: Final = 256 * 1024
+"""Payload that is decoded together. Larger groups would cost no less, and let the first request wait longer."""
 
+Deliver: TypeAlias = Callable[[Sequence[int], SpanTable], None]
+"""Takes the spans of committed batches, whose ids follow each other."""
+
+_log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("spanverdict")
 _meter = metrics.get_meter("spanverdict")
 _spans = _meter.create_counter("spanverdict.spans.accepted", "{span}", "Spans journaled and acknowledged")
 
 
 class Decoder:
-    """Decodes payloads into tables of one pool, one at a time; begins a fresh pool when it grows large."""
+    """Decodes payloads into tables of one pool; begins a fresh pool when it grows large. For one thread."""
 
     def __init__(self, pool_limit: int = POOL_LIMIT) -> None:
-        self._lock = threading.Lock()
         self._pool: Pool = new_pool()
         self._limit = pool_limit
 
     def decode(self, payload: bytes) -> Decoded:
         """Decode a payload; raises `Undecodable`."""
-        with self._lock, _tracer.start_as_current_span("decode") as span:
-            if len(self._pool.attributes) > self._limit:
-                self._pool = new_pool()
-            decoded = decode(payload, self._pool)
-            span.set_attribute("spanverdict.spans", len(decoded.table))
-            return decoded
+        return decode(payload, self._with_room())
+
+    def decode_all(self, payloads: Sequence[bytes]) -> tuple[SpanTable, tuple[Tally, ...]]:
+        """Decode payloads into one table; what is not OTLP is said in its tally."""
+        return decode_all(payloads, self._with_room())
+
+    def _with_room(self) -> Pool:
+        if len(self._pool.attributes) > self._limit:
+            self._pool = new_pool()
+        return self._pool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    payload: bytes
+    receipt: Future[Receipt] = field(default_factory=Future)
+
+
+class _Stop:
+    pass
 
 
 class Intake:
-    """The receiver's sink. `deliver` gets every committed batch, in no particular order of batches."""
+    """The receiver's sink. `deliver` gets all that was committed; `has_room` says whether more can be taken now.
 
-    def __init__(self, journal: Journal, deliver: Callable[[int, SpanTable], None]) -> None:
+    Start it before the receiver and close it after.
+    """
+
+    def __init__(self, journal: Journal, deliver: Deliver, has_room: Callable[[], bool] = lambda: True) -> None:
         self._journal = journal
         self._deliver = deliver
+        self._has_room = has_room
         self._decoder = Decoder()
+        self._waiting: SimpleQueue[_Request | _Stop] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin to decode."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Decode and queue what was submitted, then stop."""
+        self._waiting.put(_Stop())
+        self._thread.join()
 
     def submit(self, payload: bytes) -> Future[Receipt]:
-        """Decode a request, queue it for the journal; the future resolves once it is committed."""
-        with _tracer.start_as_current_span("receive") as span:
-            span.set_attribute("spanverdict.bytes", len(payload))
-            decoded = self._decoder.decode(payload)
-            receipt: Future[Receipt] = Future()
-            if not len(decoded.table):
-                receipt.set_result(_receipt(decoded))
-                return receipt
-            waiting = _tracer.start_span("journal")
-            committed = self._journal.append(payload, time.time_ns())
+        """Queue a request; the future resolves once it is committed. Raises `Overloaded`."""
+        if not self._has_room():
+            raise Overloaded
+        request = _Request(payload)
+        self._waiting.put(request)
+        return request.receipt
 
-        def settle(batch: Future[int]) -> None:
-            waiting.end()
-            error = batch.exception()
-            if error is not None:
-                receipt.set_exception(Unavailable(str(error)) if isinstance(error, StoreUnavailable) else error)
-                return
-            _spans.add(len(decoded.table))
-            self._deliver(batch.result(), decoded.table)
-            receipt.set_result(_receipt(decoded))
+    def _run(self) -> None:
+        while group := self._next_group():
+            try:
+                self._take_in(group)
+            except Exception as error:
+                _log.exception("%d requests could not be taken in", len(group))
+                for request in group:
+                    if not request.receipt.done():
+                        request.receipt.set_exception(error)
 
-        committed.add_done_callback(settle)
-        return receipt
+    def _next_group(self) -> list[_Request]:
+        """Wait for a request and take those that have come with it; empty when told to stop."""
+        group: list[_Request] = []
+        size = 0
+        while size < GROUP_BYTES:
+            try:
+                item = self._waiting.get(block=not group)
+            except Empty:
+                break
+            if isinstance(item, _Stop):
+                if group:
+                    self._waiting.put(item)
+                break
+            group.append(item)
+            size += len(item.payload)
+        return group
+
+    def _take_in(self, group: Sequence[_Request]) -> None:
+        with _tracer.start_as_current_span("receive") as receiving:
+            receiving.set_attribute("spanverdict.requests", len(group))
+            with _tracer.start_as_current_span("decode") as decoding:
+                table, tallies = self._decoder.decode_all([request.payload for request in group])
+                decoding.set_attribute("spanverdict.spans", len(table))
+            held = _Held(table, self._deliver, _tracer.start_span("journal"))
+            for request, tally in zip(group, tallies, strict=True):
+                if tally.accepted:
+                    held.add(request, tally)
+                else:
+                    _answer_without_spans(request.receipt, tally)
+            held.commit(self._journal)
 
 
-def _receipt(decoded: Decoded) -> Receipt:
-    return Receipt(len(decoded.table), decoded.rejected, "; ".join(decoded.problems))
+@dataclass(slots=True, eq=False)
+class _Held:
+    """Requests decoded together, from then until all of them are committed or refused."""
+
+    table: SpanTable
+    deliver: Deliver
+    waiting: trace.Span
+    requests: list[_Request] = field(default_factory=list)
+    tallies: list[Tally] = field(default_factory=list)
+    commits: list[Future[int]] = field(default_factory=list)
+    _open: int = 0
+
+    def add(self, request: _Request, tally: Tally) -> None:
+        """Hold a request with spans; in the order of their rows."""
+        self.requests.append(request)
+        self.tallies.append(tally)
+
+    def commit(self, journal: Journal) -> None:
+        """Queue all for the journal. What follows is done on the thread that commits, after the last."""
+        self._open = len(self.requests)
+        now = time.time_ns()
+        self.commits = [journal.append(request.payload, now) for request in self.requests]
+        for commit in self.commits:
+            commit.add_done_callback(self._one_done)
+        if not self.requests:
+            self.waiting.end()
+
+    def _one_done(self, _commit: Future[int]) -> None:
+        ...
+
+
+def _answer_without_spans(receipt: Future[Receipt], tally: Tally) -> None:
+    if tally.undecodable:
+        receipt.set_exception(Undecodable(tally.undecodable))
+    else:
+        receipt.set_result(_receipt(tally))
+
+
+def _receipt(tally: Tally) -> Receipt:
+    return Receipt(tally.accepted, tally.rejected, "; ".join(tally.problems))

@@ -72,7 +72,8 @@ def run(options: RunOptions, environ: Mapping[str, str] = os.environ) -> int:
             watch = _Watch(service, options, run_id, Progress.on(sys.stderr, environ))
             service.judged = watch.take
             endpoints = service.start()
-            declared = RunDeclaration(run_id, options.expected, options.labels, tuple(f.name for f in options.flows))
+            names = tuple(flow.name for flow in options.flows)
+            declared = RunDeclaration(run_id, options.expected, options.labels, names, takes_untagged=True)
             service.declare(declared)
             code = _command(options.command, environment(environ, endpoints, run_id))
             service.end(run_id)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spanverdict.checks.check import Measurement, Unit
+from spanverdict.checks.pathtimes import path_times
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.conditions import Judge
 from spanverdict.evaluation.outcomes import ConditionResult, Exhibit, Outcome, StageShare
@@ -15,7 +16,7 @@ from spanverdict.rulefiles.conditions import Operator
 from spanverdict.rulefiles.models import Expectation
 from spanverdict.rulefiles.statistic import QUANTIFIERS, Kind, Quantity
 from spanverdict.telemetry.identifiers import span_id_hex
-from spanverdict.telemetry.spantable import AttributeColumn, Int64s, Rows
+from spanverdict.telemetry.spantable import AttributeColumn, Rows
 
 MAX_EXHIBITS = 5
 
@@ -98,18 +99,12 @@ def _missing(measurement: Measurement, view: RunView) -> list[Exhibit]:
 
 
 def stage_shares(view: RunView, request: int) -> tuple[StageShare, ...]:
-    """Return how long each stage of a request took, longest first, as shares of the whole."""
-    first, final = view.stage(view.starts_at), view.stage(view.ends_at)
-    extents = {name: view.stage(name) for name in view.stages}
-    whole = int(final.end[request] - first.start[request]) if final.present[request] and first.present[request] else 0
+    """Return what the time of a request was spent on along its critical path, the longest first."""
+    times = path_times(view, [request])
+    whole = int(times.time.sum())
     found = [
-        StageShare(name, _extent(times.start, times.end, request), 0.0)
-        for name, times in extents.items()
-        if times.present[request] and name != view.starts_at
+        StageShare(name, spent, spent / whole)
+        for name, spent in zip(times.names, times.time.sum(axis=0).tolist(), strict=True)
+        if spent
     ]
-    shares = [StageShare(s.stage, s.duration_ns, s.duration_ns / whole if whole > 0 else 0.0) for s in found]
-    return tuple(sorted(shares, key=lambda share: (-share.duration_ns, share.stage)))
-
-
-def _extent(start: Int64s, end: Int64s, request: int) -> int:
-    return int(end[request] - start[request])
+    return tuple(sorted(found, key=lambda share: (-share.duration_ns, share.stage)))

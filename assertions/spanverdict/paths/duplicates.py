@@ -8,17 +8,22 @@ with one id become parent and child.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
+from spanverdict.paths.content import content_of, fingerprints
 from spanverdict.paths.defects import Defect
 from spanverdict.paths.forest import mixed
 from spanverdict.telemetry.identifiers import span_id_hex
-from spanverdict.telemetry.spantable import Bools, Int8s, Int64s, Ragged, Rows, SpanTable, UInt64s
+from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, UInt64s
 from spanverdict.telemetry.vocabulary import SpanKind
 
-_SERVER_BIT = np.uint64(0x5A5A_0F0F_3C3C_6969)
+_SERVER_BIT: Final = np.uint64(0x5A5A_0F0F_3C3C_6969)
 """Mixed into the id of the SERVER half of a shared id, so that it has one of its own."""
+
+_KEY_BITS: Final = 63
 
 
 def settle(table: SpanTable) -> tuple[SpanTable, tuple[Defect, ...]]:
@@ -27,8 +32,8 @@ def settle(table: SpanTable) -> tuple[SpanTable, tuple[Defect, ...]]:
     The result is sorted by trace id, start, span id and holds every (trace id, span id) once. It is
     the same for any order, batching and repetition of the same spans.
     """
-    table, defects = _without_repeats(table)
-    order = np.lexsort((table.span_id, table.start_time_unix_nano, trace_ranks(table)))
+    table, rows, defects = _without_repeats(table)
+    order = rows[_canonical_order(table, rows)]
     if np.array_equal(order, np.arange(len(table))):
         return table, defects
     return table.take(order), defects
@@ -36,12 +41,39 @@ def settle(table: SpanTable) -> tuple[SpanTable, tuple[Defect, ...]]:
 
 def trace_ranks(table: SpanTable) -> Int64s:
     """Return for each row the position of its trace id among all sorted trace ids."""
-    present = np.unique(table.trace)
-    ids = b"".join([table.pool.traces.items_by_id[number] for number in present.tolist()])
-    halves = np.frombuffer(ids, ">u8").reshape(-1, 2)
-    ranks = np.empty(len(present), np.int64)
-    ranks[np.lexsort((halves[:, 1], halves[:, 0]))] = np.arange(len(present))
-    return ranks[np.searchsorted(present, table.trace)]
+    ids = table.pool.traces.items_by_id
+    used = np.zeros(len(ids), np.bool_)
+    used[table.trace] = True
+    present = np.flatnonzero(used)
+    halves = np.frombuffer(b"".join([ids[number] for number in present.tolist()]), ">u8").reshape(-1, 2)
+    ranks = np.zeros(len(ids), np.int64)
+    ranks[present[np.lexsort((halves[:, 1], halves[:, 0]))]] = np.arange(len(present))
+    return ranks[table.trace]
+
+
+def _canonical_order(table: SpanTable, rows: Rows) -> Rows:
+    """Return where each of `rows` stands when sorted by trace id, start and span id."""
+    rank, start, span_id = trace_ranks(table)[rows], table.start_time_unix_nano[rows], table.span_id[rows]
+    if not len(rows):
+        return rows
+    first = int(start.min())
+    span = int(start.max()) - first
+    if int(rank.max()).bit_length() + span.bit_length() > _KEY_BITS:
+        return np.lexsort((span_id, start, rank))
+    key = (rank << span.bit_length()) + (start - first)
+    order = np.argsort(key)
+    return _with_ties_broken(order, key, span_id)
+
+
+def _with_ties_broken(order: Rows, key: Int64s, span_id: UInt64s) -> Rows:
+    """Put rows with equal keys in order of their span ids; `order` sorts the keys."""
+    same = np.diff(key[order]) == 0
+    tied = np.zeros(len(order), np.bool_)
+    tied[1:] |= same
+    tied[:-1] |= same
+    among = order[tied]
+    order[tied] = among[np.lexsort((span_id[among], key[among]))]
+    return order
 
 
 def may_repeat(table: SpanTable) -> bool:
@@ -50,158 +82,144 @@ def may_repeat(table: SpanTable) -> bool:
     return bool((keys[1:] == keys[:-1]).any())
 
 
-def _without_repeats(table: SpanTable) -> tuple[SpanTable, tuple[Defect, ...]]:
-    if not may_repeat(table):
-        return table, ()
+def _without_repeats(table: SpanTable) -> tuple[SpanTable, Rows, tuple[Defect, ...]]:
+    """Return the table, perhaps with other ids, the rows that are kept, and what was wrong."""
+    keep = np.ones(len(table), np.bool_)
+    rows, key = _repeated(table) if may_repeat(table) else _nothing()
+    if not len(rows):
+        return table, np.arange(len(table)), ()
+    kept = _distinct(key, fingerprints(table, rows))
+    keep[rows] = False
+    keep[rows[kept]] = True
+    defects = []
+    if resent := len(rows) - len(kept):
+        defects.append(Defect("resent_span", resent, "the same span came more than once and counts once"))
+    clashing = kept[_several(key[kept])]
+    if len(clashing):
+        table, clashes = _settle_clashes(table, rows[clashing], key[clashing], keep)
+        defects += clashes
+    return table, np.flatnonzero(keep), tuple(defects)
+
+
+def _nothing() -> tuple[Rows, Int64s]:
+    return np.zeros(0, np.intp), np.zeros(0, np.int64)
+
+
+def _repeated(table: SpanTable) -> tuple[Rows, Int64s]:
+    """Return the rows whose ids come more than once, and a number for each of those ids, ascending."""
     order = np.lexsort((table.span_id, table.trace))
     same = (np.diff(table.trace[order]) == 0) & (np.diff(table.span_id[order]) == 0)
-    if not same.any():
-        return table, ()
     repeated = np.zeros(len(order), np.bool_)
     repeated[1:] |= same
     repeated[:-1] |= same
-    rows = order[repeated]
-    key = np.cumsum(np.r_[True, ~same])[repeated]
-    keep = np.ones(len(table), np.bool_)
-    content = _fingerprints(table, rows)
-    kept = _distinct(key, content, table.kind[rows])
-    keep[rows] = False
-    keep[rows[kept]] = True
-    clashing = kept[np.isin(key[kept], _twice(key[kept]))]
-    defects: list[Defect] = []
-    resent = len(rows) - len(kept)
-    if resent:
-        defects.append(Defect("resent_span", resent, "the same span came more than once and counts once"))
-    if len(clashing):
-        table, conflicts = _settle_clashes(table, rows[clashing], key[clashing], keep)
-        defects.extend(conflicts)
-    return table.take(np.flatnonzero(keep)), tuple(defects)
+    return order[repeated], np.cumsum(np.r_[True, ~same])[repeated]
 
 
-def _distinct(key: Int64s, content: UInt64s, kind: Int8s) -> Rows:
-    """Return one position for every distinct (key, content)."""
-    order = np.lexsort((content[:, 1], content[:, 0], kind, key))
+def _distinct(key: Int64s, content: UInt64s) -> Rows:
+    """Return one position for every distinct (key, content), by key."""
+    order = np.lexsort((content[:, 1], content[:, 0], key))
     fresh = np.ones(len(order), np.bool_)
     fresh[1:] = (np.diff(key[order]) != 0) | (np.diff(content[order], axis=0) != 0).any(axis=1)
     return order[fresh]
 
 
-def _twice(keys: Int64s) -> Int64s:
-    numbers, counts = np.unique(keys, return_counts=True)
-    return numbers[counts > 1]
+def _several(key: Int64s) -> Bools:
+    """Tell which of ascending keys come more than once."""
+    return np.asarray((np.diff(key, prepend=-1) == 0) | (np.diff(key, append=-1) == 0))
 
 
 def _settle_clashes(table: SpanTable, rows: Rows, key: Int64s, keep: Bools) -> tuple[SpanTable, list[Defect]]:
-    """Part CLIENT/SERVER pairs; of other clashes keep the least content, whatever came first."""
-    servers: list[int] = []
-    conflicts: list[int] = []
-    for number in np.unique(key):
-        members = rows[key == number]
-        kinds = sorted(table.kind[members].tolist())
-        if kinds == [SpanKind.SERVER, SpanKind.CLIENT]:
-            servers.append(int(members[table.kind[members] == SpanKind.SERVER][0]))
-            continue
-        first = min(members.tolist(), key=lambda row: _content(table, row))
-        keep[members] = False
-        keep[first] = True
-        conflicts.append(first)
+    """Part CLIENT/SERVER pairs; of other clashes keep the least content, whatever came first.
+
+    `rows` are grouped by `key`, ascending; the versions that are dropped are unmarked in `keep`.
+    """
+    kind = table.kind[rows]
+    client, server = kind == SpanKind.CLIENT, kind == SpanKind.SERVER
+    number = np.cumsum(np.diff(key, prepend=-1) != 0) - 1
+    shared = _any_of(number, client) & _any_of(number, server)
+    chosen = _least(table, rows, 2 * number + (shared & server), ~shared | client | server)
+    dropped = np.ones(len(rows), np.bool_)
+    dropped[chosen] = False
+    keep[rows[dropped]] = False
     defects = []
-    if conflicts:
-        named = min(f"span {_name(table, row)}" for row in conflicts)
-        detail = f"{named} came with different content; one version is kept"
-        defects.append(Defect("conflicting_span", len(conflicts), detail))
-    if servers:
-        detail = f"client and server share one id, as Zipkin does: {min(_name(table, row) for row in servers)}"
+    clash = _any_of(number, dropped) & ~dropped
+    if clash.any():
+        detail = f"span {_least_name(table, rows[clash])} came with different content; one version is kept"
+        defects.append(Defect("conflicting_span", len(np.unique(number[clash])), detail))
+    servers = rows[shared & server & ~dropped]
+    if len(servers):
+        detail = f"client and server share one id, as Zipkin does: {_least_name(table, servers)}"
         defects.append(Defect("shared_span_id", len(servers), detail))
-        table = _part(table, np.array(servers))
+        table = _part(table, servers)
     return table, defects
+
+
+def _any_of(number: Int64s, mark: Bools) -> Bools:
+    """Tell for each position whether any position of the same number is marked."""
+    return (np.bincount(number, weights=mark) > 0)[number]
+
+
+_PLAIN: Final = (
+    "parent_span_id",
+    "kind",
+    "status_code",
+    "flags",
+    "dropped_attributes",
+    "dropped_events",
+    "dropped_links",
+    "end_time_unix_nano",
+    "start_time_unix_nano",
+)
+"""Columns that mean the same in every pool; the last decides first."""
+
+
+def _least(table: SpanTable, rows: Rows, part: Int64s, allowed: Bools) -> Rows:
+    """Return for each part the position of the least version of the span among those allowed.
+
+    Plain columns decide; only where they are equal are texts and attributes looked at.
+    """
+    columns: list[npt.NDArray[Any]] = [getattr(table, name)[rows] for name in _PLAIN]
+    order = np.lexsort((*columns, part))
+    order = order[allowed[order]]
+    fresh = np.diff(part[order], prepend=-1) != 0
+    first = order[fresh][np.cumsum(fresh) - 1]
+    alike = np.logical_and.reduce([column[order] == column[first] for column in columns])
+    least: dict[int, int] = {}
+    for at in order[alike & (_several(part[order]))].tolist():
+        best = least.get(int(part[at]))
+        if best is None or content_of(table, int(rows[at])) < content_of(table, int(rows[best])):
+            least[int(part[at])] = at
+    return np.array([least.get(int(part[at]), at) for at in order[fresh].tolist()], np.intp)
 
 
 def _part(table: SpanTable, servers: Rows) -> SpanTable:
     """Give each SERVER half its own id below the CLIENT half, and the children of the pair to it."""
-    span_id, parent = table.span_id.copy(), table.parent_span_id.copy()
-    shared = {(int(table.trace[row]), int(table.span_id[row])) for row in servers}
-    for row in np.flatnonzero(np.isin(parent, span_id[servers])):
-        if (int(table.trace[row]), int(parent[row])) in shared:
-            parent[row] ^= _SERVER_BIT
-    parent[servers] = span_id[servers]
-    span_id[servers] ^= _SERVER_BIT
-    return _replaced(table, span_id, parent)
+    trace = table.trace.astype(np.int64)
+    parent = table.parent_span_id.copy()
+    below = _among(trace[servers], table.span_id[servers], trace, parent)
+    parent[below] = _other_id(parent[below])
+    parent[servers] = table.span_id[servers]
+    span_id = table.span_id.copy()
+    span_id[servers] = _other_id(span_id[servers])
+    return replace(table, span_id=span_id, parent_span_id=parent, _columns={})
 
 
-def _replaced(table: SpanTable, span_id: UInt64s, parent_span_id: UInt64s) -> SpanTable:
-    return replace(table, span_id=span_id, parent_span_id=parent_span_id, _columns={})
+def _among(traces: Int64s, ids: UInt64s, trace: Int64s, span_id: UInt64s) -> Bools:
+    """Tell which (trace, span id) are among those given; ids that mix to the same key are told apart."""
+    keys = mixed(traces, ids)
+    order = np.argsort(keys)
+    place = np.minimum(np.searchsorted(keys[order], mixed(trace, span_id)), len(keys) - 1)
+    found = order[place]
+    return np.asarray((traces[found] == trace) & (ids[found] == span_id))
 
 
-def _name(table: SpanTable, row: int) -> str:
-    return f"{table.pool.trace_hex(int(table.trace[row]))}/{span_id_hex(int(table.span_id[row]))}"
+def _other_id(span_id: UInt64s) -> UInt64s:
+    other = span_id ^ _SERVER_BIT
+    other[other == 0] = 1
+    return other
 
 
-def _content(table: SpanTable, row: int) -> tuple[object, ...]:
-    """Return what one span says, comparable, the same in every pool."""
-    pool = table.pool
-    return (
-        int(table.start_time_unix_nano[row]),
-        int(table.end_time_unix_nano[row]),
-        int(table.parent_span_id[row]),
-        int(table.kind[row]),
-        int(table.status_code[row]),
-        pool.strings.items_by_id[table.name[row]],
-        pool.resources.items_by_id[table.resource[row]],
-        pool.scopes.items_by_id[table.scope[row]],
-        tuple(pool.attributes.items_by_id[number] for number in table.attributes.row(row).tolist()),
-        pool.strings.items_by_id[table.status_message[row]],
-        int(table.links.offsets[row + 1] - table.links.offsets[row]),
-        int(table.events.offsets[row + 1] - table.events.offsets[row]),
-    )
-
-
-_COLUMNS = (
-    "parent_span_id",
-    "resource",
-    "scope",
-    "name",
-    "kind",
-    "status_code",
-    "status_message",
-    "trace_state",
-    "flags",
-    "start_time_unix_nano",
-    "end_time_unix_nano",
-    "dropped_attributes",
-    "dropped_events",
-    "dropped_links",
-)
-
-
-def _fingerprints(table: SpanTable, rows: Rows) -> UInt64s:
-    """Return a 128-bit hash of what each row says beside its ids, (n, 2) uint64."""
-    part = table.take(rows)
-    columns = [getattr(part, name).astype(np.uint64) for name in _COLUMNS]
-    columns.append(_row_hash(part.attributes.offsets, [part.attributes.items]))
-    columns.append(
-        _nested_hash(part.events.offsets, [part.events.time_unix_nano, part.events.name], part.events.attributes)
-    )
-    columns.append(_nested_hash(part.links.offsets, [part.links.trace, part.links.span_id], part.links.attributes))
-    return np.stack([_fold(columns, seed) for seed in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)], axis=1)
-
-
-def _fold(columns: list[UInt64s], seed: int) -> UInt64s:
-    total = np.full(len(columns[0]), seed, np.uint64)
-    for column in columns:
-        total = (total ^ column) * np.uint64(seed | 1)
-        total ^= total >> np.uint64(29)
-    return total
-
-
-def _nested_hash(offsets: Int64s, columns: list[np.ndarray], attributes: Ragged) -> UInt64s:
-    return _row_hash(offsets, [*columns, _row_hash(attributes.offsets, [attributes.items])])
-
-
-def _row_hash(offsets: Int64s, columns: list[np.ndarray]) -> UInt64s:
-    """Hash the items of each row, their order included; (n_rows,) uint64."""
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
-    mixed = _fold([place.astype(np.uint64), *(column.astype(np.uint64) for column in columns)], 0xD6E8FEB86659FD93)
-    running = np.zeros(len(mixed) + 1, np.uint64)
-    np.cumsum(mixed, out=running[1:])
-    return running[offsets[1:]] - running[offsets[:-1]]
+def _least_name(table: SpanTable, rows: Rows) -> str:
+    ids = table.pool.traces.items_by_id
+    trace, span_id = min((ids[table.trace[row]], int(table.span_id[row])) for row in rows.tolist())
+    return f"{trace.hex()}/{span_id_hex(span_id)}"

@@ -9,30 +9,60 @@ spans of its cluster alone.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
-from spanverdict.paths.association import Association, associate, message_columns
+from spanverdict.paths.association import Association, associate
+from spanverdict.paths.sharedvalues import message_columns, texts_of
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.spantable import AttributeColumn, SpanTable, concat
+from spanverdict.telemetry.spantable import Bools, Int64s, SpanTable, concat
 
-KeyReader: TypeAlias = Callable[[SpanTable], AttributeColumn]
-"""Reads a `correlate` attribute of every span of a table."""
 
-Node: TypeAlias = tuple[str, object]
-"""What clusters are made of: ("trace", id), ("run", name), ("message", …) or ("key", …)."""
+class Tally(Protocol):
+    """Counts spans in several ways at once."""
+
+    def __len__(self) -> int:
+        """Return how many ways there are."""
+        ...
+
+    def __call__(self, table: SpanTable) -> Sequence[Int64s]:
+        """Return for each way how much each span counts, (n_spans,)."""
+        ...
+
+
+class _NoTally:
+    """Counts nothing but the spans themselves, which are always counted."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def __call__(self, _table: SpanTable) -> Sequence[Int64s]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What the window let go."""
+
+    runs: frozenset[str] = frozenset()
+    """Runs of which spans went."""
+    untagged: int = 0
+    """Spans that no run had claimed."""
 
 
 @dataclass(slots=True, eq=False)
 class _Cluster:
     """Traces that may belong together, with the parts of the window that hold their spans."""
 
+    counts: Int64s
+    """The number of its spans, then what the tally says."""
     runs: set[str] = field(default_factory=set)
-    traces: list[bytes] = field(default_factory=list)
+    traces: set[bytes] = field(default_factory=set)
     nodes: list[Node] = field(default_factory=list)
     parts: set[int] = field(default_factory=set)
     """Numbers of the batches that hold spans of its traces."""
@@ -44,8 +74,9 @@ class _Cluster:
 
     def absorb(self, other: _Cluster) -> None:
         """Take in all of another cluster."""
+        self.counts += other.counts
         self.runs |= other.runs
-        self.traces += other.traces
+        self.traces |= other.traces
         self.nodes += other.nodes
         self.parts |= other.parts
         self.last_seen = max(self.last_seen, other.last_seen)
@@ -58,39 +89,79 @@ class Window:
     `window_run` names a run that takes every span of no other, for a receiver that serves one alone.
     """
 
-    def __init__(self, *, keys: Sequence[KeyReader] = (), window_run: str | None = None) -> None:
+    def __init__(
+        self, *, keys: Sequence[KeyReader] = (), window_run: str | None = None, tally: Tally | None = None
+    ) -> None:
         self._keys = tuple(keys)
         self._window_run = window_run
+        self._tally = tally or _NoTally()
         self._clusters: dict[Node, _Cluster] = {}
+        self._alive: set[_Cluster] = set()
         self._parts: dict[int, SpanTable] = {}
         self._holders: dict[int, int] = {}
         """For each part, how many clusters still hold it."""
         self._registered: dict[bytes, set[str]] = {}
+        self._uncounted: list[SpanTable] = []
+        self._unclaimed = self._nothing()
+        """The counts of all clusters without a run."""
+        self._nbytes = 0
 
-    def register(self, run: str, traces: Iterable[bytes]) -> None:
+    @property
+    def nbytes(self) -> int:
+        """How much memory the spans take, about."""
+        return self._nbytes
+
+    @property
+    def untagged(self) -> int:
+        """How many of the counted spans no run claims so far."""
+        return int(self._unclaimed[0])
+
+    @property
+    def runs(self) -> frozenset[str]:
+        """The runs that spans or somebody named."""
+        return frozenset(run for cluster in self._alive for run in cluster.runs)
+
+    def register(self, run: str, traces: Iterable[bytes], now: float) -> None:
         """Say that traces belong to a run although no span does."""
         for trace in traces:
             self._registered.setdefault(trace, set()).add(run)
-            self._join([("run", run), ("trace", trace)])
-            self._clusters["run", run].runs.add(run)
+            cluster = self._join([("trace", trace), ("run", run)])
+            self._claim(cluster, {run})
+            cluster.last_seen = max(cluster.last_seen, now)
 
     def add(self, batch: int, table: SpanTable, now: float) -> frozenset[str]:
         """Take in one batch; return the runs that it may concern. Taking it in again changes nothing."""
         if not len(table):
             return frozenset()
-        self._parts[batch] = table
-        for nodes, runs in self._groups(table):
-            self._join(nodes).runs.update(runs)
-        touched = {id(cluster): cluster for cluster in map(self._clusters.__getitem__, self._trace_nodes(table))}
-        for cluster in touched.values():
+        groups = bonds(table, self._keys)
+        known = self._held_by(batch, groups)
+        for group in groups:
+            self._claim(self._join(group.nodes), group.runs)
+        touched = {self._clusters[group.nodes[0]] for group in groups}
+        for cluster in touched:
             cluster.parts.add(batch)
             cluster.last_seen = now
             cluster.first_batch = min(cluster.first_batch, batch)
-        self._holders[batch] = len(touched)
-        runs_touched = {run for cluster in touched.values() for run in cluster.runs}
-        if self._window_run is not None:
-            runs_touched.add(self._window_run)
-        return frozenset(runs_touched)
+        self._hold(batch, table, len(touched))
+        if len(known) < len(groups):
+            self._uncounted.append(_without(table, known) if known else self._parts[batch])
+        claimed = {run for cluster in touched for run in cluster.runs}
+        return frozenset(claimed if self._window_run is None else claimed | {self._window_run})
+
+    def count(self) -> None:
+        """Count what was added since the last time; until then it is missing from what `counts_of` says."""
+        pools: dict[int, list[SpanTable]] = {}
+        for table in self._uncounted:
+            pools.setdefault(id(table.pool), []).append(table)
+        self._uncounted = []
+        for tables in pools.values():
+            self._count(concat(tables))
+
+    def counts_of(self, run: str) -> Int64s:
+        """Return how many spans may be a run's, then what the tally says of them."""
+        cluster = self._clusters.get(("run", run))
+        counts = cluster.counts if cluster is not None else self._nothing()
+        return counts + self._unclaimed if run == self._window_run else counts.copy()
 
     def spans_of(self, run: str) -> tuple[SpanTable, Association] | None:
         """Return the spans of a run and how they were found; None when there are none."""
@@ -104,37 +175,82 @@ class Window:
             return None
         return (found if len(rows) == len(found) else found.take(rows)), association
 
-    def waiting(self) -> int:
-        """Count the spans of traces that no run claims so far."""
-        held = {id(c): c for c in self._clusters.values() if not c.runs and c.parts}
-        return sum(self._size(cluster) for cluster in held.values())
+    def forget(self, before: float, keep: AbstractSet[str] = frozenset()) -> Forgotten:
+        """Drop clusters that nothing was added to since, but those of the runs to keep."""
+        return self._drop([c for c in self._alive if c.last_seen < before and c.runs.isdisjoint(keep)])
 
-    def forget(self, before: float) -> int:
-        """Drop clusters that nothing was added to since; return how many spans went with them."""
-        old = {id(c): c for c in self._clusters.values() if c.last_seen < before}
-        dropped = 0
-        for cluster in old.values():
-            dropped += self._size(cluster)
-            for node in cluster.nodes:
-                self._clusters.pop(node, None)
-            for part in cluster.parts:
-                self._release(part)
-        return dropped
+    def shrink(self, nbytes: int, keep: AbstractSet[str] = frozenset()) -> Forgotten:
+        """Drop the clusters that were quiet longest until the rest is small enough, but those of the runs to keep."""
+        runs: set[str] = set()
+        untagged = 0
+        for cluster in sorted(self._alive, key=lambda c: c.last_seen):
+            if self._nbytes <= nbytes:
+                break
+            if cluster.runs.isdisjoint(keep):
+                gone = self._drop([cluster])
+                runs |= gone.runs
+                untagged += gone.untagged
+        return Forgotten(frozenset(runs), untagged)
 
     def first_batch_of(self, run: str) -> int | None:
         """Return the oldest batch that may hold spans of a run."""
         cluster = self._clusters.get(("run", run))
         return cluster.first_batch if cluster is not None and cluster.parts else None
 
-    def _size(self, cluster: _Cluster) -> int:
-        traces = set(cluster.traces)
-        return sum(int(_rows_in(self._parts[part], traces).sum()) for part in cluster.parts if part in self._parts)
+    def _nothing(self) -> Int64s:
+        return np.zeros(1 + len(self._tally), np.int64)
+
+    def _held_by(self, batch: int, groups: Iterable[Bonds]) -> set[Node]:
+        """Return the traces of which this batch was taken in before."""
+        if batch not in self._parts:
+            return set()
+        return {
+            group.nodes[0]
+            for group in groups
+            if (cluster := self._clusters.get(group.nodes[0])) is not None and batch in cluster.parts
+        }
+
+    def _hold(self, batch: int, table: SpanTable, holders: int) -> None:
+        self._holders[batch] = holders
+        if batch not in self._parts:
+            self._parts[batch] = replace(table, _columns={})  # what is read of it now is not needed again as it is
+            self._nbytes += table.nbytes
 
     def _release(self, part: int) -> None:
-        self._holders[part] = self._holders.get(part, 1) - 1
-        if self._holders[part] <= 0:
-            self._parts.pop(part, None)
-            self._holders.pop(part, None)
+        self._holders[part] -= 1
+        if self._holders[part] == 0:
+            self._nbytes -= self._parts.pop(part).nbytes
+            del self._holders[part]
+
+    def _drop(self, clusters: Sequence[_Cluster]) -> Forgotten:
+        self.count()
+        for cluster in clusters:
+            self._alive.discard(cluster)
+            if not cluster.runs:
+                self._unclaimed -= cluster.counts
+            for node in cluster.nodes:
+                del self._clusters[node]
+            for trace in cluster.traces:
+                self._registered.pop(trace, None)
+            for part in cluster.parts:
+                self._release(part)
+        untagged = sum(int(cluster.counts[0]) for cluster in clusters if not cluster.runs)
+        return Forgotten(frozenset(run for cluster in clusters for run in cluster.runs), untagged)
+
+    def _count(self, table: SpanTable) -> None:
+        ids = table.pool.traces.items_by_id
+        traces, of_row = np.unique(table.trace, return_inverse=True)
+        ways = [np.ones(len(table), np.int64), *self._tally(table)]
+        of_trace = np.stack([np.bincount(of_row, way, len(traces)) for way in ways], axis=1).astype(np.int64)
+        homes: dict[_Cluster, int] = {}
+        found = [self._clusters.get(("trace", ids[number])) for number in traces.tolist()]
+        place = np.array([-1 if home is None else homes.setdefault(home, len(homes)) for home in found], np.intp)
+        counts = np.zeros((len(homes), len(ways)), np.int64)
+        np.add.at(counts, place[place >= 0], of_trace[place >= 0])
+        for home, more in zip(homes, counts, strict=True):
+            home.counts += more
+            if not home.runs:
+                self._unclaimed += more
 
     def _candidates(self, run: str) -> SpanTable | None:
         if self._window_run == run:
@@ -143,62 +259,61 @@ class Window:
         cluster = self._clusters.get(("run", run))
         if cluster is None or not cluster.parts:
             return None
-        traces = set(cluster.traces)
         chosen = []
-        for part in sorted(cluster.parts & self._parts.keys()):
+        for part in sorted(cluster.parts):
             table = self._parts[part]
-            mask = _rows_in(table, traces)
+            mask = _rows_in(table, cluster.traces)
             chosen.append(table if mask.all() else table.take(np.flatnonzero(mask)))
-        return concat(_one_pool(chosen)) if chosen else None
-
-    def _trace_nodes(self, table: SpanTable) -> list[Node]:
-        ids = table.pool.traces.items_by_id
-        return [("trace", ids[number]) for number in np.unique(table.trace).tolist()]
-
-    def _groups(self, table: SpanTable) -> Iterable[tuple[list[Node], set[str]]]:
-        """Yield, for each trace of a table, what it hangs together with and the runs it names."""
-        ids = table.pool.traces.items_by_id
-        traces, of_row = np.unique(table.trace, return_inverse=True)
-        nodes: list[list[Node]] = [[("trace", ids[number])] for number in traces.tolist()]
-        runs: list[set[str]] = [set() for _ in nodes]
-        for place, name in _tags(table, of_row):
-            nodes[place].append(("run", name))
-            runs[place].add(name)
-        owner = np.repeat(of_row, np.diff(table.links.offsets))
-        pairs = np.unique(np.stack([owner, table.links.trace]), axis=1) if len(owner) else np.zeros((2, 0), np.int64)
-        for place, linked in pairs.T.tolist():
-            nodes[place].append(("trace", ids[linked]))
-        for kind, columns in (("message", message_columns(table)), ("key", [read(table) for read in self._keys])):
-            for number, column in enumerate(columns):
-                for place, value in _values(column, of_row):
-                    nodes[place].append((kind, (number, repr(value))))
-        return zip(nodes, runs, strict=True)
+        return concat(_one_pool(chosen))
 
     def _join(self, nodes: Sequence[Node]) -> _Cluster:
         """Bring the clusters of all nodes together, the smaller into the larger."""
-        known = {id(c): c for node in nodes if (c := self._clusters.get(node)) is not None}
-        clusters = sorted(known.values(), key=_Cluster.weight, reverse=True)
-        home = clusters[0] if clusters else _Cluster()
-        for other in clusters[1:]:
-            shared = home.parts & other.parts
-            for part in shared:
-                self._release(part)
-            home.absorb(other)
-            for node in other.nodes:
-                self._clusters[node] = home
+        home: _Cluster | None = None
+        for node in nodes:
+            cluster = self._clusters.get(node)
+            if cluster is not None and cluster is not home:
+                home = cluster if home is None else self._merge(home, cluster)
+        if home is None:
+            home = _Cluster(self._nothing())
+            self._alive.add(home)
         for node in nodes:
             if node not in self._clusters:
                 self._clusters[node] = home
                 home.nodes.append(node)
                 if node[0] == "trace" and isinstance(node[1], bytes):
-                    home.traces.append(node[1])
+                    home.traces.add(node[1])
         return home
 
+    def _merge(self, one: _Cluster, other: _Cluster) -> _Cluster:
+        home, other = (one, other) if one.weight() >= other.weight() else (other, one)
+        self._claim(home, other.runs)
+        self._claim(other, home.runs)
+        for part in home.parts & other.parts:
+            self._release(part)
+        home.absorb(other)
+        self._alive.discard(other)
+        for node in other.nodes:
+            self._clusters[node] = home
+        return home
 
-def _rows_in(table: SpanTable, traces: set[bytes]) -> np.ndarray:
+    def _claim(self, cluster: _Cluster, runs: AbstractSet[str]) -> None:
+        """Note that runs may have the spans of a cluster."""
+        if runs and not cluster.runs:
+            self._unclaimed -= cluster.counts
+        cluster.runs |= runs
+
+
+def _rows_in(table: SpanTable, traces: AbstractSet[bytes]) -> Bools:
     ids = table.pool.traces.items_by_id
     present, of_row = np.unique(table.trace, return_inverse=True)
-    return np.array([ids[number] in traces for number in present.tolist()], np.bool_)[of_row]
+    inside: Bools = np.array([ids[number] in traces for number in present.tolist()], np.bool_)[of_row]
+    return inside
+
+
+def _without(table: SpanTable, known: Iterable[Node]) -> SpanTable:
+    """Return a table without the spans of some traces."""
+    traces = {node[1] for node in known if isinstance(node[1], bytes)}
+    return table.take(np.flatnonzero(~_rows_in(table, traces)))
 
 
 def _one_pool(tables: Sequence[SpanTable]) -> list[SpanTable]:
@@ -207,20 +322,3 @@ def _one_pool(tables: Sequence[SpanTable]) -> list[SpanTable]:
         return list(tables)
     pool = Pool(tables[0].pool.decode_attribute)
     return [table.into(pool) for table in tables]
-
-
-def _tags(table: SpanTable, of_row: np.ndarray) -> Iterable[tuple[int, str]]:
-    for read in (table.attribute, table.resource_attribute, table.scope_attribute):
-        for key in RUN_ID_ATTRIBUTES:
-            for place, value in _values(read(key), of_row):
-                if isinstance(value, str) and is_run_id(value):
-                    yield place, value
-
-
-def _values(column: AttributeColumn, of_row: np.ndarray) -> list[tuple[int, object]]:
-    """Return the distinct (trace, value) pairs of a column."""
-    if not column.values:
-        return []
-    rows = np.flatnonzero(column.codes >= 0)
-    pairs = np.unique(np.stack([of_row[rows], column.codes[rows]]), axis=1)
-    return [(place, column.values[code]) for place, code in pairs.T.tolist()]

@@ -1,0 +1,93 @@
+"""What a batch says of its traces: which hang together with what, and which runs they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from spanverdict.paths.sharedvalues import message_columns, texts_of
+from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int32s, Rows, SpanTable
+
+KeyReader: TypeAlias = Callable[[SpanTable], AttributeColumn]
+"""Reads a `correlate` attribute of every span of a table."""
+
+Node: TypeAlias = tuple[str, object]
+"""What traces hang together by: ("trace", id), ("run", name), ("message", …) or ("key", …)."""
+
+
+class Bonds(NamedTuple):
+    """One trace of a batch."""
+
+    nodes: list[Node]
+    """Itself first, then all that it hangs together with, the runs it names included."""
+    runs: set[str]
+    """The runs it names."""
+
+
+def bonds(table: SpanTable, keys: Sequence[KeyReader]) -> list[Bonds]:
+    """Return the bonds of each trace of a table: its runs, links, messages, and values of `keys`.
+
+    Two traces that `associate` joins have a node in common, or a chain of such traces between them.
+    """
+    ids = table.pool.traces.items_by_id
+    traces, of_row = np.unique(table.trace, return_inverse=True)
+    found = [Bonds([("trace", ids[number])], set()) for number in traces.tolist()]
+    for place, name in _tags(table, of_row):
+        found[place].nodes.append(("run", name))
+        found[place].runs.add(name)
+    owner = np.repeat(of_row, np.diff(table.links.offsets))
+    for place, linked in _pairs(owner, table.links.trace):
+        found[place].nodes.append(("trace", ids[linked]))
+    for kind, columns in (("message", message_columns(table)), ("key", [texts_of(read(table)) for read in keys])):
+        for number, column in enumerate(columns):
+            for place, value in _values(column, of_row):
+                found[place].nodes.append((kind, (number, value)))
+    return found
+
+
+def _tags(table: SpanTable, of_row: Rows) -> Iterable[tuple[int, str]]:
+    """Yield the (trace, run) pairs that tags on spans, resources and scopes name; each span's strongest tag counts."""
+    pool, keys = table.pool, table.pool.keys
+    ranks = {key: rank for rank, name in enumerate(RUN_ID_ATTRIBUTES) if (key := keys.id_of(name)) >= 0}
+    if not ranks:
+        return
+    free = np.ones(len(table), np.bool_)
+    for name in RUN_ID_ATTRIBUTES:
+        column = table.attribute(name)
+        if column.values:
+            named = np.array([*map(is_run_id, column.values), False])[column.codes] & free
+            free &= ~named
+            yield from ((place, str(value)) for place, value in _values(column, of_row, named))
+    key_of = keys.of_attributes()
+    for numbers, owned in ((table.resource, pool.resource_attributes), (table.scope, pool.scope_attributes)):
+        for number in _distinct(numbers):
+            tags = {rank: a for a in owned[number] if (rank := ranks.get(int(key_of[a]), -1)) >= 0}
+            names = [name for _, tag in sorted(tags.items()) if is_run_id(name := pool.attribute(tag)[1])]
+            if names:
+                named = (numbers == number) & free
+                free &= ~named
+                yield from ((place, str(names[0])) for place in np.unique(of_row[named]).tolist())
+
+
+def _distinct(numbers: Int32s) -> list[int]:
+    """Return the distinct numbers; most tables hold the spans of one resource."""
+    return [int(numbers[0])] if (numbers == numbers[0]).all() else np.unique(numbers).tolist()
+
+
+def _values(column: AttributeColumn, of_row: Rows, among: Bools | None = None) -> list[tuple[int, object]]:
+    """Return the distinct (trace, value) pairs of a column."""
+    if not column.values:
+        return []
+    rows = np.flatnonzero(column.codes >= 0 if among is None else among)
+    return [(place, column.values[code]) for place, code in _pairs(of_row[rows], column.codes[rows])]
+
+
+def _pairs(left: Rows, right: Int32s) -> list[tuple[int, int]]:
+    """Return the distinct pairs of numbers that are not negative, sorted."""
+    if not len(left):
+        return []
+    width = int(right.max()) + 1
+    return [divmod(pair, width) for pair in np.unique(left * width + right).tolist()]

@@ -1,0 +1,341 @@
+"""Where the time of a request went: the chain of work and waits that led to its end.
+
+The walk goes backwards from the end of the request. In a span it follows the child that finished
+last, then the sibling that had finished when that one began, and so on; what no child covers is the
+span's own. Above the span that ended the request it climbs along *causes*: the parent, or the sender
+whose message or link led here, and the time between the two is a wait. Written as a walk this takes
+one step a span; here every step of every request is taken at once, because a child's predecessor does not
+depend on how the walk came by. The idea of the walk is that of Jaeger's trace view; unlike there,
+a sibling that ended in the very instant another began is followed, and queues are crossed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, TypeVar
+
+import numpy as np
+
+from spanverdict.telemetry.spantable import Bools, Int8s, Int32s, Int64s, Rows, UInt64s
+from spanverdict.telemetry.vocabulary import SpanKind
+
+_Column = TypeVar("_Column", Int64s, Bools)
+
+_SENDERS: Final = (SpanKind.PRODUCER, SpanKind.CLIENT)
+
+
+class SectionKind(IntEnum):
+    """What a section of a critical path is."""
+
+    WORK = 0
+    QUEUE = 1
+    """A wait: nothing that is known of ran for the request."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Members:
+    """The spans of requests, one row a member; a span that requests share is a member of each.
+
+    `start`, `end` in ns, only looked at where `usable`. `parent` is -1 where there is none in the
+    request. A link leads from member `link_from` to member `link_to` of the same request.
+    """
+
+    request: Int64s
+    parent: Rows
+    start: Int64s
+    end: Int64s
+    usable: Bools
+    kind: Int8s
+    span_id: UInt64s
+    resource: Int32s
+    link_from: Rows
+    link_to: Rows
+
+    def __len__(self) -> int:
+        return len(self.request)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extents:
+    """From where to where requests last, (n_requests,); those with `first` -1 have no extent."""
+
+    start: Int64s
+    end: Int64s
+    """Not before `start`."""
+    first: Rows
+    """The usable member that begins the request …"""
+    last: Rows
+    """… and the one that ends it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sections:
+    """The critical paths of requests, cut into sections, (n_sections,) each.
+
+    Sections of a request are disjoint, ascend, none is empty, and together they last exactly as
+    long as the request.
+    """
+
+    request: Int64s
+    """Ascending."""
+    member: Rows
+    """Whose own time it is, -1 for a wait."""
+    start: Int64s
+    end: Int64s
+    kind: Int8s
+    """`SectionKind`."""
+
+    def __len__(self) -> int:
+        return len(self.request)
+
+    def duration(self) -> Int64s:
+        """Return how long each section lasts, in ns."""
+        return self.end - self.start
+
+
+def critical_paths(members: Members, extents: Extents) -> Sections:
+    """Cut the extent of every request into the sections of its critical path.
+
+    A child counts as far as it lies inside its parent and inside its request. Takes
+    O(n log n) time, however deep or wide the requests are.
+    """
+    parent = sync_parents(members)
+    parent, cause = _attached(members, parent, _causes(members, parent), extents.first)
+    spine = _reached(_chosen(extents.last, len(members)), cause)
+    begin, finish = _clipped(members, extents)
+    begin = _folded(begin, np.where(spine, cause, parent), np.maximum)
+    finish = _folded(finish, np.where(spine, -1, parent), np.minimum)
+    entered, waits = _climb(members, extents, cause, (begin, finish), np.flatnonzero(spine))
+    cursor = finish.copy()
+    cursor[spine] = entered[spine]
+    work = _work(members, np.where(spine, -1, parent), spine, (begin, finish, cursor))
+    return _laid_out(work, waits)
+
+
+def sync_parents(members: Members) -> Rows:
+    """Return the nearest usable span above each member that may be waiting for it, -1 for none.
+
+    A message does not keep its sender waiting, so a CONSUMER does not count as work of a span that
+    sends, or of one in another process.
+    """
+    parent = _usable_parents(members)
+    above = np.maximum(parent, 0)
+    elsewhere = members.resource[above] != members.resource
+    taken = (members.kind == SpanKind.CONSUMER) & (np.isin(members.kind[above], _SENDERS) | elsewhere)
+    return np.where(taken, -1, parent)
+
+
+def _usable_parents(members: Members) -> Rows:
+    """Return the nearest usable ancestor, -1 for none; members that are not usable have none."""
+    own = np.arange(len(members))
+    nearest = np.where(members.usable | (members.parent < 0), own, members.parent)
+    while not np.array_equal(farther := nearest[nearest], nearest):
+        nearest = farther
+    above = nearest[np.maximum(members.parent, 0)]
+    found = (members.parent >= 0) & members.usable & members.usable[above]
+    return np.where(found, above, -1)
+
+
+def _causes(members: Members, sync: Rows) -> Rows:
+    """Return what led to each member: the linked sender, else the parent; -1 where nothing is known."""
+    cause = _usable_parents(members)
+    source, target = _leading_links(members, sync)
+    cause[target] = source
+    return _acyclic(members, cause, linked=target)
+
+
+def _leading_links(members: Members, sync: Rows) -> tuple[Rows, Rows]:
+    """Return (from, to), one a target: the last message to be sent before it was taken.
+
+    A link inside one tree of synchronous work adds nothing to what parents say.
+    """
+    root = _roots(sync)
+    source, target = members.link_from, members.link_to
+    use = members.usable[source] & members.usable[target] & (root[source] != root[target])
+    source, target = source[use], target[use]
+    sent = np.minimum(members.end[source], members.start[target])
+    order = np.lexsort((members.span_id[source], members.start[source], sent, target))
+    source, target = source[order], target[order]
+    final = np.diff(target, append=-1) != 0
+    return source[final], target[final]
+
+
+def _acyclic(members: Members, cause: Rows, linked: Rows) -> Rows:
+    """Forget, on every cycle of causes, the link that leads to its earliest linked member."""
+    far = _far(cause)
+    cyclic = np.zeros(len(cause), np.bool_)
+    cyclic[far[far >= 0]] = True
+    follows_link = np.zeros(len(cause), np.bool_)
+    follows_link[linked] = True
+    for start in np.flatnonzero(cyclic).tolist():
+        if not cyclic[start]:
+            continue
+        around = [row := start]
+        while (row := int(cause[row])) != start:
+            around.append(row)
+        cyclic[around] = False
+        links = [row for row in around if follows_link[row]]
+        cause[min(links, key=lambda row: (members.start[row], members.span_id[row]))] = -1
+    return cause
+
+
+def _attached(members: Members, parent: Rows, cause: Rows, first: Rows) -> tuple[Rows, Rows]:
+    """Put what nothing is known to lead to below the start of its request; return parents and causes.
+
+    Orphans, and traces that only a key joins, may be calls whose context was lost; a CONSUMER is none.
+    """
+    known = np.flatnonzero(first >= 0)
+    start_of = np.full(int(members.request.max(initial=-1)) + 1, -1, np.intp)
+    start_of[known] = first[known]
+    own_root = np.where(start_of >= 0, _roots(cause)[start_of], -1)
+    loose = np.flatnonzero((cause < 0) & members.usable)
+    loose = loose[own_root[members.request[loose]] != loose]
+    cause[loose] = start_of[members.request[loose]]
+    called = loose[members.kind[loose] != SpanKind.CONSUMER]
+    parent[called] = cause[called]
+    return parent, cause
+
+
+def _clipped(members: Members, extents: Extents) -> tuple[Int64s, Int64s]:
+    """Return start and end of each member as far as they lie inside its request."""
+    low, high = extents.start[members.request], extents.end[members.request]
+    return np.clip(members.start, low, high), np.clip(members.end, low, high)
+
+
+def _climb(
+    members: Members, extents: Extents, cause: Rows, times: tuple[Int64s, Int64s], spine: Rows
+) -> tuple[Int64s, Sections]:
+    """Return when the climb enters each member of the spine from below, and the waits on the way.
+
+    `spine` are the causes of each request's last member and that member itself.
+    """
+    begin, finish = times
+    entered = np.zeros(len(members), np.int64)
+    last = extents.last[extents.last >= 0]
+    entered[last] = finish[last]
+    below = spine[cause[spine] >= 0]
+    above = cause[below]
+    entered[above] = np.maximum(begin[above], np.minimum(begin[below], finish[above]))
+    top = spine[cause[spine] < 0]
+    request = members.request
+    waits = _sections(
+        np.concatenate([request[below], request[top]]),
+        np.full(len(below) + len(top), -1, np.intp),
+        np.concatenate([entered[above], extents.start[request[top]]]),
+        np.concatenate([begin[below], begin[top]]),
+    )
+    return entered, waits
+
+
+def _work(members: Members, parent: Rows, spine: Bools, times: tuple[Int64s, Int64s, Int64s]) -> Sections:
+    """Return the own time of every member on a critical path.
+
+    `times` are when members begin and finish, and when the walk enters each, backwards in time.
+    """
+    begin, finish, cursor = times
+    siblings = _Siblings(members, parent, begin, finish)
+    everyone = np.arange(len(members))
+    newest = siblings.ended_by(everyone, cursor)
+    child = siblings.rows
+    older = np.full(len(members), -1, np.intp)
+    older[child] = siblings.ended_by(parent[child], begin[child])
+    followed = _reached(_chosen(newest, len(members)), older) | spine
+    on_path = _folded(followed, parent, np.logical_and)
+    inner = np.flatnonzero(on_path & ~spine)
+    outer = np.flatnonzero(on_path)
+    owner = np.concatenate([outer, parent[inner]])
+    before = np.concatenate([newest[outer], older[inner]])
+    return _sections(
+        members.request[owner],
+        owner,
+        np.where(before >= 0, finish[before], begin[owner]),
+        np.concatenate([cursor[outer], begin[inner]]),
+    )
+
+
+class _Siblings:
+    """The children of every parent, by (end, start, id); those without any length are left out."""
+
+    def __init__(self, members: Members, parent: Rows, begin: Int64s, finish: Int64s) -> None:
+        rows = np.flatnonzero((parent >= 0) & (finish > begin))
+        order = np.lexsort((members.span_id[rows], begin[rows], finish[rows], parent[rows]))
+        self.rows = rows[order]
+        self._parent = parent[self.rows]
+        self._instants, rank = np.unique(finish[self.rows], return_inverse=True)
+        self._keys = self._parent * self._scale + rank
+
+    @property
+    def _scale(self) -> int:
+        return len(self._instants) + 1
+
+    def ended_by(self, parent: Rows, instant: Int64s) -> Rows:
+        """Return the last child of each parent to end at or before an instant, -1 for none."""
+        if not len(self.rows):
+            return np.full(len(parent), -1, np.intp)
+        rank = np.searchsorted(self._instants, instant, side="right") - 1
+        place = np.searchsorted(self._keys, parent * self._scale + rank, side="right") - 1
+        found = (place >= 0) & (self._parent[place] == parent)
+        return np.where(found, self.rows[place], -1)
+
+
+def _sections(request: Int64s, member: Rows, start: Int64s, end: Int64s) -> Sections:
+    kind = np.where(member < 0, SectionKind.QUEUE, SectionKind.WORK).astype(np.int8)
+    return Sections(request, member, start, end, kind)
+
+
+def _laid_out(work: Sections, waits: Sections) -> Sections:
+    """Put sections in order and leave out the empty ones."""
+    columns = [
+        np.concatenate([getattr(work, name), getattr(waits, name)])
+        for name in ("request", "member", "start", "end", "kind")
+    ]
+    request, _, start, end, _ = columns
+    use = np.flatnonzero(end > start)
+    order = use[np.lexsort((start[use], request[use]))]
+    return Sections(*(column[order] for column in columns))
+
+
+def _chosen(rows: Rows, size: int) -> Bools:
+    chosen = np.zeros(size, np.bool_)
+    chosen[rows[rows >= 0]] = True
+    return chosen
+
+
+def _reached(marked: Bools, following: Rows) -> Bools:
+    """Mark, besides, all that is reached by following pointers, doubling the stride each round."""
+    marked = marked.copy()
+    while (following >= 0).any():
+        ahead = following[marked]
+        marked[ahead[ahead >= 0]] = True
+        following = _doubled(following)
+    return marked
+
+
+def _folded(values: _Column, above: Rows, combine: np.ufunc) -> _Column:
+    """Combine the value of each member with those of all above it."""
+    while (has := above >= 0).any():
+        values = np.where(has, combine(values, values[above]), values)
+        above = _doubled(above)
+    return values
+
+
+def _doubled(above: Rows) -> Rows:
+    return np.where(above >= 0, above[above], -1)
+
+
+def _far(above: Rows) -> Rows:
+    """Return what stands farther above than any chain is long; only cycles reach so far."""
+    for _ in range(len(above).bit_length()):
+        if not (above >= 0).any():
+            break
+        above = _doubled(above)
+    return above
+
+
+def _roots(above: Rows) -> Rows:
+    """Return the top of the chain above each member."""
+    root = np.where(above >= 0, above, np.arange(len(above)))
+    while not np.array_equal(farther := root[root], root):
+        root = farther
+    return root

@@ -1,0 +1,278 @@
+"""How runs spread from tagged traces to others: forwards freely, backwards only where nothing is shared.
+
+A trace is held by a run in one of two ways. What a tagged trace stems from, and the tagged trace
+itself, is its *past*: from there the run spreads to what came before and after. What came after is
+only spread from forwards, so that other producers of a shared batch stay out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spanverdict.paths.forest import MAX_HOPS
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, gather
+from spanverdict.telemetry.vocabulary import SpanKind
+
+LINK, MESSAGE, KEY = 5, 6, 7
+"""The `Reason`s that join traces, strongest first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edges:
+    """Directed edges, found by source."""
+
+    offsets: Int64s
+    target: Int64s
+    why: Int64s
+
+    @staticmethod
+    def of(n_nodes: int, source: Int64s, target: Int64s, why: Int64s) -> Edges:
+        """Sort edges."""
+        order = np.argsort(source, kind="stable")
+        offsets = np.zeros(n_nodes + 1, np.int64)
+        np.cumsum(np.bincount(source, minlength=n_nodes), out=offsets[1:])
+        return Edges(offsets, target[order], why[order])
+
+    def follow(self, node: Int64s, run: Int64s, weakest: int) -> tuple[Int64s, Int64s, Int64s]:
+        """Return (node, run, why) one edge on, over edges that are at least as strong as `weakest`."""
+        offsets, places = gather(self.offsets, node)
+        run = np.repeat(run, np.diff(offsets))
+        use = self.why[places] <= weakest
+        return self.target[places][use], run[use], self.why[places][use]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TraceGraph:
+    """Nodes: first the traces that are here, then the texts of message columns and keys."""
+
+    n_traces: int
+    n_nodes: int
+    place: Int64s
+    """For each trace of the pool its node, -1 when no span of it is here."""
+    of_row: Rows
+    """(n_rows,) the node of each row's trace."""
+    forward: Edges
+    backward: Edges
+    sideways: Edges
+    """By keys, both ways, between traces that are about one value."""
+    from_many: Edges
+    """By keys, from traces that are about several values."""
+
+
+def draw(table: SpanTable, messages: Sequence[AttributeColumn], keys: Sequence[AttributeColumn]) -> TraceGraph:
+    """Draw the graph; the columns are texts."""
+    here = np.zeros(len(table.pool.traces), np.bool_)
+    here[table.trace] = True
+    place = np.where(here, np.cumsum(here) - 1, -1)
+    of_row: Rows = place[table.trace].astype(np.intp)
+    n_traces = n_nodes = int(here.sum())
+    ahead = [(*_link_edges(table, place, of_row), LINK)]
+    beside, many = [_no_edges()], [_no_edges()]
+    for column in messages:
+        ahead += [(*edges, MESSAGE) for edges in _message_edges(table, column, of_row, n_nodes)]
+        n_nodes += len(column.values)
+    for column in keys:
+        single, several = _key_edges(column, of_row, n_nodes)
+        beside += [single, single[::-1], several[::-1]]
+        many.append(several)
+        n_nodes += len(column.values)
+    source, target = _joined([edges[:2] for edges in ahead])
+    why = np.repeat([edges[2] for edges in ahead], [len(edges[0]) for edges in ahead])
+    return TraceGraph(
+        n_traces,
+        n_nodes,
+        place,
+        of_row,
+        Edges.of(n_nodes, source, target, why),
+        Edges.of(n_nodes, target, source, why),
+        _by_key(n_nodes, beside),
+        _by_key(n_nodes, many),
+    )
+
+
+_Pairs = tuple[Int64s, Int64s]
+
+
+def _no_edges() -> _Pairs:
+    return np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+
+def _joined(edges: Sequence[_Pairs]) -> _Pairs:
+    return np.concatenate([pair[0] for pair in edges]), np.concatenate([pair[1] for pair in edges])
+
+
+def _by_key(n_nodes: int, edges: Sequence[_Pairs]) -> Edges:
+    source, target = _joined(edges)
+    return Edges.of(n_nodes, source, target, np.full(len(source), KEY))
+
+
+def _unique(left: Int64s, right: Int64s) -> _Pairs:
+    """Return distinct pairs; numbers are not negative."""
+    width = int(right.max(initial=0)) + 1
+    return np.divmod(np.unique(left.astype(np.int64) * width + right), width)
+
+
+def _link_edges(table: SpanTable, place: Int64s, of_row: Rows) -> _Pairs:
+    """Edges from linked to linking traces, where both are here."""
+    owner = np.repeat(of_row, np.diff(table.links.offsets))
+    linked = place[table.links.trace]
+    use = (linked >= 0) & (linked != owner)
+    return _unique(linked[use], owner[use])
+
+
+def _message_edges(table: SpanTable, column: AttributeColumn, of_row: Rows, first: int) -> tuple[_Pairs, _Pairs]:
+    """Edges from traces to the messages they send, and from messages to the traces that take them.
+
+    Only producers and consumers say by their kind which they are; of others either may be true.
+    """
+    has = column.codes >= 0
+    sends, takes = has & (table.kind != SpanKind.CONSUMER), has & (table.kind != SpanKind.PRODUCER)
+    sending = _unique(of_row[sends], first + column.codes[sends].astype(np.int64))
+    taking = _unique(of_row[takes], first + column.codes[takes].astype(np.int64))
+    return sending, taking[::-1]
+
+
+def _key_edges(column: AttributeColumn, of_row: Rows, first: int) -> tuple[_Pairs, _Pairs]:
+    """Edges from traces to the values of a key: of traces with one value, and of traces with several."""
+    rows = np.flatnonzero(column.codes >= 0)
+    trace, value = _unique(of_row[rows], first + column.codes[rows].astype(np.int64))
+    alone = np.bincount(trace)[trace] == 1 if len(trace) else np.zeros(0, np.bool_)
+    return (trace[alone], value[alone]), (trace[~alone], value[~alone])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """Which runs hold which traces."""
+
+    n_traces: int
+    n_runs: int
+    pairs: Int64s
+    """trace * n_runs + run, ascending …"""
+    why: Int64s
+    """… with the reason …"""
+    past: Bools
+    """… and whether the run may spread backwards from it."""
+
+    @staticmethod
+    def of(n_traces: int, n_runs: int, tagged: tuple[Rows, Int64s], why: int) -> Held:
+        """Return what tags hold: (trace, run) pairs in any order and number."""
+        none = np.zeros(0, np.int64)
+        return Held(n_traces, max(n_runs, 1), none, none, none.astype(np.bool_)).with_more(*tagged, why, past=True)
+
+    def with_more(self, trace: Int64s, run: Int64s, why: Int64s | int, *, past: Bools | bool) -> Held:
+        """Hold more traces; what is held already keeps its reason, of several reasons the strongest counts."""
+        pairs = trace.astype(np.int64) * self.n_runs + run
+        whys, pasts = np.broadcast_to(why, pairs.shape), np.broadcast_to(past, pairs.shape)
+        order = np.lexsort((~pasts, whys, pairs))
+        order = order[np.diff(pairs[order], prepend=-1) != 0]
+        order = order[~_among(self.pairs, pairs[order])]
+        at = np.searchsorted(self.pairs, pairs[order])
+        return replace(
+            self,
+            pairs=np.insert(self.pairs, at, pairs[order]),
+            why=np.insert(self.why, at, whys[order]),
+            past=np.insert(self.past, at, pasts[order]),
+        )
+
+    def free(self) -> Bools:
+        """Tell which traces no run holds."""
+        free = np.ones(self.n_traces, np.bool_)
+        free[self.pairs // self.n_runs] = False
+        return free
+
+    def beyond(self, earlier: Held) -> Held:
+        """Return only what `earlier` does not hold."""
+        new = ~_among(earlier.pairs, self.pairs)
+        return replace(self, pairs=self.pairs[new], why=self.why[new], past=self.past[new])
+
+    def conflicts(self) -> int:
+        """Count the traces that more than one run holds."""
+        return int(self.shared().sum())
+
+    def shared(self) -> Bools:
+        """Tell which traces more than one run holds."""
+        return np.bincount(self.pairs // self.n_runs, minlength=self.n_traces) > 1
+
+    def of_rows(self, of_row: Rows) -> tuple[Rows, Int64s, Int64s]:
+        """Return (row, run, why) for every span of every held trace, by row."""
+        offsets = np.searchsorted(self.pairs, np.arange(self.n_traces + 1) * self.n_runs)
+        taken, places = gather(offsets, of_row)
+        return np.repeat(np.arange(len(of_row)), np.diff(taken)), self.pairs[places] % self.n_runs, self.why[places]
+
+
+def _among(ascending: Int64s, wanted: Int64s) -> Bools:
+    if not len(ascending):
+        return np.zeros(len(wanted), np.bool_)
+    place = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return np.asarray(ascending[place] == wanted)
+
+
+def spread(graph: TraceGraph, held: Held, weakest: int) -> Held:
+    """Adopt free traces over edges that are at least as strong as `weakest`.
+
+    Forwards all runs that reach a trace adopt it. Backwards and by keys they go ring by ring, and the
+    nearest takes it; runs that are equally near share it. No run goes farther than `MAX_HOPS` rings.
+    """
+    held = _forwards(graph, held, held, weakest)
+    frontier = held
+    for _ in range(MAX_HOPS):
+        found = _ring(graph, frontier, held, weakest)
+        frontier = found.beyond(held)
+        if not len(frontier.pairs):
+            return held
+        found = _forwards(graph, found, frontier, weakest)
+        frontier, held = found.beyond(held), found
+    return held
+
+
+def _forwards(graph: TraceGraph, held: Held, frontier: Held, weakest: int) -> Held:
+    """Follow edges forwards from the frontier, into traces that are free as yet."""
+    free = held.free()
+    for _ in range(MAX_HOPS):
+        before = held
+        node, run, why = _through(graph.forward, frontier, weakest, graph.n_traces)
+        use = free[node]
+        held = held.with_more(node[use], run[use], why[use], past=False)
+        frontier = held.beyond(before)
+        if not len(frontier.pairs):
+            break
+    return held
+
+
+def _ring(graph: TraceGraph, frontier: Held, held: Held, weakest: int) -> Held:
+    """Take one step backwards, and by keys, into free traces."""
+    past = replace(frontier, pairs=frontier.pairs[frontier.past])
+    free = held.free()
+    steps = [(graph.backward, past, True)]
+    if weakest >= KEY:
+        after = replace(frontier, pairs=frontier.pairs[~frontier.past])
+        steps += [(graph.sideways, past, True), (graph.from_many, past, True), (graph.sideways, after, False)]
+    found = held
+    for edges, begin, is_past in steps:
+        onward = graph.sideways if edges is graph.from_many else edges
+        node, run, why = _through(edges, begin, weakest, graph.n_traces, onward)
+        use = free[node]
+        found = found.with_more(node[use], run[use], why[use], past=is_past)
+    return found
+
+
+def _through(
+    edges: Edges, begin: Held, weakest: int, n_traces: int, onward: Edges | None = None
+) -> tuple[Int64s, Int64s, Int64s]:
+    """Return the (trace, run, why) one step on; a shared text is not a stop but on the way."""
+    trace, run = np.divmod(begin.pairs, begin.n_runs)
+    node, run, why = edges.follow(trace, run, weakest)
+    text = node >= n_traces
+    if not text.any():
+        return node, run, why
+    texts, text_run = np.divmod(np.unique(node[text] * begin.n_runs + run[text]), begin.n_runs)
+    to, to_run, to_why = (onward or edges).follow(texts, text_run, weakest)
+    direct = ~text
+    return (
+        np.concatenate([node[direct], to]),
+        np.concatenate([run[direct], to_run]),
+        np.concatenate([why[direct], to_why]),
+    )

@@ -1,0 +1,253 @@
+"""How fast `spanverdict serve` acknowledges spans: real sockets, the load from another process, the journal on disk.
+
+    python tests/bench/bench_ingest.py [--protocol grpc,http] [--sizes 100,512] [--seconds 3] [--gzip] [--json FILE]
+
+For every case a new server is started with a new store, and one flow whose stages match the load. Requests are
+made beforehand, differ in all ids and times, and are sent as fast as they are acknowledged. Afterwards the
+ledger of the sender is held against the store: every acknowledged span is there, once, and nothing that was
+refused. CPU time is that of the server process from the first request until the judge has taken in the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.sender import ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT, Ledger
+from bench.server import Server, serving
+from spanverdict.otlp.decode import decode, new_pool
+from spanverdict.storage.store import Store
+
+RULES: Final = """
+version: 1
+flow: scoring
+stages:
+  - stage: ask
+    select: {service: gateway, kind: server}
+  - stage: features
+    select: {name: features.lookup}
+  - stage: score
+    select: '{ span:name = "predict" && span.model = "m-1" }'
+rules:
+  - id: score-latency
+    latency: {stage: score}
+    expect: {p95: "< 60s"}
+"""
+PACKAGES: Final = ("spanverdict", "grpcio", "protobuf", "numpy", "uvicorn", "uvloop", "httptools")
+RATE: Final = 250_000
+"""Requests are made for so many spans a second; a server that is faster is measured for a shorter time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    protocol: str
+    size: int
+    gzip: bool
+    attributes: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.protocol}/{self.size}{'/gzip' if self.gzip else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    case: str
+    spans_per_second: int
+    """Acknowledged."""
+    cpu_us_per_span: float
+    """Of the server process, all threads."""
+    cores: float
+    """That the server kept busy meanwhile."""
+    p50_ms: float
+    p99_ms: float
+    """From a request to its acknowledgement."""
+    drain_s: float
+    """From the last answer until the judge had taken in everything."""
+    peak_rss_mib: int
+    bytes_per_span: float
+    """How much the server's memory grew."""
+    acknowledged: int
+    refused: int
+    start_s: float
+    ledger: str
+    """`exact`, or what is wrong."""
+
+    @classmethod
+    def header(cls) -> str:
+        return (
+            f"{'case':14} {'spans/s':>9} {'CPU us/span':>11} {'cores':>5} {'p50 ms':>7} {'p99 ms':>7} {'drain s':>7} "
+            f"{'peak MiB':>8} {'B/span':>6} {'spans':>9} {'refused':>7}  ledger"
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.case:14} {self.spans_per_second:>9,} {self.cpu_us_per_span:>11.2f} {self.cores:>5.2f} "
+            f"{self.p50_ms:>7.1f} {self.p99_ms:>7.1f} {self.drain_s:>7.2f} {self.peak_rss_mib:>8,} "
+            f"{self.bytes_per_span:>6.0f} {self.acknowledged:>9,} {self.refused:>7,}  {self.ledger}"
+        )
+
+
+def measure(case: Case, seconds: float, folder: Path) -> Result:
+    """Start a server, load it for some seconds, stop it and look into its store."""
+    rules = folder / "scoring.yaml"
+    rules.write_text(RULES)
+    with serving(folder, rules) as server:
+        with _sender(case, seconds, server, folder / "ledger.npz") as sender:
+            before_rss, before_cpu = server.rss(), server.cpu_seconds()
+            begun = time.perf_counter()
+            _go(sender)
+        took = time.perf_counter() - begun
+        busy = server.cpu_seconds() - before_cpu
+        drain = server.drain()
+        cpu = server.cpu_seconds() - before_cpu
+    ledger = Ledger.load(folder / "ledger.npz")
+    spans = [int((ledger.outcomes == outcome).sum()) * case.size for outcome in (ACKNOWLEDGED, REFUSED)]
+    answered = ledger.latencies[ledger.outcomes == ACKNOWLEDGED] * 1e3
+    p50, p99 = np.percentile(answered, (50, 99)) if len(answered) else (0.0, 0.0)
+    return Result(
+        case.name, round(spans[0] / ledger.seconds), round(cpu / max(spans[0], 1) * 1e6, 3), round(busy / took, 2),
+        round(float(p50), 2), round(float(p99), 2), round(drain, 2), server.peak_rss >> 20,
+        round((server.peak_rss - before_rss) / max(spans[0], 1), 1), *spans, round(server.started_s, 2),
+        check_ledger(ledger, server.store),
+    )  # fmt: skip
+
+
+class _sender:  # noqa: N801 - used as a function is
+    """A process that has made its requests and waits for the word to send them."""
+
+    def __init__(self, case: Case, seconds: float, server: Server, ledger: Path) -> None:
+        address = server.addresses[f"otlp-{case.protocol}"]
+        command = [sys.executable, str(Path(__file__).with_name("sender.py")), address, str(ledger)]
+        command += ["--protocol", case.protocol, "--size", str(case.size), "--attributes", str(case.attributes)]
+        command += ["--seconds", str(seconds), "--spans", str(int(RATE * seconds))]
+        self._command = command + (["--gzip"] if case.gzip else [])
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+        return self._process
+
+    def __exit__(self, *_exc_info: object) -> None:
+        with self._process:
+            self._process.kill()
+
+
+def _go(sender: subprocess.Popen[bytes]) -> None:
+    sender.communicate(b"go\n")
+    if sender.returncode:
+        raise RuntimeError("the sender failed")
+
+
+def check_ledger(ledger: Ledger, path: Path) -> str:
+    """Hold what the sender was told against what the store holds, span by span."""
+    stored = np.sort(stored_span_ids(path))
+    if (stored[1:] == stored[:-1]).any():
+        return "spans are stored twice"
+    told = {outcome: np.isin(ledger.span_ids[ledger.outcomes == outcome], stored) for outcome in range(4)}
+    lost = int((~told[ACKNOWLEDGED]).sum())
+    if lost:
+        return f"{lost} acknowledged spans are not stored"
+    kept = int(told[REFUSED].sum() + told[UNSENT].sum())
+    if kept:
+        return f"{kept} refused spans are stored"
+    if len(stored) != told[ACKNOWLEDGED].size + int(told[UNKNOWN].sum()):
+        return "spans are stored that nobody sent"
+    return "exact" if not told[UNKNOWN].size else f"{told[UNKNOWN].size} spans unanswered"
+
+
+def stored_span_ids(path: Path) -> npt.NDArray[np.uint64]:
+    """Return the ids of all spans in a store, as often as they are there."""
+    with Store.open(path) as store:
+        found = [decode(batch.payload, new_pool()).table.span_id for batch in store.journal.read()]
+    return np.concatenate(found) if found else np.zeros(0, np.uint64)
+
+
+def machine(folder: Path) -> dict[str, Any]:
+    """Say what was measured on."""
+    versions = {name: version(name) for name in PACKAGES if _is_installed(name)}
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "file_system": _file_system(folder),
+        **versions,
+    }
+
+
+def _is_installed(name: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec({"grpcio": "grpc", "protobuf": "google.protobuf"}.get(name, name)) is not None
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _file_system(folder: Path) -> str:
+    """Return the type of file system that the store lies on; memory is not a disk."""
+    mounts = [part for part in psutil.disk_partitions(all=True) if folder.resolve().is_relative_to(part.mountpoint)]
+    return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else "unknown"
+
+
+def cases(protocols: Sequence[str], sizes: Sequence[int], gzip: bool, attributes: int) -> Iterator[Case]:
+    for protocol in protocols:
+        for size in sizes:
+            yield Case(protocol, size, gzip, attributes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--protocol", default="grpc,http", help="grpc, http or both with a comma")
+    parser.add_argument("--sizes", default="100,512", help="spans a request")
+    parser.add_argument("--attributes", type=int, default=10, help="attributes a span")
+    parser.add_argument("--gzip", action="store_true", help="compressed requests")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of load in each round")
+    parser.add_argument("--rounds", type=int, default=1, help="the fastest counts")
+    parser.add_argument("--folder", type=Path, help="where the store is made; default: the system's temporary folder")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    asked = parser.parse_args()
+    sizes = [int(size) for size in asked.sizes.split(",")]
+    best = []
+    print(Result.header())
+    for case in cases(asked.protocol.split(","), sizes, asked.gzip, asked.attributes):
+        rounds = []
+        for _ in range(asked.rounds):
+            with tempfile.TemporaryDirectory(prefix="spanverdict-bench-", dir=asked.folder) as folder:
+                rounds.append(measure(case, asked.seconds, Path(folder)))
+        best.append(max(rounds, key=lambda result: result.spans_per_second))
+        print(best[-1], flush=True)
+    about = machine(asked.folder or Path(tempfile.gettempdir()))
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    if asked.json is not None:
+        asked.json.write_text(json.dumps({"machine": about, "results": [asdict(result) for result in best]}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
