@@ -65,8 +65,7 @@ def attributes(plain: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def span(
-    trace: int,
-    number: int,
+    ids: tuple[int, int],
     name: str,
     kind: str,
     at: float,
@@ -77,7 +76,8 @@ def span(
     error: bool = False,
     **plain: Any,
 ) -> dict[str, Any]:
-    """One span; times in milliseconds since `START`, dots in attribute names written as `__`."""
+    """One span of the trace and number `ids`; times in ms since `START`, dots in attribute names written as `__`."""
+    trace, number = ids
     return {
         "traceId": f"{trace:032x}",
         "spanId": f"{number:016x}",
@@ -103,11 +103,10 @@ def resource(service: str, spans: Sequence[Mapping[str, Any]], run: str | None =
 def scoring(run: str | None = "demo-1") -> list[dict[str, Any]]:
     """Return the resource spans of the whole recording; only the gateway's carry the run's id."""
     orders = range(1, 5)
-    ingest = [span(n, 16 * n, "POST /score", "server", 100 * n, 50 + n, order__id=f"order-{n}") for n in orders]
+    ingest = [span((n, 16 * n), "POST /score", "server", 100 * n, 50 + n, order__id=f"order-{n}") for n in orders]
     predict = [
         span(
-            n,
-            16 * n + 1,
+            (n, 16 * n + 1),
             "predict",
             "internal",
             100 * n + 10,
@@ -120,7 +119,7 @@ def scoring(run: str | None = "demo-1") -> list[dict[str, Any]]:
         for n in orders
     ]
     notify = [
-        span(10 + n, 16 * n + 2, "notify", kind, 100 * n + 70, 5, links=[(n, 16 * n)])
+        span((10 + n, 16 * n + 2), "notify", kind, 100 * n + 70, 5, links=[(n, 16 * n)])
         for n, kind in ((1, "consumer"), (2, "internal"), (4, "consumer"))
     ]
     return [resource("gateway", ingest, run), resource("scorer", predict), resource("ledger", notify)]

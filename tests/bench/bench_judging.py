@@ -232,7 +232,11 @@ def main() -> None:
     events = list(evaluate([flow], table, run))
     profile.disable()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    outcomes = {e.result.id + (f" {e.result.group}" if e.result.group else ""): str(e.result.outcome) for e in events if hasattr(e, "result")}
+    outcomes = {
+        e.result.id + (f" {e.result.group}" if e.result.group else ""): str(e.result.outcome)
+        for e in events
+        if hasattr(e, "result")
+    }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     result = {"spans": len(table), "requests": asked.requests, "rules": len(flow.rules), "associate_s": round(associated, 3),
               "evaluate_s": round(wall, 3), "cpu_us_per_span": round(cpu / len(table) * 1e6, 3), "peak_mib": peak}  # fmt: skip

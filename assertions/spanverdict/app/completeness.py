@@ -1,44 +1,66 @@
 """May a run be judged now? The first of the triggers that fires, and when to look again.
 
-Counting first, stitching later: spans that match a stage are counted batch by batch, and only when
+Counting first, stitching later: spans that match a stage are counted as they come, and only when
 there are enough of them is the run stitched to see whether every request is whole.
+
+Structure alone (every parent and link found) ends no run: between two requests every run looks
+whole. It only shortens the wait for one that was declared ended and is judged just once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
-from spanverdict.evaluation.preparing import prepare, view_of
+from spanverdict.evaluation.preparing import PreparedRun, prepare, view_of
 from spanverdict.rulefiles.models import Flow, Stage
 from spanverdict.selectors.columns import Spans
-from spanverdict.telemetry.spantable import SpanTable
+from spanverdict.telemetry.spantable import Int64s, SpanTable
 
-NS = 1_000_000_000
-QUIET_S = 0.5
+NS: Final = 1_000_000_000
+QUIET_S: Final = 0.5
 """How long no span may come after the end of a run before it is judged."""
-DEFAULT_IDLE_S = 6.0
-DEFAULT_AT_MOST_S = 30.0
+DEFAULT_IDLE_S: Final = 6.0
+DEFAULT_AT_MOST_S: Final = 30.0
+_LOOSE_ENDS: Final = frozenset({"missing_parent", "dangling_link"})
+"""Defects of spans that wait for others."""
 
 
-@dataclass(slots=True)
-class Progress:
-    """What has come for a run, counted and not yet stitched; `seen` is by (flow, stage)."""
+class StageTally:
+    """Counts the spans of every stage. A span that links several others stands for as many requests."""
 
-    spans: int = 0
-    seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    def __init__(self, flows: Sequence[Flow]) -> None:
+        self._stages = [(flow.name, stage) for flow in flows for stage in flow.stages]
 
-    def add(self, flows: Sequence[Flow], table: SpanTable) -> None:
-        """Count one batch. A span that links several others stands for as many requests."""
-        self.spans += len(table)
+    def __len__(self) -> int:
+        return len(self._stages)
+
+    def __call__(self, table: SpanTable) -> Sequence[Int64s]:
+        """Return what each span counts for each stage, (n_spans,)."""
         spans = Spans.of(table)
         weight = np.maximum(1, np.diff(table.links.offsets))
-        for flow in flows:
-            for stage in flow.stages:
-                count = int(weight[stage.selector.mask(spans)].sum())
-                self.seen[flow.name, stage.name] = self.seen.get((flow.name, stage.name), 0) + count
+        return [np.where(stage.selector.mask(spans), weight, 0) for _, stage in self._stages]
+
+    def progress(self, counts: Int64s) -> Progress:
+        """Put names to what a window counted."""
+        spans, *seen = counts.tolist()
+        names = [(flow, stage.name) for flow, stage in self._stages]
+        return Progress(spans, dict(zip(names, seen, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has come for a run, counted and not yet stitched; resends count again. `seen` is by (flow, stage)."""
+
+    spans: int = 0
+    seen: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    def started(self, flow: Flow) -> bool:
+        """Tell whether the first stage of a flow was seen, which makes the run one of the flow's."""
+        return self.seen.get((flow.name, flow.stages[0].name), 0) > 0
 
     def lacking(self, flow: Flow, expected: int) -> list[tuple[str, int]]:
         """Return the mandatory stages that cannot be whole yet, and how many requests they lack at least."""
@@ -53,37 +75,40 @@ class Progress:
 class Waiting:
     """What a run waits for; times are seconds of a monotonic clock, None where it did not happen."""
 
-    last_seen: float | None
+    active: float | None
+    """When something last came or was said."""
     ended: float | None
     expected: int | None
     flows: tuple[Flow, ...]
+    patient: bool = False
+    """Whether the end of the run says nothing about exporters that hold spans back."""
 
     def trigger(self, now: float) -> str | None:
         """Return which time has run out by now: `run end`, `idle` or `cap`; None for none."""
-        for name, due in self._dues():
-            if now >= due:
-                return name
-        return None
+        due = self._due()
+        return due[0] if due is not None and now >= due[1] else None
 
     def next_due(self) -> float | None:
-        """Return when the first of them runs out."""
-        return min((due for _, due in self._dues()), default=None)
+        """Return when it runs out."""
+        due = self._due()
+        return due[1] if due is not None else None
 
-    def _dues(self) -> list[tuple[str, float]]:
+    def _due(self) -> tuple[str, float] | None:
         if self.ended is not None:
-            flush = max((flow.complete.flush_ns for flow in self.flows), default=0) / NS
-            return [("run end", max(self.ended, self.last_seen or self.ended) + max(QUIET_S, flush))]
-        if self.last_seen is None:
-            return []
-        if self.expected_of_any() is None:
-            return [("idle", self.last_seen + self._seconds("idle_ns", DEFAULT_IDLE_S))]
-        return [("cap", self.last_seen + self._seconds("at_most_ns", DEFAULT_AT_MOST_S))]
+            return ("run end", max(self.ended, self.active or self.ended) + self._quiet())
+        if self.active is None:
+            return None
+        if self._expects():
+            return ("cap", self.active + self._seconds("at_most_ns", DEFAULT_AT_MOST_S))
+        return ("idle", self.active + self._seconds("idle_ns", DEFAULT_IDLE_S))
 
-    def expected_of_any(self) -> int | None:
-        """Return the number of requests that somebody expects; None when nobody said."""
-        if self.expected is not None:
-            return self.expected
-        return max((f.complete.requests for f in self.flows if f.complete.requests is not None), default=None)
+    def _quiet(self) -> float:
+        flush = self._seconds("flush_ns", 0.0)
+        return max(QUIET_S, flush, self._seconds("idle_ns", DEFAULT_IDLE_S) if self.patient else 0.0)
+
+    def _expects(self) -> bool:
+        """Tell whether anybody said how many requests there will be."""
+        return self.expected is not None or any(flow.complete.requests is not None for flow in self.flows)
 
     def _seconds(self, name: str, default: float) -> float:
         return max((getattr(flow.complete, name) / NS for flow in self.flows), default=default)
@@ -103,15 +128,24 @@ def may_be_whole(progress: Progress, flows: Sequence[Flow], expected: int | None
 def is_whole(table: SpanTable, flows: Sequence[Flow], expected: int | None) -> bool:
     """Tell exactly: are there as many requests as expected, each with all mandatory stages, ended?"""
     run = prepare(table)
-    for flow in flows:
-        count = expected_of(flow, expected)
-        view, _ = view_of(flow, run, count)
-        if count is None or view.n_requests < count:
-            return False
-        if any(not _satisfied(stage, view.stage(stage.name).count) for stage in flow.stages):
-            return False
-    return True
+    counts = [(flow, expected_of(flow, expected)) for flow in flows]
+    return all(count is not None and _has_whole_requests(flow, run, count) for flow, count in counts)
 
 
-def _satisfied(stage: Stage, count: np.ndarray) -> bool:
+def has_loose_ends(table: SpanTable, flows: Sequence[Flow], expected: int | None) -> bool:
+    """Tell whether something is evidently still on its way: a parent, a linked span, a stage, a request."""
+    run = prepare(table)
+    if not flows or any(defect.name in _LOOSE_ENDS for defect in run.defects):
+        return True
+    return not all(_has_whole_requests(flow, run, expected_of(flow, expected) or 1) for flow in flows)
+
+
+def _has_whole_requests(flow: Flow, run: PreparedRun, expected: int) -> bool:
+    view, _ = view_of(flow, run, expected)
+    return view.n_requests >= expected and all(
+        _satisfied(stage, view.stage(stage.name).count) for stage in flow.stages
+    )
+
+
+def _satisfied(stage: Stage, count: Int64s) -> bool:
     return bool((count >= stage.count.minimum).all())

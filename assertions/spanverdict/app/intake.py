@@ -172,8 +172,7 @@ class _Held:
         if not self.requests:
             self.waiting.end()
 
-    def _one_done(self, _commit: Future[int]) -> None:
-        ...
+    def _one_done(self, _commit: Future[int]) -> None: ...
 
 
 def _answer_without_spans(receipt: Future[Receipt], tally: Tally) -> None:

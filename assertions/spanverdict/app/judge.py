@@ -9,28 +9,26 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
 
 from opentelemetry import metrics, trace
 
-from spanverdict.app.completeness import Progress, is_whole, may_be_whole
+from spanverdict.app.associating import defects_of
+from spanverdict.app.docket import RETRY_S, Docket
 from spanverdict.app.liverun import LiveRun
 from spanverdict.evaluation.engine import evaluate
-from spanverdict.evaluation.outcomes import Event, RunInfo
+from spanverdict.evaluation.outcomes import Event, RunInfo, RunStarted
 from spanverdict.otlp.decode import new_pool
-from spanverdict.paths.association import Association
-from spanverdict.paths.defects import Defect
-from spanverdict.paths.window import KeyReader, Window
 from spanverdict.rulefiles.models import Flow
-from spanverdict.selectors import Field
-from spanverdict.selectors.columns import Spans
+from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunRecord
-from spanverdict.telemetry.spantable import AttributeColumn, SpanTable
+from spanverdict.telemetry.spantable import SpanTable
 
-KEEP_S: Final = 600.0
-"""How long spans are kept at hand after the last of their traces came; late ones may still join them."""
+_AT_ONCE: Final = 256
+"""Batches that are taken in before it is looked whether a run is due."""
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("spanverdict")
@@ -47,10 +45,17 @@ class Judgement:
     events: tuple[Event, ...]
     judged_through: int
 
+    def as_revision(self, revision: int) -> Judgement:
+        """Return the same judgement as another revision."""
+        run = replace(self.run, revision=revision)
+        events = (replace(e, run=replace(e.run, revision=revision)) if isinstance(e, RunStarted) else e for e in self.events)
+        return replace(self, run=run, events=tuple(events))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Batch:
-    id: int
+    at: float
+    ids: Sequence[int]
     table: SpanTable
 
 
@@ -58,261 +63,173 @@ class _Batch:
 class _Word:
     """Somebody declared or ended a run."""
 
+    at: float
     record: RunRecord
     traces: tuple[bytes, ...] = ()
 
 
-class _Stop:
-    pass
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mark:
+    """Somebody waits until all that was handed over before is taken in."""
+
+    at: float
+    reached: threading.Event
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recalled:
-    """What the store knows of a run that the judge has not at hand."""
+class _Stop:
+    at: float
 
-    record: RunRecord
-    revision: int
-    """Of its last verdict; 0 for none."""
-    traces: tuple[bytes, ...]
-    batches: Iterable[tuple[int, SpanTable]]
-    """Those that may hold its spans; read only when the judge needs them."""
+
+_Item: TypeAlias = _Batch | _Word | _Mark | _Stop
 
 
 @dataclass(slots=True, eq=False)
 class Judge:
-    """Holds the window and the runs. `conclude` gets each judgement, on the judge's thread."""
+    """Works through a docket. All callbacks are called on the judge's thread."""
 
-    flows: tuple[Flow, ...]
-    conclude: Callable[[Judgement], None]
-    window_run: str | None = None
-    touched: Callable[[Sequence[LiveRun]], None] | None = None
-    """Told which runs got spans, after each round."""
-    recall: Callable[[str], Recalled | None] | None = None
-    """Asked once for every run that is met for the first time."""
+    docket: Docket
+    conclude: Callable[[Judgement], int]
+    """Keeps a judgement and returns the revision that it was kept as; may raise `StoreError`."""
+    note: Callable[[Sequence[LiveRun]], None] | None = None
+    """Told which batches runs came by; may raise `StoreError`, and is then told again."""
     after_round: Callable[[], None] | None = None
     """Told whenever something may have changed."""
     clock: Callable[[], float] = time.monotonic
-    runs: dict[str, LiveRun] = field(default_factory=dict)
-    _inbox: queue.SimpleQueue[_Batch | _Word | _Stop] = field(default_factory=queue.SimpleQueue)
-    _window: Window = field(init=False)
+    _inbox: queue.SimpleQueue[_Item] = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
-    _forget_at: float = 0.0
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _note_at: float = 0.0
 
-    def __post_init__(self) -> None:
-        readers = [_reader(key) for flow in self.flows for key in flow.request.correlate]
-        self._window = Window(keys=readers, window_run=self.window_run)
-
-    def deliver(self, batch: int, table: SpanTable) -> None:
-        """Hand over a committed batch; from any thread."""
-        self._inbox.put(_Batch(batch, table))
+    def deliver(self, batches: Sequence[int], table: SpanTable) -> None:
+        """Hand over the spans of committed batches, whose ids follow each other; from any thread."""
+        self._inbox.put(_Batch(self.clock(), batches, table))
 
     def hear(self, record: RunRecord, traces: Sequence[bytes] = ()) -> None:
         """Hand over what was declared of a run, its end included; from any thread."""
-        self._inbox.put(_Word(record, tuple(traces)))
+        self._inbox.put(_Word(self.clock(), record, tuple(traces)))
 
-    def start(self) -> None:
-        """Begin to follow and judge."""
-        self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
+    def mark(self) -> threading.Event:
+        """Return an event that is set once all that was handed over so far is taken in; from any thread."""
+        mark = _Mark(self.clock(), threading.Event())
+        self._inbox.put(mark)
+        return mark.reached
+
+    def start(self, records: Iterable[RunRecord] = (), batches: Iterable[tuple[int, SpanTable]] = ()) -> None:
+        """Begin to follow and judge, first of all the runs and batches from before."""
+        self._thread = threading.Thread(target=self._work, args=(records, batches), name="judge", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Take in what was handed over and end, without judging what is not complete."""
-        self._inbox.put(_Stop())
+        self._stopping.set()
+        self._inbox.put(_Stop(self.clock()))
         if self._thread is not None:
             self._thread.join()
 
-    def take_in(self, batch: int, table: SpanTable) -> None:
-        """Take in one batch on the caller's thread; only before `start`."""
-        self._add(_Batch(batch, table))
-
-    def follow(self, run_id: str) -> None:
-        """Bring back a run that the store knows, on the caller's thread; only before `start`."""
-        self._of(run_id)
-
-    def waiting_spans(self) -> int:
-        """Count the spans that no run claims so far; a glance from another thread, so not exact."""
-        try:
-            return self._window.waiting()
-        except RuntimeError:
-            return 0
-
-    def _run(self) -> None:
-        while self._round():
-            pass
-
-    def _round(self) -> bool:
-        """Wait for something, take in all that is there, judge what is due; False when told to stop."""
-        going = True
-        item: _Batch | _Word | _Stop | None = self._wait()
-        seen: dict[str, LiveRun] = {}
-        while item is not None:
-            if isinstance(item, _Stop):
-                going = False
-            elif isinstance(item, _Word):
-                self._listen(item)
-            else:
-                seen.update({run.id: run for run in self._add(item)})
-            item = self._next()
-        if self.touched is not None and seen:
-            self.touched(list(seen.values()))
+    def step(self) -> bool:
+        """Wait for something, take in what is there, judge what is due; False when told to stop."""
+        items, drained = self._collect()
+        for item in items:
+            with _contained("take in what came"):
+                self._take_in(item)
+        now = self.clock()
+        self._tell(now)
+        going = not any(isinstance(item, _Stop) for item in items)
         if going:
-            self._judge_due()
+            # What waits in the inbox came later than the last item and may keep a run from being due.
+            self._judge_due(now if drained else items[-1].at)
+            with _contained("tidy up"):
+                self.docket.tidy(now)
+        for item in items:
+            if isinstance(item, _Mark):
+                item.reached.set()
         if self.after_round is not None:
             self.after_round()
         return going
 
-    def _wait(self) -> _Batch | _Word | _Stop | None:
-        timeout = self._seconds_to_next()
+    def _work(self, records: Iterable[RunRecord], batches: Iterable[tuple[int, SpanTable]]) -> None:
+        with _contained("take up what was left"):
+            self._take_up(records, batches)
+        while self.step():
+            pass
+
+    def _take_up(self, records: Iterable[RunRecord], batches: Iterable[tuple[int, SpanTable]]) -> None:
+        for record in records:
+            self.docket.follow(record, self.clock())
+        for batch, table in batches:
+            if self._stopping.is_set():
+                return
+            self.docket.take_in((batch,), table, self.clock())
+
+    def _collect(self) -> tuple[list[_Item], bool]:
+        """Wait for items and return them, and whether there are no more for now."""
+        items: list[_Item] = []
+        due = self.docket.next_due()
         try:
-            return self._inbox.get(timeout=timeout)
+            items.append(self._inbox.get(timeout=None if due is None else max(0.0, due - self.clock())))
+            while len(items) < _AT_ONCE:
+                items.append(self._inbox.get_nowait())
         except queue.Empty:
-            return None
+            return items, True
+        return items, False
 
-    def _next(self) -> _Batch | _Word | _Stop | None:
+    def _take_in(self, item: _Item) -> None:
+        if isinstance(item, _Batch):
+            with _tracer.start_as_current_span("associate"):
+                self.docket.take_in(item.ids, item.table, item.at)
+        elif isinstance(item, _Word):
+            self.docket.hear(item.record, item.traces, item.at)
+
+    def _tell(self, now: float) -> None:
+        """Let the store know which batches belong to which runs, so that a restart finds them."""
+        runs = self.docket.unnoted()
+        if self.note is None or not runs or now < self._note_at:
+            return
         try:
-            return self._inbox.get_nowait()
-        except queue.Empty:
-            return None
+            self.note(runs)
+        except StoreError as error:
+            _log.error("runs cannot be noted: %s", error)
+            self._note_at = now + RETRY_S
+        else:
+            self.docket.noted(runs)
 
-    def _seconds_to_next(self) -> float | None:
-        now = self.clock()
-        dues = [due for run in self.runs.values() if run.fresh and (due := self._due_of(run)) is not None]
-        return max(0.0, min(dues) - now) if dues else None
-
-    def _due_of(self, run: LiveRun) -> float | None:
-        due = run.waiting(self.flows_of(run)).next_due()
-        if may_be_whole(run.progress, self.flows_of(run), run.expected):
-            return min(run.check_again, due) if due is not None else run.check_again
-        return due
-
-    def _listen(self, word: _Word) -> None:
-        run = self._of(word.record.id)
-        run.heard(word.record, self.clock())
-        if word.traces:
-            self._window.register(run.id, word.traces)
-        self._count_from_now(run)
-
-    def _count_from_now(self, run: LiveRun) -> None:
-        """Begin to count the stages of a run once it is known how many requests to expect."""
-        if run.counted or not self._countable(run):
-            return
-        run.counted = True
-        found = self._window.spans_of(run.id)
-        run.progress = Progress()
-        if found is not None:
-            run.progress.add(self.flows_of(run), found[0])
-
-    def _add(self, batch: _Batch) -> list[LiveRun]:
-        now = self.clock()
-        with _tracer.start_as_current_span("associate"):
-            names = self._window.add(batch.id, batch.table, now)
-        found = [self._of(name) for name in sorted(names)]
-        for run in found:
-            run.touch(batch.id, now)
-            first = self._window.first_batch_of(run.id)
-            run.first_batch = min(run.first_batch, first) if first is not None else run.first_batch
-            if run.counted:
-                run.progress.add(self.flows_of(run), batch.table)
-            else:
-                self._count_from_now(run)
-        if now >= self._forget_at:
-            self._forget_at = now + KEEP_S / 10
-            self._forget(now - KEEP_S)
-        return found
-
-    def _countable(self, run: LiveRun) -> bool:
-        """Tell whether counting stages can ever tell that the run is whole."""
-        flows = self.flows_of(run)
-        return run.expected is not None or any(flow.complete.requests is not None for flow in flows)
-
-    def _forget(self, before: float) -> None:
-        self._window.forget(before)
-        old = [run.id for run in self.runs.values() if not run.fresh and (run.last_seen or before) < before]
-        for run_id in old:
-            del self.runs[run_id]
-
-    def _of(self, run_id: str) -> LiveRun:
-        run = self.runs.get(run_id)
-        if run is None:
-            run = self.runs[run_id] = LiveRun(run_id)
-            self._remember(run)
-        return run
-
-    def _remember(self, run: LiveRun) -> None:
-        """Bring back what the store knows of a run, its spans included."""
-        known = self.recall(run.id) if self.recall is not None else None
-        if known is None:
-            return
-        now = self.clock()
-        run.revision = known.revision
-        run.heard(known.record, now)
-        if known.traces:
-            self._window.register(run.id, known.traces)
-        for batch, table in known.batches:
-            self._window.add(batch, table, now)
-            run.touch(batch, now)
-        self._count_from_now(run)
-
-    def flows_of(self, run: LiveRun) -> tuple[Flow, ...]:
-        """Return the flows that may judge a run: those it was declared with, else all."""
-        if not run.declared_flows:
-            return self.flows
-        return tuple(flow for flow in self.flows if flow.name in run.declared_flows)
-
-    def _judge_due(self) -> None:
-        for run in list(self.runs.values()):
-            if run.fresh:
-                trigger = self._trigger(run)
-                if trigger is not None:
-                    self._judge(run, trigger)
-
-    def _trigger(self, run: LiveRun) -> str | None:
-        now, flows = self.clock(), self.flows_of(run)
-        if now >= run.check_again and may_be_whole(run.progress, flows, run.expected):
-            found = self._window.spans_of(run.id)
-            if found is not None and is_whole(found[0], flows, run.expected):
-                return "manifest"
-            run.check_again = self.clock() + 2 * (self.clock() - now)
-        return run.waiting(flows).trigger(now)
+    def _judge_due(self, now: float) -> None:
+        with _contained("find what is due"):
+            for run, trigger in self.docket.due(now):
+                if self._stopping.is_set():
+                    return
+                self._judge(run, trigger)
 
     def _judge(self, run: LiveRun, trigger: str) -> None:
         through = run.last_batch
-        run.revision += 1
-        with _tracer.start_as_current_span("judge") as span:
-            span.set_attribute("test.suite.run.id", run.id)
-            found = self._window.spans_of(run.id)
-            table, defects = (found[0], _defects(found[1])) if found is not None else (SpanTable.empty(new_pool()), ())
-            flows = self._judging(run, table)
-            info = RunInfo(run.id, dict(run.labels), run.expected, run.revision)
-            try:
-                events = tuple(evaluate(flows, table, info, trigger=trigger, defects=defects))
-                self.conclude(Judgement(info, flows, trigger, events, through))
-            except Exception:  # noqa: BLE001 - logged; the trouble of one run is not that of others
-                _log.exception("run %s could not be judged", run.id)
-        _judged.add(1)
-        run.judged_through = max(through, run.judged_through)
+        try:
+            with _tracer.start_as_current_span("judge") as span:
+                span.set_attribute("test.suite.run.id", run.id)
+                revision = self.conclude(self._judgement(run, trigger))
+        except StoreError as error:
+            _log.error("the verdict on run %s cannot be kept: %s", run.id, error)
+            self.docket.postpone(run, self.clock() + RETRY_S, str(error))
+        except Exception as error:  # noqa: BLE001 - the trouble of one run is not that of others
+            _log.error("run %s cannot be judged", run.id, exc_info=error)
+            self.docket.give_up(run, through, f"{type(error).__name__}: {error}")
+        else:
+            self.docket.judged(run, through, revision)
+            _judged.add(1)
 
-    def _judging(self, run: LiveRun, table: SpanTable) -> tuple[Flow, ...]:
-        """Return the flows that judge a run: the declared ones, else those whose first stage matched."""
-        if run.declared_flows or self.window_run is not None:
-            return self.flows_of(run)
-        spans = Spans.of(table)
-        return tuple(flow for flow in self.flows if flow.stages[0].selector.mask(spans).any())
-
-
-def _reader(key: Field) -> KeyReader:
-    def read(table: SpanTable) -> AttributeColumn:
-        return key.column(Spans.of(table))
-
-    return read
+    def _judgement(self, run: LiveRun, trigger: str) -> Judgement:
+        found = self.docket.evidence(run)
+        table, defects = (found[0], defects_of(found[1])) if found is not None else (SpanTable.empty(new_pool()), ())
+        flows = self.docket.judging(run, table)
+        info = RunInfo(run.id, dict(run.labels), run.expected, run.revision + 1)
+        events = tuple(evaluate(flows, table, info, trigger=trigger, defects=defects))
+        return Judgement(info, flows, trigger, events, run.last_batch)
 
 
-def _defects(found: Association) -> tuple[Defect, ...]:
-    """Say what association met on the way."""
-    defects = []
-    if found.conflicts:
-        defects.append(Defect("shared_trace", found.conflicts, "traces hold spans of more than one run"))
-    if found.invalid:
-        detail = f"values that cannot name a run: {', '.join(found.invalid)}"
-        defects.append(Defect("invalid_run_id", len(found.invalid), detail))
-    return tuple(defects)
+@contextmanager
+def _contained(doing: str) -> Iterator[None]:
+    """Let a fault of ours cost one thing, never the thread."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - logged; the others go on
+        _log.exception("the judge could not %s", doing)

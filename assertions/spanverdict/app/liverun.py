@@ -7,49 +7,83 @@ from dataclasses import dataclass, field
 
 from spanverdict.app.completeness import Progress, Waiting
 from spanverdict.rulefiles.models import Flow
-from spanverdict.storage.records import RunRecord
+from spanverdict.storage.records import RunRecord, RunState
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class LiveRun:
     """Times are seconds of a monotonic clock."""
 
     id: str
+    met: float = 0.0
+    """When it was met here."""
     expected: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     declared_flows: tuple[str, ...] = ()
     first_batch: int = 0
     last_batch: int = 0
+    noted: tuple[int, int] = (0, 0)
+    """First and last batch as the store knows them."""
     judged_through: int = 0
     revision: int = 0
-    last_seen: float | None = None
+    active: float | None = None
+    """When spans last came, or more was said after a verdict."""
     ended: float | None = None
+    restated: bool = False
+    """More was said of it after its last verdict."""
+    patient: bool = False
+    """It waits for the idle time even after its end, as spans are known to be on their way."""
+    recalled: bool = False
+    """What the store knows of it is known here, too."""
+    loaded: bool = False
+    """So are the spans that came before it was met here."""
+    checked: bool = False
+    """It was stitched to see whether it is whole, and nothing came since."""
     check_again: float = 0.0
     """Not before then is it stitched again to see whether it is whole."""
+    due: float | None = None
+    """When to look at it; None for not before something happens."""
+    trouble: str = ""
+    """Why it could not be judged the last time."""
     progress: Progress = field(default_factory=Progress)
-    counted: bool = False
-    """Its spans are counted by stage as they come."""
 
     @property
     def fresh(self) -> bool:
         """Tell whether something came, or was said, that no verdict has taken in."""
-        return self.last_batch > self.judged_through or (self.revision == 0 and self.ended is not None)
+        return self.last_batch > self.judged_through or self.restated or (self.revision == 0 and self.ended is not None)
 
-    def touch(self, batch: int, now: float) -> None:
-        """Note that a batch may hold spans of it."""
-        self.first_batch = min(self.first_batch or batch, batch)
-        self.last_batch = max(self.last_batch, batch)
-        self.last_seen = now
+    def touch(self, first: int, last: int, now: float) -> None:
+        """Note that the batches `first … last` may hold spans of it."""
+        self.first_batch = min(self.first_batch or first, first)
+        self.last_batch = max(self.last_batch, last)
+        self.active = now
 
     def heard(self, record: RunRecord, now: float) -> None:
         """Take over what the store knows of it."""
-        self.expected = record.expected_requests
-        self.labels = record.labels
-        self.declared_flows = record.flows
+        known = (self.expected, self.labels, self.declared_flows)
+        self.expected, self.labels, self.declared_flows = record.expected_requests, record.labels, record.flows
         self.judged_through = max(self.judged_through, record.judged_through)
         if record.ended_unix_nano is not None and self.ended is None:
             self.ended = now
+        if self.revision and self.recalled and known != (self.expected, self.labels, self.declared_flows):
+            self.restate(now)
+
+    def restate(self, now: float) -> None:
+        """Note that its last verdict does not know what is known now."""
+        self.restated, self.active = True, now
+
+    def remember(self, record: RunRecord, revision: int, now: float) -> None:
+        """Take over what the store knows of a run that is met for the first time."""
+        self.revision = revision
+        self.heard(record, now)
+        self.noted = (record.first_batch, record.last_batch)
+        if record.first_batch:
+            self.touch(record.first_batch, record.last_batch, now)
+        if revision and record.state is not RunState.JUDGED and not self.fresh:
+            self.restate(now)
+        self.recalled = True
+        self.loaded = not record.first_batch
 
     def waiting(self, flows: tuple[Flow, ...]) -> Waiting:
         """Return what it waits for."""
-        return Waiting(self.last_seen, self.ended, self.expected, flows)
+        return Waiting(self.active, self.ended, self.expected, flows, self.patient)

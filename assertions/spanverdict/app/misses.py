@@ -9,11 +9,12 @@ from typing import Final
 
 import numpy as np
 
-from spanverdict.app.values import value_text
+from spanverdict.app.values import DURATION_FIELDS, value_text
 from spanverdict.reporting.escaping import shown
-from spanverdict.reporting.quantities import counted
+from spanverdict.reporting.quantities import counted, duration_text
 from spanverdict.selectors import Field, Selector, SelectorError, parse, tree
 from spanverdict.selectors.columns import Spans
+from spanverdict.selectors.words import ID_DIGITS
 from spanverdict.telemetry.pool import Value
 from spanverdict.telemetry.spantable import Rows
 
@@ -80,6 +81,11 @@ def _nodes(node: tree.Node) -> Iterator[tree.Node]:
 
 
 def _values(field: Field, spans: Spans, members: Rows) -> Iterator[tuple[str, int]]:
+    if str(field) in DURATION_FIELDS:
+        yield from _range(field, spans, members)
+        return
+    if str(field) in ID_DIGITS:
+        return
     column = field.column(spans)
     codes, counts = np.unique(column.codes[members], return_counts=True)
     if len(codes) > _MOST_CODES:
@@ -91,6 +97,17 @@ def _values(field: Field, spans: Spans, members: Rows) -> Iterator[tuple[str, in
     yield from ranked[:_MOST_VALUES]
     if len(ranked) > _MOST_VALUES:
         yield "something else", sum(count for _, count in ranked[_MOST_VALUES:])
+
+
+def _range(field: Field, spans: Spans, members: Rows) -> Iterator[tuple[str, int]]:
+    """Yield the least and the greatest of durations, as hardly two of them are equal."""
+    numbers = field.numbers(spans)
+    known = numbers.ints[members][numbers.is_int[members]]
+    if len(known):
+        ends = dict.fromkeys(duration_text(int(end)) for end in (known.min(), known.max()))
+        yield " to ".join(ends), len(known)
+    if len(known) < len(members):
+        yield ABSENT, len(members) - len(known)
 
 
 def _written(value: Value, field: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,21 +16,20 @@ from spanverdict.alerting.config import ReceiverSettings
 from spanverdict.alerting.decision import decide
 from spanverdict.alerting.delivery import Courier
 from spanverdict.app.errors import CommandError, ExitCode
-from spanverdict.app.intake import Decoder, Intake
-from spanverdict.app.judge import KEEP_S, Judge, Judgement, Recalled
-from spanverdict.app.liverun import LiveRun
+from spanverdict.app.intake import Intake
+from spanverdict.app.docket import Docket, DocketConfig
+from spanverdict.app.judge import Judge, Judgement
 from spanverdict.app.settling import Settling
+from spanverdict.app.storedruns import StoredRuns
 from spanverdict.evaluation.outcomes import Event, RuleEvaluated, RuleResult, RunFinished
-from spanverdict.otlp.errors import Undecodable
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.errors import CannotListen, ReceiverError
 from spanverdict.receiver.listen import Endpoints, Receiver
 from spanverdict.reporting.jsonreport import document, render
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError, StoreUnavailable
-from spanverdict.storage.records import RunDeclaration, RunRecord, RunTouch, Verdict
+from spanverdict.storage.records import RunDeclaration, RunRecord, Verdict
 from spanverdict.storage.store import Store
-from spanverdict.telemetry.spantable import SpanTable
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +43,10 @@ class ServiceConfig:
     receiver: ReceiverConfig = field(default_factory=ReceiverConfig)
     webhooks: tuple[ReceiverSettings, ...] = ()
     external_url: str = ""
-    window_run: str | None = None
-    """A run that takes every span of no other: the run of a private receiver."""
+    only: str | None = None
+    """The one run that is received and judged, once; it takes every span that names no other."""
+    patient: bool = False
+    """Services that were there before send to it, at their own pace."""
 
 
 class Service:
@@ -71,17 +72,17 @@ class Service:
         try:
             self.store = self._parts.enter_context(Store.open(self.config.store))
             self._open_courier()
-            self.judge = Judge(
-                self.config.flows,
-                self._conclude,
-                self.config.window_run,
-                self._note,
-                self._recall,
-                self.settling.announce,
+            archive = StoredRuns(self.store)
+            docket = Docket(
+                DocketConfig(flows=self.config.flows, only=self.config.only, patient=self.config.patient), archive
             )
-            self._take_up()
-            self.judge.start()
+            self.judge = Judge(docket, self._conclude, archive.note, self.settling.announce)
+            self._parts.callback(self.settling.close)
             self._parts.callback(self.judge.stop)
+            if self.config.only is None:
+                self.judge.start(*archive.left_over())
+            else:
+                self.judge.start()
             self.receiver = Receiver(self.config.receiver, Intake(self.store.journal, self.judge.deliver))
             endpoints = self.receiver.start()
             self._parts.callback(self.receiver.stop)
@@ -127,50 +128,11 @@ class Service:
             self.courier.start()
             self._parts.callback(self.courier.close)
 
-    def _take_up(self) -> None:
-        """Bring back runs that were not judged to the end, and recent spans that no run claimed so far."""
-        journal = self.store.journal
-        for record in self.store.runs.unfinished():
-            self.judge.follow(record.id)
-        recent = min(time.time_ns(), journal.last_received) - int(KEEP_S * 1e9)
-        for batch, table in self._replay(journal.first_since(recent)):
-            self.judge.take_in(batch, table)
-        self._note(list(self.judge.runs.values()))
-
-    def _replay(self, first: int, last: int | None = None) -> Iterator[tuple[int, SpanTable]]:
-        """Decode batches of the journal again; what cannot be read is logged and left out."""
-        decoder = Decoder()
-        for batch in self.store.journal.read(first, last):
-            try:
-                yield batch.id, decoder.decode(batch.payload).table
-            except Undecodable as error:
-                _log.error("batch %d of the journal cannot be decoded: %s", batch.id, error)
-
-    def _recall(self, run_id: str) -> Recalled | None:
-        """Return what the store knows of a run."""
-        runs = self.store.runs
-        record = runs.get(run_id)
-        if record is None:
-            return None
-        last = runs.verdict(run_id)
-        batches = self._replay(record.first_batch, record.last_batch) if record.first_batch else ()
-        traces = tuple(bytes.fromhex(trace) for trace in runs.traces(run_id))
-        return Recalled(record, last.revision if last is not None else 0, traces, batches)
-
-    def _note(self, runs: Sequence[LiveRun]) -> None:
-        """Write down which batches concern which runs, so that a restart finds them."""
+    def _conclude(self, judgement: Judgement) -> int:
+        """Save a verdict together with the alerts that it leads to; one that says nothing new is no new revision."""
         now = time.time_ns()
-        touches = [RunTouch(run.id, run.first_batch, run.last_batch, now) for run in runs if run.last_batch]
-        try:
-            self.store.runs.touch_many(touches)
-        except StoreUnavailable as error:
-            _log.error("runs cannot be noted: %s", error)
-
-    def _conclude(self, judgement: Judgement) -> None:
-        """Save a verdict together with the alerts that it leads to."""
-        now = time.time_ns()
-        run = judgement.run
-        finished = next(event for event in judgement.events if isinstance(event, RunFinished))
+        judgement = self._as_revision(judgement)
+        run, finished = judgement.run, _finished(judgement.events)
         verdict = Verdict(
             run.id,
             run.revision,
@@ -182,16 +144,29 @@ class Service:
             tuple(flow.name for flow in judgement.flows),
         )
         known = self.store.outbox.alert_states(*scope_of(run))
-        url = f"{self.config.external_url}/api/v1/runs/{run.id}" if self.config.external_url else ""
+        url = f"{self.config.external_url}/api/v1" if self.config.external_url else ""
         decision = decide(run, results_of(judgement.events), known, self.config.webhooks, now, external_url=url)
-        self.store.conclude(verdict, decision.deliveries, decision.state_changes)
+        if self.store.conclude(verdict, decision.deliveries, decision.state_changes):
+            self.verdicts[str(finished.outcome)] += 1
+            self.unjudged += not judgement.flows
+            _log.info("run %s, revision %d: %s (%s)", run.id, run.revision, finished.outcome, judgement.trigger)
         if self.courier is not None and decision.deliveries:
             self.courier.wake()
-        self.verdicts[str(finished.outcome)] += 1
-        self.unjudged += not judgement.flows
-        _log.info("run %s, revision %d: %s (%s)", run.id, run.revision, finished.outcome, judgement.trigger)
         if self.judged is not None:
             self.judged(judgement)
+        return run.revision
+
+    def _as_revision(self, judgement: Judgement) -> Judgement:
+        """Return a judgement that only repeats the last verdict as that one, else as it is."""
+        last = self.store.runs.verdict(judgement.run.id) if judgement.run.revision > 1 else None
+        if last is None:
+            return judgement
+        repeated = judgement.as_revision(last.revision)
+        return repeated if render(document(repeated.events)) == last.document else judgement
+
+
+def _finished(events: Sequence[Event]) -> RunFinished:
+    return next(event for event in events if isinstance(event, RunFinished))
 
 
 def results_of(events: Sequence[Event]) -> list[RuleResult]:

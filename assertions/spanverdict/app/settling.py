@@ -12,19 +12,26 @@ class Settling:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
+        self._closed = False
 
     def announce(self) -> None:
         """Say that something has changed."""
         with self._changed:
             self._changed.notify_all()
 
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
     def wait_for(self, condition: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Wait until `condition` holds; False when the time ran out first, if there is one."""
+        """Wait until `condition` holds; False when the time ran out first, if there is one, or all is closed."""
         end = None if timeout_s is None else time.monotonic() + timeout_s
         with self._changed:
             while not condition():
                 left = None if end is None else end - time.monotonic()
-                if left is not None and left <= 0:
+                if self._closed or (left is not None and left <= 0):
                     return False
                 self._changed.wait(left)
         return True

@@ -12,7 +12,8 @@ from spanverdict.telemetry.pool import Value
 from spanverdict.telemetry.spantable import MAX_TIME
 
 UNKNOWN: Final = "-"
-_DURATIONS: Final = frozenset({"span:duration", "trace:duration", "event:timeSinceStart"})
+DURATION_FIELDS: Final = frozenset({"span:duration", "trace:duration", "event:timeSinceStart"})
+"""Fields whose values are int nanoseconds."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -27,7 +28,7 @@ def value_text(value: Value, field: str = "") -> str:
             return UNKNOWN
         case bool():
             return str(value).lower()
-        case int() if field in _DURATIONS:
+        case int() if field in DURATION_FIELDS:
             return duration_text(value)
         case str():
             return shown(value, 60)

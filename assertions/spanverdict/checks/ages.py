@@ -11,10 +11,12 @@ import numpy as np
 from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.durations import to_ns
 from spanverdict.checks.freshness import Freshness
+from spanverdict.checks.missing import Missing, Reason
 from spanverdict.checks.numbers import each_of, number, numbers_of
 from spanverdict.checks.runview import RunView
+from spanverdict.diagnostics.durations import format_duration
 from spanverdict.telemetry.pool import Value
-from spanverdict.telemetry.spantable import Bools, Int64s
+from spanverdict.telemetry.spantable import Int64s
 
 
 def measure(freshness: Freshness, view: RunView) -> Measurement:
@@ -28,34 +30,36 @@ def measure(freshness: Freshness, view: RunView) -> Measurement:
     numbers = numbers_of(view.column(freshness.field), times.member, read)
     stated = to_ns(numbers.values, "ns" if written_out else freshness.unit_name)
     ages = moment - stated if freshness.is_time else stated
-    possible = (ages >= -freshness.skew_ns) & (ages < moment)
-    good = numbers.valid & possible
-    use = np.flatnonzero(good)
-    missing = np.concatenate([times.request[~good], view.requests_lacking(freshness.stage)])
+    early, late = ages < -freshness.skew_ns, ages >= moment
+    use = np.flatnonzero(numbers.valid & ~early & ~late)
+    what = f"time {freshness.field}" if written_out else str(freshness.field)
+    missing = numbers.missing(times.request, times.member, f"have no {what} at {freshness.stage}")
+    for wrong, reason in (
+        (numbers.valid & early, _from_the_future),
+        (numbers.valid & late, _too_old),
+    ):
+        missing = missing.also(Missing.of_members(times.request[wrong], times.member[wrong], reason(ages[wrong])))
     return Measurement(
         Unit.DURATION,
         ages[use],
         "spans",
         times.request[use],
         times.member[use],
-        missing,
-        f"have no usable {freshness.field} at {freshness.stage}",
-        problem=numbers.problem or _impossible(ages, numbers.valid & ~possible, freshness.skew_ns),
+        missing.also(view.without_stage(freshness.stage)),
     )
 
 
-def _impossible(ages: Int64s, wrong: Bools, skew_ns: int) -> str:
-    """Say what no clock could have made: features from the future, or older than time is counted."""
-    early, late = int((ages[wrong] < -skew_ns).sum()), int((ages[wrong] >= 0).sum())
-    parts = []
-    if early:
-        worst = -int(ages[wrong].min())
-        parts.append(f"{early} values lie in the future, by up to {worst / 1e9:g}s: clock skew or a wrong unit")
-    if late:
-        parts.append(f"{late} values are older than any clock could make them: a wrong unit?")
-    return "; ".join(parts)
+def _from_the_future(ages: Int64s) -> Reason:
+    worst = format_duration(-int(ages.min(initial=0)))
+    return Reason(f"use features from the future, by up to {worst}: clock skew or a wrong unit", impossible=True)
 
 
+def _too_old(ages: Int64s) -> Reason:
+    del ages
+    return Reason("use features older than any clock could make them: a wrong unit?", impossible=True)
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,18}))?(Z|z|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -70,9 +74,8 @@ def rfc3339_ns(value: Value) -> int | None:
         return None
     zone = "+00:00" if parts[4] in "Zz" else parts[4]
     try:
-        whole = datetime.fromisoformat(f"{parts[1]}T{parts[2]}{zone}")
-    except ValueError:
+        since = datetime.fromisoformat(f"{parts[1]}T{parts[2]}{zone}") - _EPOCH
+    except (ValueError, OverflowError):
         return None
-    since = whole - datetime(1970, 1, 1, tzinfo=UTC)
     seconds = since.days * 86_400 + since.seconds
     return seconds * 1_000_000_000 + int((parts[3] or "").ljust(9, "0")[:9])

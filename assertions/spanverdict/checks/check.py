@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from spanverdict.checks.missing import Missing
     from spanverdict.checks.reading import ReadContext
     from spanverdict.checks.runview import RunView
     from spanverdict.diagnostics.yamldoc import Node
-    from spanverdict.telemetry.spantable import AttributeColumn, Rows
+    from spanverdict.telemetry.spantable import AttributeColumn, Bools, Rows
 
     Numbers: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64] | npt.NDArray[np.bool_]
 
@@ -37,7 +38,7 @@ class Measurement:
     """The values of one measure over its population.
 
     `request` and `row` say whose value each is. A subject that should have a value and has none is
-    counted in `missing`: it is never judged as good.
+    `missing`: it is never judged as good.
     """
 
     unit: Unit
@@ -49,18 +50,46 @@ class Measurement:
     """(n,) the request each value belongs to, -1 for none."""
     row: Rows
     """(n,) the member that shows the value, -1 for none."""
-    missing_request: Rows
-    """(k,) the requests of the missing; -1 for one that never arrived."""
-    missing_note: str = ""
-    """What they lack: `have no stage notify`."""
-    problem: str = ""
-    """Why some values cannot be right (negative ages, wrong type); a pass becomes inconclusive."""
-    note: str = ""
-    """What a reader should know besides; changes no outcome."""
-    quotient: tuple[int, int] | None = None
-    """For measures that are one number of the run: numerator and denominator."""
+    missing: Missing
+    suspect: Bools | None = None
+    """(n,) values that can hardly be right, so that a pass would not stand; None when all may be."""
+    suspect_note: str = ""
+    """What they did, in words that follow a count of the population."""
+    remark: Callable[[Rows], str] | None = None
+    """Says what a reader should know of some requests besides; changes no outcome."""
+    over: Bools | None = None
+    """(n,) of truths: the values that a share is of; the others only count as true. None: all."""
+    active_ns: int | None = None
+    """Of truths: the time that a rate is over."""
     explain: Callable[[int], str] | None = None
     """Says for people what value `i` is; None where the value says it."""
+
+    @property
+    def missing_request(self) -> Rows:
+        """(k,) the requests of the missing; -1 for one that never arrived."""
+        return self.missing.request
+
+    @property
+    def missing_note(self) -> str:
+        """What they lack: `have no stage notify`."""
+        return self.missing.note()
+
+    @property
+    def samples(self) -> int:
+        """How many values are judged."""
+        return len(self.request) if self.over is None else int(self.over.sum())
+
+    @property
+    def problem(self) -> str:
+        """Why some values cannot be right (negative, of another type); a pass becomes inconclusive."""
+        count = 0 if self.suspect is None else int(self.suspect.sum())
+        suspect = f"{count} {self.population} {self.suspect_note}" if count else ""
+        return "; ".join(filter(None, (suspect, self.missing.impossible())))
+
+    @property
+    def note(self) -> str:
+        """What a reader should know besides; changes no outcome."""
+        return "" if self.remark is None else self.remark(self.request)
 
 
 class Check(Protocol):

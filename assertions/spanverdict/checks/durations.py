@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Final
+
 import numpy as np
 
 from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.latency import Between, Form, Moment, OfAttribute, OfStage
+from spanverdict.checks.missing import Missing
 from spanverdict.checks.numbers import Float64s, numbers_of
 from spanverdict.checks.runview import RunView, StageTimes
-from spanverdict.telemetry.spantable import Int64s, Rows
+from spanverdict.telemetry.spantable import Int64s
 
-NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+NS_PER: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 
 def measure(form: Form, view: RunView) -> Measurement:
@@ -31,22 +36,35 @@ def _between(form: Between, view: RunView) -> Measurement:
     begin = Moment(form.begin.stage or view.starts_at, form.begin.edge)
     finish = Moment(form.finish.stage or view.ends_at, form.finish.edge)
     first, second = view.stage(begin.stage), view.stage(finish.stage)
-    whole = first.present & second.present
-    request = np.flatnonzero(whole)
+    request = np.flatnonzero(first.present & second.present)
     values = _at(second, finish.edge)[request] - _at(first, begin.edge)[request]
-    lacking = [name for name in dict.fromkeys((begin.stage, finish.stage)) if view.stages[name].minimum > 0]
-    absent = np.zeros(view.n_requests, np.bool_)
-    for name in lacking:
-        absent |= ~view.stage(name).present
-    missing = view.with_never_arrived(np.flatnonzero(absent))
-    note = f"have no stage {' or '.join(lacking)}"
-    negative = int((values < 0).sum())
-    problem = f"{negative} requests reached {finish} before {begin}" if negative else ""
-    return Measurement(Unit.DURATION, values, "requests", request, second.last[request], missing, note, problem=problem)
+    return Measurement(
+        Unit.DURATION,
+        values,
+        "requests",
+        request,
+        second.last[request],
+        _without_stages((begin.stage, finish.stage), view),
+        suspect=values < 0,
+        suspect_note=f"reached {finish} before {begin}",
+    )
 
 
 def _at(times: StageTimes, edge: str) -> Int64s:
     return times.start if edge == "start" else times.end
+
+
+def _without_stages(names: Sequence[str], view: RunView) -> Missing:
+    """Return the requests that lack mandatory ones of the stages, by what they lack."""
+    mandatory = [name for name in dict.fromkeys(names) if view.stages[name].minimum > 0]
+    lacking = {name: ~view.stage(name).present for name in mandatory}
+    missing = Missing.none()
+    for size in range(1, len(mandatory) + 1):
+        for some in combinations(mandatory, size):
+            others = [~lacking[name] for name in mandatory if name not in some]
+            here = np.logical_and.reduce([*(lacking[name] for name in some), *others])
+            missing = missing.also(Missing.of_requests(np.flatnonzero(here), f"have no stage {' or '.join(some)}"))
+    return missing.also(view.not_arrived()) if mandatory else missing
 
 
 def _stage(form: OfStage, view: RunView) -> Measurement:
@@ -61,20 +79,14 @@ def _stage(form: OfStage, view: RunView) -> Measurement:
             values = _summed(times, _fresh_time(times, view), view.n_requests)[request]
         case _:
             values = _summed(times, _self_time(times, view), view.n_requests)[request]
-    return _of_requests(form.stage, view, values, request, times.last[request])
-
-
-def _of_requests(stage: str, view: RunView, values: Int64s, request: Rows, row: Rows) -> Measurement:
-    missing = view.requests_lacking(stage)
-    return Measurement(Unit.DURATION, values, "requests", request, row, missing, f"have no stage {stage}")
+    missing = view.without_stage(form.stage)
+    return Measurement(Unit.DURATION, values, "requests", request, times.last[request], missing)
 
 
 def _each(form: OfStage, view: RunView) -> Measurement:
     times = view.stage(form.stage)
     values = view.spans.table.duration()[times.member]
-    missing = view.requests_lacking(form.stage)
-    note = f"have no stage {form.stage}"
-    return Measurement(Unit.DURATION, values, "spans", times.request, times.member, missing, note)
+    return Measurement(Unit.DURATION, values, "spans", times.request, times.member, view.without_stage(form.stage))
 
 
 def _summed(times: StageTimes, values: Int64s, n_requests: int) -> Int64s:
@@ -118,11 +130,11 @@ def union_shares(group: Int64s, start: Int64s, end: Int64s) -> Int64s:
 
 def _self_time(times: StageTimes, view: RunView) -> Int64s:
     """Return the time of each span that none of its children covers."""
-    table, forest = view.spans.table, view.spans.forest
+    table, above = view.spans.table, view.members.parents.parent
     own = np.zeros(len(table), np.bool_)
     own[times.member] = True
-    child = np.flatnonzero((forest.parent >= 0) & own[forest.parent] & view.sound)
-    parent = forest.parent[child]
+    child = np.flatnonzero((above >= 0) & own[above] & view.sound)
+    parent = above[child]
     start = np.maximum(table.start_time_unix_nano[child], table.start_time_unix_nano[parent])
     end = np.minimum(table.end_time_unix_nano[child], table.end_time_unix_nano[parent])
     inside = end > start
@@ -138,19 +150,26 @@ def _attribute(form: OfAttribute, view: RunView) -> Measurement:
     numbers = numbers_of(view.column(form.field), times.member)
     use = np.flatnonzero(numbers.valid)
     values = to_ns(numbers.values[use], form.unit)
-    missing = np.concatenate([times.request[~numbers.valid], view.requests_lacking(form.stage)])
-    note = f"have no {form.field} at {form.stage}"
+    missing = numbers.missing(times.request, times.member, f"have no {form.field} at {form.stage}")
+    missing = missing.also(view.without_stage(form.stage))
     return Measurement(
-        Unit.DURATION, values, "spans", times.request[use], times.member[use], missing, note, problem=numbers.problem
+        Unit.DURATION,
+        values,
+        "spans",
+        times.request[use],
+        times.member[use],
+        missing,
+        suspect=values < 0,
+        suspect_note="say that they took less than nothing",
     )
 
 
 def to_ns(values: Int64s | Float64s, unit: str) -> Int64s:
     """Turn numbers of a unit into whole nanoseconds; floats to the nearest, huge ones to the limit."""
-    scaled = values.astype(np.float64) * NS_PER[unit]
-    limit = float(np.iinfo(np.int64).max // 2)
-    rounded = np.clip(np.rint(scaled), -limit, limit).astype(np.int64)
+    scale = NS_PER[unit]
+    limit = np.iinfo(np.int64).max // 2
+    rounded = np.clip(np.rint(values.astype(np.float64) * scale), -float(limit), float(limit)).astype(np.int64)
     if values.dtype == np.int64:
-        small = np.abs(values) < limit // NS_PER[unit]
-        return np.where(small, values * NS_PER[unit], rounded)
+        small = (values <= limit // scale) & (values >= -(limit // scale))
+        return np.where(small, values, 0) * scale + np.where(small, 0, rounded)
     return rounded

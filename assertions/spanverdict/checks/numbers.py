@@ -1,18 +1,24 @@
-"""Attribute columns read as numbers, exactly: whole numbers never pass through a float."""
+"""Attribute columns read as numbers; whole numbers stay whole unless a column mixes them with others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from itertools import compress
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from spanverdict.checks.missing import Missing, Reason
 from spanverdict.telemetry.pool import Value
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
+
+_BEYOND: Final = 2**63
+_EXAMPLE: Final = 40
+"""Characters of an example."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,35 +28,59 @@ class Numbers:
     values: Int64s | Float64s
     """(n,) int64 where every number is whole, else float64; meaningless where not `valid`."""
     valid: Bools
-    """(n,) the value is a finite number."""
-    problem: str
-    """What else was found: `3 values are not numbers ("high")`; empty when all is well."""
+    """(n,) there is a value, and it is a finite number."""
+    wrong: Bools
+    """(n,) there is a value that is none."""
+    example: str
+    """One of the wrong ones, the same for the same values; empty when there is none."""
+
+    def missing(self, request: Rows, row: Rows, lacking: str) -> Missing:
+        """Return the rows without a number: those that lack it, and those with something else in its place.
+
+        `request` and `row` say whose each of the values is.
+        """
+        absent, wrong = ~self.valid & ~self.wrong, self.wrong
+        found = Missing.of_members(request[absent], row[absent], Reason(lacking))
+        if not wrong.any():
+            return found
+        reason = Reason(f"hold something else than a finite number, such as {self.example}", impossible=True)
+        return found.also(Missing.of_members(request[wrong], row[wrong], reason))
 
 
 Reading: TypeAlias = Callable[[Value], int | float | None]
 
 
 def numbers_of(column: AttributeColumn, rows: Rows, read_one: Reading | None = None) -> Numbers:
-    """Read the values of some rows as numbers, once for each distinct value; absent ones are invalid."""
-    read = [(read_one or number)(value) for value in column.values]
-    whole = all(isinstance(found, int) for found in read if found is not None)
-    plain = [0 if found is None else found for found in read] + [0]
-    table: Int64s | Float64s = np.array(plain, np.int64) if whole else np.array(plain, np.float64)
-    good = np.array([found is not None for found in read] + [False], np.bool_)
+    """Read the values of some rows as numbers, once for each distinct value."""
     codes = column.codes[rows]
-    wrong = int(((codes >= 0) & ~good[codes]).sum())
-    problem = ""
-    if wrong:
-        example = min(repr(value) for value, found in zip(column.values, read, strict=True) if found is None)
-        problem = f"{wrong} values are not finite numbers, such as {example}"
-    return Numbers(table[codes], good[codes] & (codes >= 0), problem)
+    used = np.zeros(len(column.values) + 1, np.bool_)
+    used[codes] = True
+    used = used[:-1]
+    read = [_bounded(found) for found in map(read_one or number, compress(column.values, used))]
+    known = np.zeros(len(used) + 1, np.bool_)
+    known[np.flatnonzero(used)] = [found is not None for found in read]
+    whole = all(isinstance(found, int) for found in read if found is not None)
+    table: Int64s | Float64s = np.zeros(len(known), np.int64) if whole else np.zeros(len(known), np.float64)
+    table[np.flatnonzero(used)] = [0 if found is None else found for found in read]
+    wrong = (codes >= 0) & ~known[codes]
+    if column.values and None in column.values:
+        wrong &= ~np.array([*(value is None for value in column.values), False])[codes]
+    return Numbers(table[codes], known[codes], wrong, _example(compress(column.values, used & ~known[:-1])))
+
+
+def _bounded(found: float | None) -> int | float | None:
+    """Refuse what does not fit 64 bits, and what is no number at all."""
+    return found if found is not None and -_BEYOND <= found < _BEYOND else None
+
+
+def _example(values: Iterable[Value]) -> str:
+    shown = min((repr(value) for value in values if value is not None), default="")
+    return shown if len(shown) <= _EXAMPLE else f"{shown[:_EXAMPLE]}…"
 
 
 def number(value: Value) -> int | float | None:
-    """Return a finite number within 64 bits as it is, None for everything else; true is no number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if -(2**63) <= value < 2**63 else None
+    """Return a number as it is, None for everything else; true is no number."""
+    return None if isinstance(value, bool) or not isinstance(value, int | float) else value
 
 
 def each_of(read_one: Reading, pick: Callable[[list[int | float]], int | float]) -> Reading:
@@ -59,7 +89,7 @@ def each_of(read_one: Reading, pick: Callable[[list[int | float]], int | float])
     def read(value: Value) -> int | float | None:
         if not isinstance(value, tuple):
             return read_one(value)
-        parts = [read_one(item) for item in value]
+        parts = [_bounded(read_one(item)) for item in value]
         known = [part for part in parts if part is not None]
         return pick(known) if known and len(known) == len(parts) else None
 

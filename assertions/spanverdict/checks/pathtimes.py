@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.checks.runview import RunView, StageTimes
+from spanverdict.checks.runview import RunView
 from spanverdict.paths.critical_path import Extents, Members, Sections, critical_paths, sync_parents
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows
 
@@ -28,7 +27,7 @@ class PathTimes:
     request: Rows
     """(n,) ascending; requests that lack a beginning are left out."""
     time: Int64s
-    """(n, n_names) ns; a row sums to the duration of its request."""
+    """(n, n_names) in ns; a row sums to the duration of its request."""
 
     def whole(self) -> Int64s:
         """Return the duration of each request in ns."""
@@ -47,17 +46,21 @@ class PathTimes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CriticalPaths:
-    """The critical paths of some requests of a view."""
+    """The critical paths of the requests of a view."""
 
-    members: Rows
-    """(n,) the members of those requests, ascending."""
+    rows: Rows
+    """(n,) the members of requests, ascending: rows of the view."""
+    members: Members
+    """(n,) what is known of them; its own numbers are positions in `rows`."""
+    stage: Rows
+    """(n,) position in `names` of the stage that each is a span of, -1 for none."""
     sections: Sections
-    """`member` names members of the view."""
+    """`member` and `until` are positions in `rows`."""
     name: npt.NDArray[np.intp]
     """(n_sections,) position in `names` of what each section was spent on."""
     names: tuple[str, ...]
     extents: Extents
-    """(n_requests,) of the whole view, those of other requests without beginning."""
+    """`first` and `last` are rows of the view."""
 
     def times(self) -> PathTimes:
         """Add up the sections of each request."""
@@ -67,44 +70,37 @@ class CriticalPaths:
         return PathTimes(self.names, request, time[request])
 
 
-def path_times(view: RunView, requests: Sequence[int] | None = None) -> PathTimes:
-    """Return where the time of `requests` went, of all without them."""
-    return critical_paths_of(view, requests).times()
+def path_times(view: RunView) -> PathTimes:
+    """Return where the time of all requests went."""
+    return critical_paths_of(view).times()
 
 
-def critical_paths_of(view: RunView, requests: Sequence[int] | None = None) -> CriticalPaths:
-    """Find the critical paths of `requests`, of all without them.
+def critical_paths_of(view: RunView) -> CriticalPaths:
+    """Find the critical path of every request.
 
     A request lasts from the first start of its first stage to the last end of its last, or of
     whatever ended last where that stage is not there. A span of no stage counts for the nearest
     stage above it in one chain of calls.
     """
-    rows = _members_of(view, requests)
-    extents = _extents(view, rows)
-    members = _columns(view, rows)
+    rows = np.flatnonzero(view.request >= 0)
     place = _places(len(view.request), rows)
-    sections = critical_paths(
-        members, replace(extents, first=_moved(extents.first, place), last=_moved(extents.last, place))
-    )
-    names, name_of = _named(view, rows, members)
-    name = np.where(sections.member >= 0, name_of[sections.member], names.index(QUEUE))
-    return CriticalPaths(rows, replace(sections, member=_moved(sections.member, rows)), name, names, extents)
-
-
-def _members_of(view: RunView, requests: Sequence[int] | None) -> Rows:
-    chosen = np.ones(view.n_requests + 1, np.bool_)
-    if requests is not None:
-        chosen[:] = False
-        chosen[list(requests)] = True
-    chosen[-1] = False
-    return np.flatnonzero(chosen[view.request])
+    extents = _extents(view, rows)
+    members = _columns(view, rows, place)
+    first, last = _moved(extents.first, place), _moved(extents.last, place)
+    sections = critical_paths(members, replace(extents, first=first, last=last))
+    names = tuple(dict.fromkeys([*view.stages, QUEUE, OTHER]))
+    stage = _stages(view)[rows]
+    spent_on = nearest_stages(stage, sync_parents(members))
+    work = np.where(spent_on >= 0, spent_on, names.index(OTHER))
+    name = np.where(sections.member >= 0, work[sections.member], names.index(QUEUE))
+    return CriticalPaths(rows, members, stage, sections, name, names, extents)
 
 
 def _extents(view: RunView, rows: Rows) -> Extents:
     """Find where requests begin and end; of several spans at the same instant the uppermost counts."""
     table, depth = view.spans.table, view.spans.forest.depth
     start, end, span_id = table.start_time_unix_nano, table.end_time_unix_nano, table.span_id
-    firsts = _within(view.stage(view.starts_at), rows, len(view.request))
+    firsts = view.stage(view.starts_at).member
     order = np.lexsort((span_id[firsts], depth[firsts], start[firsts], view.request[firsts]))
     first = _of_requests(view, firsts[order][::-1])
     lasts = _endings(view, rows, first)
@@ -124,13 +120,7 @@ def _endings(view: RunView, rows: Rows, first: Rows) -> Rows:
     times = view.stage(view.ends_at)
     unended = rows[~times.present[view.request[rows]]]
     others = unended[view.sound[unended] & ~_above(view, first)[unended]]
-    return np.concatenate([_within(times, rows, len(view.request)), others])
-
-
-def _within(times: StageTimes, rows: Rows, size: int) -> Rows:
-    chosen = np.zeros(size, np.bool_)
-    chosen[times.member] = True
-    return rows[chosen[rows]]
+    return np.concatenate([times.member, others])
 
 
 def _of_requests(view: RunView, members: Rows) -> Rows:
@@ -148,11 +138,8 @@ def _above(view: RunView, first: Rows) -> Bools:
     return replace(view.spans.forest, link_from=nothing, link_to=nothing).ancestors(begins)
 
 
-def _columns(view: RunView, rows: Rows) -> Members:
+def _columns(view: RunView, rows: Rows, place: Rows) -> Members:
     table, forest = view.spans.table, view.spans.forest
-    place = _places(len(view.request), rows)
-    link_from, link_to = _moved(forest.link_from, place), _moved(forest.link_to, place)
-    here = (link_from >= 0) & (link_to >= 0)
     return Members(
         request=view.request[rows],
         parent=_moved(forest.parent[rows], place),
@@ -162,8 +149,8 @@ def _columns(view: RunView, rows: Rows) -> Members:
         kind=table.kind[rows],
         span_id=table.span_id[rows],
         resource=table.resource[rows],
-        link_from=link_from[here],
-        link_to=link_to[here],
+        link_from=_moved(forest.link_from, place),
+        link_to=_moved(forest.link_to, place),
     )
 
 
@@ -181,16 +168,17 @@ def _moved(numbers: Rows, place: Rows) -> Rows:
     return np.where(numbers >= 0, place[numbers], -1)
 
 
-def _named(view: RunView, rows: Rows, members: Members) -> tuple[tuple[str, ...], Rows]:
-    """Return the names that time is spent on, and which one each of `rows` has.
-
-    A span of several stages is of the last of them.
-    """
-    names = tuple(dict.fromkeys([*view.stages, QUEUE, OTHER]))
+def _stages(view: RunView) -> Rows:
+    """Return the stage that each member is a span of, -1 for none; of several stages the last."""
     stage = np.full(len(view.request), -1, np.intp)
     for number, name in enumerate(view.stages):
         stage[view.stage(name).member] = number
-    own, above = stage[rows], sync_parents(members)
-    while len(rest := np.flatnonzero((own < 0) & (above >= 0))):
-        own[rest], above[rest] = own[above[rest]], above[above[rest]]
-    return names, np.where(own >= 0, own, names.index(OTHER))
+    return stage
+
+
+def nearest_stages(stage: Rows, above: Rows) -> Rows:
+    """Return the stage of each member, else the nearest one above it; -1 where there is none."""
+    stage, above = stage.copy(), above.copy()
+    while len(rest := np.flatnonzero((stage < 0) & (above >= 0))):
+        stage[rest], above[rest] = stage[above[rest]], above[above[rest]]
+    return stage

@@ -8,10 +8,9 @@ import numpy as np
 
 from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.coverage import Coverage
-from spanverdict.checks.runview import RunView
+from spanverdict.checks.missing import Missing
+from spanverdict.checks.runview import NEVER_ARRIVED, RunView
 from spanverdict.telemetry.spantable import Bools, Rows
-
-NEVER_ARRIVED = "never arrived"
 
 
 def measure(coverage: Coverage, view: RunView) -> Measurement:
@@ -20,8 +19,9 @@ def measure(coverage: Coverage, view: RunView) -> Measurement:
     truth = np.ones(view.n_requests, np.bool_)
     for _, lacking in lacks:
         truth &= ~lacking
-    request = view.with_never_arrived(np.arange(view.n_requests, dtype=np.intp))
-    row = np.concatenate([view.first_member, np.full(view.never_arrived, -1, np.intp)])
+    absent = np.full(view.never_arrived, -1, np.intp)
+    request = np.concatenate([np.arange(view.n_requests, dtype=np.intp), absent])
+    row = np.concatenate([view.first_member, absent])
 
     def explain(number: int) -> str:
         if number >= view.n_requests:
@@ -34,8 +34,8 @@ def measure(coverage: Coverage, view: RunView) -> Measurement:
         "requests",
         request,
         row,
-        np.zeros(0, np.intp),
-        note=_summary(lacks, view),
+        Missing.none(),
+        remark=lambda requests: _summary(lacks, requests, view),
         explain=explain,
     )
 
@@ -53,7 +53,7 @@ def _lacks(coverage: Coverage, view: RunView) -> Iterator[tuple[str, Bools]]:
     for service in coverage.services:
         yield f"missing: service {service}", ~_requests_of(_members_of_service(service, view), view)
     if coverage.no_orphans:
-        orphans = np.flatnonzero(view.spans.forest.orphan & (view.request >= 0))
+        orphans = np.flatnonzero(view.members.parents.orphan & (view.request >= 0))
         yield "a parent span is missing", _requests_of(orphans, view)
 
 
@@ -78,14 +78,16 @@ def _requests_of(members: Rows, view: RunView) -> Bools:
     return found
 
 
-def _summary(lacks: list[tuple[str, Bools]], view: RunView) -> str:
-    """Say how many requests lack what, and what the spans themselves say was cut."""
-    parts = [f"{what} in {int(lacking.sum())}" for what, lacking in lacks if lacking.any()]
-    if view.never_arrived:
-        parts.append(f"{view.never_arrived} of {view.expected} never arrived")
-    table = view.spans.table
+def _summary(lacks: list[tuple[str, Bools]], requests: Rows, view: RunView) -> str:
+    """Say how many of the requests lack what, and what their spans say was cut."""
+    here = requests[requests >= 0]
+    counted = [(what, int(lacking[here].sum())) for what, lacking in lacks]
+    parts = [f"{what} in {count}" for what, count in counted if count]
+    if never := len(requests) - len(here):
+        parts.append(f"{never} of {view.expected} never arrived")
+    rows = np.unique(view.row[np.isin(view.request, here)])
     for what in ("attributes", "events", "links"):
-        cut = int((getattr(table, f"dropped_{what}") > 0).sum())
+        cut = int((getattr(view.spans.table, f"dropped_{what}")[rows] > 0).sum())
         if cut:
             parts.append(f"{cut} spans lost {what} before they were sent")
     return "; ".join(parts)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 
+from spanverdict.checks.missing import Missing
+from spanverdict.paths.forest import Forest, Parents, grow
 from spanverdict.selectors import Field, Selector
 from spanverdict.selectors.columns import Spans
-from spanverdict.telemetry.spantable import MAX_TIME, AttributeColumn, Bools, Int64s, Rows
+from spanverdict.telemetry.spantable import MAX_TIME, AttributeColumn, Bools, Int64s, Rows, SpanTable
+from spanverdict.telemetry.vocabulary import StatusCode
 
-_ERROR: Final = 2
+NEVER_ARRIVED: Final = "never arrived"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +52,56 @@ class StageTimes:
         return self.count > 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Members:
+    """Who is in which request. All arrays are (n_members,) unless said."""
+
+    table: SpanTable
+    """A span that several requests share stands in it once for each."""
+    request: Int64s
+    """The request of each member, -1 for none; so every span of the run is a member at least once."""
+    row: Rows
+    """The span that each member is."""
+    parents: Parents
+    """Parents within the request; orphans are what is one in its trace."""
+    links: tuple[Rows, Rows]
+    """(from, to) members of one request that a link joins."""
+    first: Rows
+    """(n_requests,) the ingest span of each request."""
+
+    def group(self) -> Int64s:
+        """Return what structure may not cross: the request; of spans without one the trace."""
+        return np.where(self.request >= 0, self.request, len(self.first) + self.table.trace.astype(np.int64))
+
+    def forest(self) -> Forest:
+        """Grow the trees of the requests."""
+        return grow(self.table, self.group(), self.links, self.parents)
+
+    def part(self, requests: Sequence[int]) -> Members:
+        """Return the members of some requests, which are numbered anew in the order given."""
+        number = np.full(len(self.first) + 1, -1, np.int64)
+        number[list(requests)] = np.arange(len(requests))
+        rows = np.flatnonzero(number[self.request] >= 0)
+        place = np.full(len(self.request) + 1, -1, np.intp)
+        place[rows] = np.arange(len(rows))
+        parents = self.parents
+        links = place[self.links[0]], place[self.links[1]]
+        inside = (links[0] >= 0) & (links[1] >= 0)
+        return Members(
+            self.table.take(rows),
+            number[self.request[rows]],
+            self.row[rows],
+            Parents(place[parents.parent[rows]], parents.orphan[rows], parents.cyclic[rows]),
+            (links[0][inside], links[1][inside]),
+            place[self.first[list(requests)]],
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class RunView:
-    """The stitched requests of a run under one flow.
+    """The stitched requests of a run under one flow."""
 
-    A span that several requests share is a member of each. Spans of no request come last, their
-    request is -1; so every span of the run is a member at least once.
-    """
-
-    spans: Spans
-    """The members; structure holds within a request."""
-    request: Int64s
-    """(n_members,) the request of each member, -1 for none."""
-    row: Rows
-    """(n_members,) the span that each member is."""
-    n_requests: int
+    members: Members
     stages: Mapping[str, StageSpec]
     """In path order."""
     starts_at: str
@@ -72,19 +110,46 @@ class RunView:
     """Requests that should have come."""
     key: Field | None = None
     """What names a request; the trace id of its first span without it."""
-    first_member: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
-    """(n_requests,) the ingest span of each request."""
     _stage_times: dict[str, StageTimes] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def spans(self) -> Spans:
+        """The members; structure holds within a request, and is worked out when it is first asked for."""
+        return Spans(self.members.table, self.members.forest, self.members.group())
+
+    @property
+    def request(self) -> Int64s:
+        """(n_members,) the request of each member, -1 for none."""
+        return self.members.request
+
+    @property
+    def row(self) -> Rows:
+        """(n_members,) the span that each member is."""
+        return self.members.row
+
+    @property
+    def first_member(self) -> Rows:
+        """(n_requests,) the ingest span of each request."""
+        return self.members.first
+
+    @property
+    def n_requests(self) -> int:
+        """How many requests there are."""
+        return len(self.members.first)
 
     @property
     def never_arrived(self) -> int:
         """How many expected requests did not come."""
         return max(0, (self.expected or 0) - self.n_requests)
 
+    def part(self, requests: Sequence[int]) -> RunView:
+        """Return the view of some requests alone."""
+        return replace(self, members=self.members.part(requests), expected=None, _stage_times={})
+
     @cached_property
     def sound(self) -> Bools:
         """Tell which members have usable times: ended, not before they started, in range."""
-        table = self.spans.table
+        table = self.members.table
         start, end = table.start_time_unix_nano, table.end_time_unix_nano
         return (end > 0) & (end >= start) & (end < MAX_TIME) & (start > 0)
 
@@ -98,18 +163,21 @@ class RunView:
     def _times_of(self, selector: Selector) -> StageTimes:
         chosen = selector.mask(self.spans) & self.sound & (self.request >= 0)
         member = np.flatnonzero(chosen)
-        request = self.request[member]
-        table = self.spans.table
+        member = member[np.argsort(self.request[member], kind="stable")]
+        request, table = self.request[member], self.members.table
         start, end = table.start_time_unix_nano[member], table.end_time_unix_nano[member]
         count = np.bincount(request, minlength=self.n_requests).astype(np.int64)
         first_start = np.full(self.n_requests, MAX_TIME, np.int64)
         last_end = np.full(self.n_requests, -1, np.int64)
         last = np.full(self.n_requests, -1, np.intp)
         if len(member):
-            heads = np.flatnonzero(np.r_[True, np.diff(request) > 0])
+            heads = np.flatnonzero(np.diff(request, prepend=-1) > 0)
             first_start[request[heads]] = np.minimum.reduceat(start, heads)
             last_end[request[heads]] = np.maximum.reduceat(end, heads)
-            order = np.lexsort((end, table.status_code[member] != _ERROR, request))
+            last[request] = member
+            several = np.flatnonzero(count[request] > 1)
+            good = table.status_code[member[several]] != StatusCode.ERROR
+            order = several[np.lexsort((table.span_id[member[several]], end[several], good, request[several]))]
             last[request[order]] = member[order]
         return StageTimes(count, first_start, last_end, last, member, request)
 
@@ -119,13 +187,18 @@ class RunView:
 
     def requests_lacking(self, name: str) -> Rows:
         """Return the requests that lack a mandatory stage, then -1 for each that never arrived."""
-        if self.stages[name].minimum == 0:
-            return np.zeros(0, np.intp)
-        return self.with_never_arrived(np.flatnonzero(~self.stage(name).present))
+        return self.without_stage(name).request
 
-    def with_never_arrived(self, requests: Rows) -> Rows:
-        """Return `requests` with -1 appended for each that never arrived."""
-        return np.concatenate([requests, np.full(self.never_arrived, -1, np.intp)])
+    def without_stage(self, name: str) -> Missing:
+        """Return the requests that lack a mandatory stage, and those that never arrived."""
+        if self.stages[name].minimum == 0:
+            return Missing.none()
+        lacking = np.flatnonzero(~self.stage(name).present)
+        return Missing.of_requests(lacking, f"have no stage {name}").also(self.not_arrived())
+
+    def not_arrived(self) -> Missing:
+        """Return the expected requests that never arrived."""
+        return Missing.of_requests(np.full(self.never_arrived, -1, np.intp), NEVER_ARRIVED)
 
     def request_name(self, number: int) -> str:
         """Return what names a request to people: the value of its key, else its trace id."""
@@ -134,7 +207,7 @@ class RunView:
 
     def trace_of(self, member: int) -> str:
         """Return the trace id of a member in hex."""
-        table = self.spans.table
+        table = self.members.table
         return table.pool.trace_hex(int(table.trace[member]))
 
     @cached_property
@@ -150,8 +223,12 @@ class RunView:
         return [column.values[code] if code >= 0 else None for code in chosen.tolist()]
 
     def codes_of_requests(self, column: AttributeColumn) -> Int64s:
-        """Return for each request the code of its first member that has a value, -1 for none."""
+        """Return for each request the code of its ingest span, else of the first other member that has a value.
+
+        -1 for none.
+        """
         codes = np.full(self.n_requests, -1, np.int64)
         here = np.flatnonzero((column.codes >= 0) & (self.request >= 0))[::-1]
         codes[self.request[here]] = column.codes[here]
-        return codes
+        own = column.codes[self.first_member]
+        return np.where(own >= 0, own, codes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spanverdict.checks.check import Measurement, Unit
+from spanverdict.checks.missing import Missing
 from spanverdict.checks.order import Order
 from spanverdict.checks.runview import RunView
 
@@ -21,11 +22,12 @@ def measure(order: Order, view: RunView) -> Measurement:
         reached = start
         lacking |= ~times.present & (view.stages[name].minimum > 0)
     request = np.flatnonzero(~lacking | ~truth)
-    missing = view.with_never_arrived(np.flatnonzero(lacking & truth))
+    missing = Missing.of_requests(np.flatnonzero(lacking & truth), "lack a stage of the order")
 
     def explain(number: int) -> str:
-        starts = [(int(view.stage(name).start[request[number]]), name) for name in order.stages]
-        return "started " + ", ".join(name for _, name in sorted(starts))
+        times = [(view.stage(name), name) for name in order.stages]
+        starts = [(int(found.start[request[number]]), name) for found, name in times if found.count[request[number]]]
+        return "started " + ", ".join(name for _, name in sorted(starts, key=lambda start: start[0]))
 
     return Measurement(
         Unit.TRUTH,
@@ -33,7 +35,6 @@ def measure(order: Order, view: RunView) -> Measurement:
         "requests",
         request,
         view.first_member[request],
-        missing,
-        "lack a stage of the order",
+        missing.also(view.not_arrived()),
         explain=explain,
     )

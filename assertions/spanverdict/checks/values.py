@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spanverdict.checks.check import Measurement, Unit
+from spanverdict.checks.missing import Missing
 from spanverdict.checks.numbers import numbers_of
 from spanverdict.checks.runview import RunView
 from spanverdict.selectors import Field
@@ -22,18 +23,16 @@ def one_a_request(stage: str, value: Field, view: RunView) -> Measurement:
     order = np.lexsort((table.span_id[member], table.end_time_unix_nano[member], good, request))
     last = np.flatnonzero(np.diff(request[order], append=-1) != 0)
     member, request = member[order][last], request[order][last]
-    mandatory = view.stages[stage].minimum > 0
-    lacking = np.ones(view.n_requests, np.bool_) if mandatory else times.present.copy()
+    lacking = times.present.copy()
     lacking[request] = False
-    missing = np.flatnonzero(lacking)
+    missing = Missing.of_requests(np.flatnonzero(lacking), f"have no {value} at {stage}")
     return Measurement(
         Unit.ANY,
         AttributeColumn(column.codes[member], column.values),
         "requests",
         request,
         member,
-        view.with_never_arrived(missing) if mandatory else missing,
-        f"have no {value} at {stage}",
+        missing.also(view.without_stage(stage)),
     )
 
 
@@ -42,14 +41,12 @@ def one_a_span(stage: str, value: Field, view: RunView) -> Measurement:
     times = view.stage(stage)
     numbers = numbers_of(view.column(value), times.member)
     use = np.flatnonzero(numbers.valid)
-    missing = np.concatenate([times.request[~numbers.valid], view.requests_lacking(stage)])
+    missing = numbers.missing(times.request, times.member, f"have no number {value} at {stage}")
     return Measurement(
         Unit.NUMBER,
         numbers.values[use],
         "spans",
         times.request[use],
         times.member[use],
-        missing,
-        f"have no number {value} at {stage}",
-        problem=numbers.problem,
+        missing.also(view.without_stage(stage)),
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spanverdict.checks.check import Measurement, Unit
-from spanverdict.checks.pathtimes import path_times
+from spanverdict.checks.pathtimes import PathTimes, path_times
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.conditions import Judge
 from spanverdict.evaluation.outcomes import ConditionResult, Exhibit, Outcome, StageShare
@@ -100,7 +100,11 @@ def _missing(measurement: Measurement, view: RunView) -> list[Exhibit]:
 
 def stage_shares(view: RunView, request: int) -> tuple[StageShare, ...]:
     """Return what the time of a request was spent on along its critical path, the longest first."""
-    times = path_times(view, [request])
+    return shares_of(path_times(view.part([request])))
+
+
+def shares_of(times: PathTimes) -> tuple[StageShare, ...]:
+    """Return what the time of all requests together was spent on, the longest first."""
     whole = int(times.time.sum())
     found = [
         StageShare(name, spent, spent / whole)

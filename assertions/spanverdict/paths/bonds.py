@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from spanverdict.paths.sharedvalues import message_columns, texts_of
+from spanverdict.paths.sharedvalues import DESTINATION, MESSAGE_ID, OFFSET, PARTITION, message_columns, texts_of
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int32s, Rows, SpanTable
 
@@ -16,6 +16,9 @@ KeyReader: TypeAlias = Callable[[SpanTable], AttributeColumn]
 
 Node: TypeAlias = tuple[str, object]
 """What traces hang together by: ("trace", id), ("run", name), ("message", …) or ("key", …)."""
+
+
+_MESSAGE_KEYS: Final = (*MESSAGE_ID, *DESTINATION, *PARTITION, *OFFSET)
 
 
 class Bonds(NamedTuple):
@@ -41,11 +44,18 @@ def bonds(table: SpanTable, keys: Sequence[KeyReader]) -> list[Bonds]:
     owner = np.repeat(of_row, np.diff(table.links.offsets))
     for place, linked in _pairs(owner, table.links.trace):
         found[place].nodes.append(("trace", ids[linked]))
-    for kind, columns in (("message", message_columns(table)), ("key", [texts_of(read(table)) for read in keys])):
+    messages = message_columns(table) if _knows(table, _MESSAGE_KEYS) else ()
+    for kind, columns in (("message", messages), ("key", [texts_of(read(table)) for read in keys])):
         for number, column in enumerate(columns):
             for place, value in _values(column, of_row):
                 found[place].nodes.append((kind, (number, value)))
     return found
+
+
+def _knows(table: SpanTable, keys: Iterable[str]) -> bool:
+    """Tell whether any attribute so far carried one of the keys; most services never use a queue."""
+    known = table.pool.keys
+    return any(known.id_of(key) >= 0 for key in keys)
 
 
 def _tags(table: SpanTable, of_row: Rows) -> Iterable[tuple[int, str]]:
@@ -55,8 +65,8 @@ def _tags(table: SpanTable, of_row: Rows) -> Iterable[tuple[int, str]]:
     if not ranks:
         return
     free = np.ones(len(table), np.bool_)
-    for name in RUN_ID_ATTRIBUTES:
-        column = table.attribute(name)
+    for rank in sorted(ranks.values()):
+        column = table.attribute(RUN_ID_ATTRIBUTES[rank])
         if column.values:
             named = np.array([*map(is_run_id, column.values), False])[column.codes] & free
             free &= ~named
@@ -65,11 +75,11 @@ def _tags(table: SpanTable, of_row: Rows) -> Iterable[tuple[int, str]]:
     for numbers, owned in ((table.resource, pool.resource_attributes), (table.scope, pool.scope_attributes)):
         for number in _distinct(numbers):
             tags = {rank: a for a in owned[number] if (rank := ranks.get(int(key_of[a]), -1)) >= 0}
-            names = [name for _, tag in sorted(tags.items()) if is_run_id(name := pool.attribute(tag)[1])]
+            names = [str(name) for _, tag in sorted(tags.items()) if is_run_id(name := pool.attribute(tag)[1])]
             if names:
                 named = (numbers == number) & free
                 free &= ~named
-                yield from ((place, str(names[0])) for place in np.unique(of_row[named]).tolist())
+                yield from ((place, names[0]) for place in np.unique(of_row[named]).tolist())
 
 
 def _distinct(numbers: Int32s) -> list[int]:

@@ -85,6 +85,8 @@ class Sections:
     end: Int64s
     kind: Int8s
     """`SectionKind`."""
+    until: Rows
+    """The member that a wait ended with; of work the member itself."""
 
     def __len__(self) -> int:
         return len(self.request)
@@ -100,8 +102,7 @@ def critical_paths(members: Members, extents: Extents) -> Sections:
     A child counts as far as it lies inside its parent and inside its request. Takes
     O(n log n) time, however deep or wide the requests are.
     """
-    parent = sync_parents(members)
-    parent, cause = _attached(members, parent, _causes(members, parent), extents.first)
+    parent, cause = parents_and_causes(members, extents.first)
     spine = _reached(_chosen(extents.last, len(members)), cause)
     begin, finish = _clipped(members, extents)
     begin = _folded(begin, np.where(spine, cause, parent), np.maximum)
@@ -124,6 +125,16 @@ def sync_parents(members: Members) -> Rows:
     elsewhere = members.resource[above] != members.resource
     taken = (members.kind == SpanKind.CONSUMER) & (np.isin(members.kind[above], _SENDERS) | elsewhere)
     return np.where(taken, -1, parent)
+
+
+def parents_and_causes(members: Members, first: Rows) -> tuple[Rows, Rows]:
+    """Return which span may wait for each member, and what led to it, -1 where there is none.
+
+    What led to a member is the sender whose link it carries, else its parent, else the start of its
+    request (`first`, (n_requests,)). Members that are not usable are passed over.
+    """
+    parent = sync_parents(members)
+    return _attached(members, parent, _causes(members, parent), first)
 
 
 def _usable_parents(members: Members) -> Rows:
@@ -224,6 +235,7 @@ def _climb(
         np.full(len(below) + len(top), -1, np.intp),
         np.concatenate([entered[above], extents.start[request[top]]]),
         np.concatenate([begin[below], begin[top]]),
+        np.concatenate([below, top]),
     )
     return entered, waits
 
@@ -251,6 +263,7 @@ def _work(members: Members, parent: Rows, spine: Bools, times: tuple[Int64s, Int
         owner,
         np.where(before >= 0, finish[before], begin[owner]),
         np.concatenate([cursor[outer], begin[inner]]),
+        owner,
     )
 
 
@@ -279,18 +292,18 @@ class _Siblings:
         return np.where(found, self.rows[place], -1)
 
 
-def _sections(request: Int64s, member: Rows, start: Int64s, end: Int64s) -> Sections:
+def _sections(request: Int64s, member: Rows, start: Int64s, end: Int64s, until: Rows) -> Sections:
     kind = np.where(member < 0, SectionKind.QUEUE, SectionKind.WORK).astype(np.int8)
-    return Sections(request, member, start, end, kind)
+    return Sections(request, member, start, end, kind, until)
 
 
 def _laid_out(work: Sections, waits: Sections) -> Sections:
     """Put sections in order and leave out the empty ones."""
     columns = [
         np.concatenate([getattr(work, name), getattr(waits, name)])
-        for name in ("request", "member", "start", "end", "kind")
+        for name in ("request", "member", "start", "end", "kind", "until")
     ]
-    request, _, start, end, _ = columns
+    request, _, start, end, *_ = columns
     use = np.flatnonzero(end > start)
     order = use[np.lexsort((start[use], request[use]))]
     return Sections(*(column[order] for column in columns))

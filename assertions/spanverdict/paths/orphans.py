@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 
 from spanverdict.paths.defects import Defect
-from spanverdict.paths.forest import Forest
+from spanverdict.paths.pathgraph import nearest
+from spanverdict.paths.stitching import Trees
 from spanverdict.telemetry.identifiers import span_id_hex
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, UInt64s
 from spanverdict.telemetry.vocabulary import FLAG_HAS_IS_REMOTE, FLAG_IS_REMOTE
@@ -29,16 +30,17 @@ _NOBODY: Final = -1
 class Remote(IntEnum):
     """Whether a parent was in another process than its child."""
 
-    UNKNOWN = 0
-    """The child does not say, or its children disagree."""
-    NO = 1
-    YES = 2
+    NO = 0
+    """Some child of it was in its process."""
+    YES = 1
+    UNKNOWN = 2
+    """No child says."""
 
 
 _CAUSES: Final = {
+    Remote.NO: "in the same process: not ended, dropped there, or wrongly instrumented",
+    Remote.YES: "remote: lost or not sampled on the way",
     Remote.UNKNOWN: "lost, not sampled or never made",
-    Remote.NO: "in the same process: dropped there, or the instrumentation is at fault",
-    Remote.YES: "in another process: lost or not sampled on the way",
 }
 
 
@@ -68,9 +70,9 @@ class MissingParents:
         return len(self.first)
 
 
-def missing_parents(table: SpanTable, forest: Forest) -> MissingParents:
-    """Find the parents that never came; `forest` is that of the traces of `table`."""
-    rows = np.flatnonzero(forest.orphan)
+def missing_parents(table: SpanTable, trees: Trees) -> MissingParents:
+    """Find the parents that never came; `trees` are those of the traces of `table`."""
+    rows = np.flatnonzero(trees.orphan)
     trace, span_id = table.trace[rows].astype(np.int64), table.parent_span_id[rows]
     order = np.lexsort((rows, span_id, trace))
     fresh = (np.diff(trace[order], prepend=-1) != 0) | (np.diff(span_id[order], prepend=span_id[:1]) != 0)
@@ -80,30 +82,45 @@ def missing_parents(table: SpanTable, forest: Forest) -> MissingParents:
     by_row = np.argsort(heads)
     number, heads = np.argsort(by_row)[number], heads[by_row]
     services = _services(table)
-    remote = _same_of(number, _remote_of(table, rows), len(heads), otherwise=int(Remote.UNKNOWN))
-    service = _same_of(number, services.codes[rows].astype(np.int64), len(heads), otherwise=_NOBODY)
-    caller = _same_of(number, _callers(table, forest, services)[rows], len(heads), otherwise=_NOBODY)
+    remote = _remote_of(table, rows)
+    below = np.bincount(nearest(trees.parent, trees.parent < 0), minlength=len(table))[rows]
     return MissingParents(
         rows[heads],
         trace[heads],
         span_id[heads],
         np.bincount(number, minlength=len(heads)),
-        _summed(number, forest.size[rows], len(heads)),
-        remote,
-        service,
-        np.where((caller == _NOBODY) & (remote == Remote.NO), service, caller),
+        _summed(number, below, len(heads)),
+        _least_of(number, remote, len(heads)),
+        _only_of(number, services.codes[rows].astype(np.int64), len(heads)),
+        _senders(table, trees, services, _Orphans(rows, number, remote, len(heads))),
         tuple(str(value) for value in services.values),
     )
 
 
-def missing_parent_defect(table: SpanTable, forest: Forest) -> Iterator[Defect]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Orphans:
+    row: Rows
+    number: Int64s
+    """Of the missing parent of each."""
+    remote: Int64s
+    n_parents: int
+
+
+def _senders(table: SpanTable, trees: Trees, services: AttributeColumn, orphans: _Orphans) -> Int64s:
+    """Return for each missing parent its service: that of the children in its process, else what usually calls them."""
+    local = np.flatnonzero(orphans.remote == Remote.NO)
+    own = services.codes[orphans.row[local]].astype(np.int64)
+    known = _only_of(orphans.number[local], own, orphans.n_parents)
+    usual = _usual_callers(table, trees, services, orphans.row)
+    return np.where(known == _NOBODY, _only_of(orphans.number, usual, orphans.n_parents), known)
+
+
+def missing_parent_defect(table: SpanTable, trees: Trees) -> Iterator[Defect]:
     """Yield the defect of a run whose spans lack parents, none when all came; its count is that of the orphans."""
-    if not forest.orphan.any():
+    if not trees.orphan.any():
         return
-    found = missing_parents(table, forest)
-    kinds, kind = np.unique(
-        np.stack([found.service, found.remote, found.sender]), axis=1, return_inverse=True
-    )
+    found = missing_parents(table, trees)
+    kinds, kind = np.unique(np.stack([found.service, found.remote, found.sender]), axis=1, return_inverse=True)
     kind = kind.reshape(-1)
     spans = _summed(kind, found.spans, kinds.shape[1])
     names = [_kind_key(found, kinds[:, at]) for at in range(kinds.shape[1])]
@@ -131,7 +148,7 @@ def _sentence(table: SpanTable, found: MissingParents, chosen: Bools) -> str:
     missing = "a span" if parents == 1 else _counted(parents, "span")
     return (
         f"{_counted(spans, 'span')}{of} in {_counted(traces, 'trace')} {verb} below {missing} that never came{by}, "
-        f"{_CAUSES[Remote(int(found.remote[at]))]}; e.g. {example}"
+        f"{_CAUSES[Remote(int(found.remote[at]))]} ({example})"
     )
 
 
@@ -158,36 +175,42 @@ def _services(table: SpanTable) -> AttributeColumn:
     return AttributeColumn(np.array([*moved, _NOBODY], np.int32)[column.codes], tuple(names))
 
 
-def _callers(table: SpanTable, forest: Forest, services: AttributeColumn) -> Int64s:
-    """Return for each row the service that is parent of most spans of its service, name and kind; ties by name.
+def _usual_callers(table: SpanTable, trees: Trees, services: AttributeColumn, rows: Rows) -> Int64s:
+    """Return for each of `rows` the service that is parent of most spans of its service, name and kind; ties by name.
 
     What the whole run shows of such spans tells who sends the parent where one is missing.
     """
-    sort = _sorts(table, services)
-    child = np.flatnonzero(forest.parent >= 0)
-    caller = services.codes[forest.parent[child]].astype(np.int64)
+    named = np.zeros(int(table.name.max(initial=-1)) + 1, np.bool_)
+    named[table.name[rows]] = True
+    child = np.flatnonzero((trees.parent >= 0) & named[table.name])
+    caller = services.codes[trees.parent[child]].astype(np.int64)
     child, caller = child[caller >= 0], caller[caller >= 0]
+    sort = _sorts(table, services, np.concatenate([rows, child]))
     width = max(len(services.values), 1)
-    pairs, often = np.unique(sort[child] * width + caller, return_counts=True)
+    pairs, often = np.unique(sort[len(rows) :] * width + caller, return_counts=True)
     order = np.lexsort((-(pairs % width), often, pairs // width))
     usual = np.full(int(sort.max(initial=-1)) + 1, _NOBODY, np.int64)
     usual[pairs[order] // width] = pairs[order] % width
-    return usual[sort]
+    return usual[sort[: len(rows)]]
 
 
-def _sorts(table: SpanTable, services: AttributeColumn) -> Int64s:
-    """Number the rows so that equal service, name and kind are one number."""
-    _, sort = np.unique(services.codes.astype(np.int64) * (1 << 32) + table.name, return_inverse=True)
-    _, sort = np.unique(sort * (1 << 8) + table.kind, return_inverse=True)
+def _sorts(table: SpanTable, services: AttributeColumn, rows: Rows) -> Int64s:
+    """Number rows so that equal service, name and kind are one number."""
+    _, sort = np.unique(services.codes[rows].astype(np.int64) * (1 << 32) + table.name[rows], return_inverse=True)
+    _, sort = np.unique(sort * (1 << 8) + table.kind[rows], return_inverse=True)
     return sort.astype(np.int64)
 
 
-def _same_of(number: Int64s, value: Int64s, count: int, *, otherwise: int) -> Int64s:
-    """Return for each number the value that all of its rows have, `otherwise` where they differ."""
-    low, high = np.full(count, np.iinfo(np.int64).max), np.full(count, np.iinfo(np.int64).min)
-    np.minimum.at(low, number, value)
-    np.maximum.at(high, number, value)
-    return np.where(low == high, low, otherwise)
+def _only_of(number: Int64s, value: Int64s, count: int) -> Int64s:
+    """Return for each number the value that all of its rows have, -1 where they differ."""
+    least = _least_of(number, value, count)
+    return np.where(least == -_least_of(number, -value, count), least, _NOBODY)
+
+
+def _least_of(number: Int64s, value: Int64s, count: int) -> Int64s:
+    least = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(least, number, value)
+    return least
 
 
 def _summed(number: Int64s, value: Int64s, count: int) -> Int64s:

@@ -12,15 +12,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from spanverdict.paths.association import Association, associate
-from spanverdict.paths.sharedvalues import message_columns, texts_of
-from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
+from spanverdict.paths.bonds import Bonds, KeyReader, Node, bonds
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Bools, Int64s, SpanTable, concat
+
+_SPAN_BYTES: Final = 120
 
 
 class Tally(Protocol):
@@ -214,12 +215,12 @@ class Window:
         self._holders[batch] = holders
         if batch not in self._parts:
             self._parts[batch] = replace(table, _columns={})  # what is read of it now is not needed again as it is
-            self._nbytes += table.nbytes
+            self._nbytes += _size(table)
 
     def _release(self, part: int) -> None:
         self._holders[part] -= 1
         if self._holders[part] == 0:
-            self._nbytes -= self._parts.pop(part).nbytes
+            self._nbytes -= _size(self._parts.pop(part))
             del self._holders[part]
 
     def _drop(self, clusters: Sequence[_Cluster]) -> Forgotten:
@@ -301,6 +302,11 @@ class Window:
         if runs and not cluster.runs:
             self._unclaimed -= cluster.counts
         cluster.runs |= runs
+
+
+def _size(table: SpanTable) -> int:
+    """Return how much memory a table takes, about; what it shares with its pool is not counted."""
+    return len(table) * _SPAN_BYTES + table.attributes.items.nbytes
 
 
 def _rows_in(table: SpanTable, traces: AbstractSet[bytes]) -> Bools:

@@ -1,0 +1,316 @@
+"""The runs that are followed, their spans, and which of them may be judged when.
+
+It starts no thread, reads no clock and waits for nothing: `now` is what the caller says, in seconds
+of a monotonic clock. Not for several threads at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from spanverdict.app.completeness import StageTally, has_loose_ends, is_whole, may_be_whole
+from spanverdict.app.liverun import LiveRun
+from spanverdict.paths.association import Association
+from spanverdict.paths.bonds import KeyReader
+from spanverdict.paths.window import Forgotten, Window
+from spanverdict.rulefiles.models import Flow
+from spanverdict.selectors import Field
+from spanverdict.selectors.columns import Spans
+from spanverdict.storage.errors import StoreError
+from spanverdict.storage.records import RunRecord
+from spanverdict.telemetry.spantable import AttributeColumn, SpanTable
+
+KEEP_S: Final = 600.0
+"""How long spans are kept at hand after the last of their traces came; late ones may still join them."""
+KEEP_BYTES: Final = 1 << 30
+"""How much memory they may take, about, before judged and unclaimed ones are let go earlier."""
+RETRY_S: Final = 5.0
+"""After how long it is tried again to judge a run when the store did not allow it."""
+_PACE: Final = 4.0
+"""Counting and stitching ahead of a verdict take one part of the time in this many and one."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recalled:
+    """What is known of a run besides what came just now."""
+
+    record: RunRecord
+    revision: int
+    """Of its last verdict; 0 for none."""
+    traces: tuple[bytes, ...]
+    """Those that were declared to be its own."""
+
+
+class Archive(Protocol):
+    """What was known and received before. Every method may raise `StoreError`."""
+
+    def recall(self, run_id: str) -> Recalled | None:
+        """Return what is known of a run; None when it is new."""
+        ...
+
+    def batches(self, first: int, last: int) -> Iterator[tuple[int, SpanTable]]:
+        """Read the batches `first … last` again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocketConfig:
+    """How runs are followed."""
+
+    flows: tuple[Flow, ...] = ()
+    only: str | None = None
+    """The one run that is followed, which takes every span of no other and is judged just once."""
+    patient: bool = False
+    """Its spans may come long after its end, from services that export at their own pace."""
+    keep_s: float = KEEP_S
+    keep_bytes: int = KEEP_BYTES
+
+
+class Docket:
+    """Follows runs from their first word or span to their verdict."""
+
+    def __init__(
+        self, config: DocketConfig, archive: Archive, stopwatch: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.config = config
+        self.runs: dict[str, LiveRun] = {}
+        self.forgotten_untagged = 0
+        """Spans that were let go before any run claimed them."""
+        self._archive = archive
+        self._stopwatch = stopwatch
+        self._tally = StageTally(config.flows)
+        readers = [_reader(key) for flow in config.flows for key in flow.request.correlate]
+        self._window = Window(keys=readers, window_run=config.only, tally=self._tally)
+        self._touched: dict[str, LiveRun] = {}
+        """Runs that got spans since these were counted."""
+        self._unnoted: dict[str, LiveRun] = {}
+        """Runs of which the store does not know all batches."""
+        self._count_at = 0.0
+        self._tidy_at = 0.0
+
+    @property
+    def untagged(self) -> int:
+        """How many spans at hand no run claims."""
+        return self._window.untagged
+
+    def take_in(self, batches: Sequence[int], table: SpanTable, now: float) -> None:
+        """Take in the spans of batches whose ids follow each other, from the journal or just received."""
+        for name in sorted(self._window.add(batches[0], table, now)):
+            if self.config.only not in (None, name):
+                continue
+            run = self._of(name, now)
+            run.touch(self._window.first_batch_of(name) or batches[0], batches[-1], now)
+            self._touched[name] = run
+            if run.noted != (run.first_batch, run.last_batch):
+                self._unnoted[name] = run
+
+    def follow(self, record: RunRecord, now: float) -> None:
+        """Take up a run from before, whose batches are all going to be taken in again."""
+        self._of(record.id, now).loaded = True
+
+    def hear(self, record: RunRecord, traces: Sequence[bytes], now: float) -> None:
+        """Take over what was declared of a run, its end included."""
+        run = self._of(record.id, now)
+        run.heard(record, now)
+        if traces:
+            self._window.register(run.id, traces, now)
+            if run.revision:
+                run.restate(now)
+        self._touched[run.id] = run
+        self._count_at = min(self._count_at, now)
+
+    def unnoted(self) -> list[LiveRun]:
+        """Return the runs that came by batches which the store has not been told of."""
+        return list(self._unnoted.values())
+
+    def noted(self, runs: Sequence[LiveRun]) -> None:
+        """Take note that the store was told."""
+        for run in runs:
+            run.noted = (run.first_batch, run.last_batch)
+            self._unnoted.pop(run.id, None)
+
+    def next_due(self) -> float | None:
+        """Return when there is something to do although nothing came; None for never."""
+        dues = [run.due for run in self.runs.values() if run.due is not None]
+        if self._touched:
+            dues.append(self._count_at)
+        return min(dues, default=None)
+
+    def due(self, now: float) -> Iterator[tuple[LiveRun, str]]:
+        """Yield the runs that may be judged by now, and why; call `judged` or `postpone` for each."""
+        if self._touched and now >= self._count_at:
+            self._count(now)
+        late = [run for run in self.runs.values() if run.due is not None and run.due <= now]
+        if late and self._touched:
+            self._count(now)
+        for run in late:
+            trigger = self._trigger(run, now)
+            if trigger is not None:
+                yield run, trigger
+
+    def evidence(self, run: LiveRun) -> tuple[SpanTable, Association] | None:
+        """Return the spans of a run and how they were found; None when there are none."""
+        return self._window.spans_of(run.id)
+
+    def flows_of(self, run: LiveRun) -> tuple[Flow, ...]:
+        """Return the flows that a run was declared with, else those that it has begun as far as is known."""
+        flows = self.config.flows
+        if self.config.only is not None:
+            return flows
+        if run.declared_flows:
+            return tuple(flow for flow in flows if flow.name in run.declared_flows)
+        return tuple(flow for flow in flows if run.progress.started(flow))
+
+    def judging(self, run: LiveRun, table: SpanTable) -> tuple[Flow, ...]:
+        """Return the flows that judge a run of these spans: the declared ones, else those whose first stage matched."""
+        if run.declared_flows or self.config.only is not None:
+            return self.flows_of(run)
+        spans = Spans.of(table)
+        return tuple(flow for flow in self.config.flows if flow.stages[0].selector.mask(spans).any())
+
+    def judged(self, run: LiveRun, through: int, revision: int) -> None:
+        """Take note that a verdict was given on all that came up to a batch."""
+        run.judged_through = max(through, run.judged_through)
+        run.revision, run.restated, run.trouble = revision, False, ""
+        self._schedule(run)
+
+    def postpone(self, run: LiveRun, until: float, why: str) -> None:
+        """Look at a run again later because it cannot be judged now."""
+        run.due, run.trouble = until, why
+
+    def give_up(self, run: LiveRun, through: int, why: str) -> None:
+        """Take note that a run cannot be judged; it is tried again when more comes."""
+        self.judged(run, through, run.revision)
+        run.trouble = why
+
+    def tidy(self, now: float) -> None:
+        """Let go what is old, or too much, and not needed for a verdict that is still to come."""
+        if now < self._tidy_at or self.config.only is not None:
+            return
+        self._tidy_at = now + self.config.keep_s / 60
+        keep = {run.id for run in self.runs.values() if run.fresh or not run.revision}
+        keep.update(self._touched, self._unnoted)
+        before = now - self.config.keep_s
+        self._let_go(self._window.forget(before, keep))
+        if self._window.nbytes > self.config.keep_bytes:
+            self._let_go(self._window.shrink(self.config.keep_bytes, keep))
+        here = self._window.runs
+        old = [run.id for run in self.runs.values() if run.id not in here and not run.fresh and run.met < before]
+        for name in old:
+            del self.runs[name]
+
+    def others(self) -> frozenset[str]:
+        """Return the runs that spans named besides the one that is followed."""
+        return self._window.runs - {self.config.only}
+
+    def _let_go(self, gone: Forgotten) -> None:
+        self.forgotten_untagged += gone.untagged
+        if gone.untagged:
+            _log.warning("%d spans that no run claimed were let go", gone.untagged)
+        for name in gone.runs:
+            self.runs.pop(name, None)
+
+    def _of(self, name: str, now: float) -> LiveRun:
+        run = self.runs.get(name)
+        if run is None:
+            run = self.runs[name] = LiveRun(name, met=now, patient=self.config.patient)
+        if not run.recalled:
+            self._recall(run, now)
+        return run
+
+    def _recall(self, run: LiveRun, now: float) -> bool:
+        """Bring back what is known of a run; False when that is not possible now."""
+        try:
+            known = self._archive.recall(run.id)
+        except StoreError as error:
+            _log.error("run %s cannot be recalled: %s", run.id, error)
+            return False
+        if known is None:
+            run.recalled = run.loaded = True
+            return True
+        run.remember(known.record, known.revision, now)
+        if known.traces:
+            self._window.register(run.id, known.traces, now)
+        self._touched[run.id] = run
+        return True
+
+    def _load(self, run: LiveRun, now: float) -> bool:
+        """Bring back the spans of a run that came before it was met here; False when that is not possible now."""
+        if not run.recalled and not self._recall(run, now):
+            return False
+        if not run.loaded:
+            try:
+                for batch, table in self._archive.batches(*run.noted):
+                    self._window.add(batch, table, now)
+            except StoreError as error:
+                _log.error("the spans of run %s cannot be read again: %s", run.id, error)
+                return False
+            run.loaded = True
+            self._touched[run.id] = run
+            self._count(now)
+        return True
+
+    def _count(self, now: float) -> None:
+        """Count what came, and see what that means for the runs that it came for."""
+        begun = self._stopwatch()
+        self._window.count()
+        touched, self._touched = self._touched, {}
+        for run in touched.values():
+            run.progress = self._tally.progress(self._window.counts_of(run.id))
+            run.checked = False
+            self._schedule(run)
+        self._count_at = now + _PACE * (self._stopwatch() - begun)
+
+    def _schedule(self, run: LiveRun) -> None:
+        """Work out when to look at a run."""
+        if not run.fresh or not run.loaded:
+            run.due = -math.inf if run.fresh else None
+            return
+        flows = self.flows_of(run)
+        run.due = run.waiting(flows).next_due()
+        if self._may_be_whole(run, flows):
+            run.due = run.check_again if run.due is None else min(run.check_again, run.due)
+
+    def _trigger(self, run: LiveRun, now: float) -> str | None:
+        """Return why a run may be judged now; None when it may not."""
+        if not self._load(run, now):
+            self.postpone(run, now + RETRY_S, "the store cannot be read")
+            return None
+        flows = self.flows_of(run)
+        if self._may_be_whole(run, flows) and now >= run.check_again and self._is_whole(run, flows, now):
+            return "manifest"
+        trigger = run.waiting(flows).trigger(now)
+        if trigger == "run end" and self.config.only is not None and not run.patient:
+            found = self.evidence(run)
+            run.patient = found is None or has_loose_ends(found[0], flows, run.expected)
+            trigger = run.waiting(flows).trigger(now)
+        if trigger is None:
+            self._schedule(run)
+        return trigger
+
+    def _may_be_whole(self, run: LiveRun, flows: tuple[Flow, ...]) -> bool:
+        """Tell whether it makes sense to stitch a run: there may be enough of it, and more than the last time."""
+        return not run.checked and may_be_whole(run.progress, flows, run.expected)
+
+    def _is_whole(self, run: LiveRun, flows: tuple[Flow, ...], now: float) -> bool:
+        """Stitch a run to see whether it is whole; not too often while that takes long."""
+        run.checked = True
+        begun = self._stopwatch()
+        found = self.evidence(run)
+        whole = found is not None and is_whole(found[0], flows, run.expected)
+        run.check_again = now + _PACE * (self._stopwatch() - begun)
+        return whole
+
+
+def _reader(key: Field) -> KeyReader:
+    def read(table: SpanTable) -> AttributeColumn:
+        return key.column(Spans.of(table))
+
+    return read

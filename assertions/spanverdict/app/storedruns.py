@@ -1,0 +1,74 @@
+"""Runs and their spans as the store keeps them, for the judge: what was left over, what is met again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from spanverdict.app.docket import KEEP_S, Recalled
+from spanverdict.app.intake import Decoder
+from spanverdict.app.liverun import LiveRun
+from spanverdict.otlp.errors import Undecodable
+from spanverdict.storage.records import RunRecord, RunTouch
+from spanverdict.storage.store import Store
+from spanverdict.telemetry.spantable import SpanTable
+
+_log = logging.getLogger(__name__)
+
+
+class StoredRuns:
+    """The docket's archive. Every method may raise `StoreError`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def recall(self, run_id: str) -> Recalled | None:
+        """Return what the store knows of a run."""
+        runs = self._store.runs
+        record = runs.get(run_id)
+        if record is None:
+            return None
+        last = runs.verdict(run_id)
+        traces = tuple(bytes.fromhex(trace) for trace in runs.traces(run_id))
+        return Recalled(record, last.revision if last is not None else 0, traces)
+
+    def batches(self, first: int, last: int) -> Iterator[tuple[int, SpanTable]]:
+        """Decode batches of the journal again; what cannot be read is logged and left out."""
+        decoder = Decoder()
+        for batch in self._store.journal.read(first, last):
+            try:
+                yield batch.id, decoder.decode(batch.payload).table
+            except Undecodable as error:
+                _log.error("batch %d of the journal cannot be decoded: %s", batch.id, error)
+
+    def note(self, runs: Sequence[LiveRun]) -> None:
+        """Write down which batches concern which runs, so that a restart finds them."""
+        now = time.time_ns()
+        self._store.runs.touch_many([RunTouch(run.id, run.first_batch, run.last_batch, now) for run in runs])
+
+    def left_over(self) -> tuple[tuple[RunRecord, ...], Iterator[tuple[int, SpanTable]]]:
+        """Return the runs that were not judged to the end, and the batches to take in again.
+
+        Those are the batches of these runs, and the recent ones, whose spans a run may still claim.
+        """
+        journal, records = self._store.journal, self._store.runs.unfinished()
+        recent = journal.first_since(min(time.time_ns(), journal.last_received) - int(KEEP_S * 1e9))
+        spans = [(record.first_batch, record.last_batch) for record in records if record.first_batch]
+        ranges = merged([*spans, (recent, journal.bounds().last)])
+        return records, (batch for first, last in ranges for batch in self.batches(first, last))
+
+
+def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges of whole numbers, ends included, in order and without what they have in common.
+
+    >>> merged([(7, 9), (1, 3), (2, 5), (6, 6), (12, 11)])
+    [(1, 9)]
+    """
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        elif first <= last:
+            found.append((first, last))
+    return found
