@@ -321,6 +321,53 @@ def explain(rule: str, **given: Any) -> None:
     sys.exit(explain_in_run(rule, given["rules"], source))
 
 
+@cli.command()
+@click.argument("request")
+@_looking
+@click.option("--rules", "-r", multiple=True, metavar="PATH", help="The flow whose requests are looked at.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, all spans of the request.")
+@click.option("--limit", type=click.IntRange(min=0), default=1000, show_default=True, help="Spans to print; 0 for all.")
+def show(request: str, **given: Any) -> None:
+    """Show REQUEST from end to end: its spans across traces, why each is part of it, and where its time went.
+
+    REQUEST is the value of the flow's key, or a trace id or how it begins. Without rules, requests are
+    what traces and the links between them make.
+
+    \b
+      spanverdict show order-17 --rules flow.yaml --run gh-123 --store spanverdict.sqlite
+      spanverdict show 4bf92f35 --input traces.jsonl
+
+    What is marked with * is on the critical path: the chain of work and waits that the request could
+    not do without. ON PATH says how much of a span's own time is. Exit code 4 when it is not there.
+    """  # noqa: D301 - \b is click's
+    from spanverdict.app.pathcommands import ShowOptions, show  # noqa: PLC0415
+    from spanverdict.app.sources import Source  # noqa: PLC0415
+
+    source = Source.told(given["inputs"], given["run_id"], given["store"], os.environ)
+    sys.exit(show(request, given["rules"], source, ShowOptions(given["as_json"], given["limit"])))
+
+
+@cli.command()
+@_looking
+@click.option("--rules", "-r", multiple=True, required=True, metavar="PATH", help="The flow whose path it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def path(**given: Any) -> None:
+    """Show the path of all requests together: stages, the ways between them, and where the time went.
+
+    \b
+      spanverdict path --rules flow.yaml --run gh-123 --store spanverdict.sqlite
+      spanverdict path --rules flow.yaml --input traces.jsonl --json
+
+    A way is taken by call or by queue. The time of a queue is the wait in it; that of a call runs from
+    the start of the one stage to the start of the other. Exit code 4 when there are no requests.
+    """  # noqa: D301 - \b is click's
+    from spanverdict.app.pathcommands import path  # noqa: PLC0415
+    from spanverdict.app.sources import Source  # noqa: PLC0415
+
+    source = Source.told(given["inputs"], given["run_id"], given["store"], os.environ)
+    sys.exit(path(given["rules"], source, as_json=given["as_json"]))
+
+
 def main() -> NoReturn:
     """Run the command line; whatever goes wrong is one line and an exit code, never a traceback."""
     try:

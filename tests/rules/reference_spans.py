@@ -25,7 +25,7 @@ flow: reference
 stages: [{stage: serve, select: {service: gateway, kind: server}}]
 rules: [{id: any, latency: request, expect: {max: "< 1s"}}]
 """
-SCORER = {
+SCORER: dict[str, dict[str, Any]] = {
     "scope": {"name": "scorer.tracing", "version": "2.1", "attributes": {"vendor": "acme"}},
     "resource": {"service.version": "7"},
 }
@@ -47,7 +47,7 @@ def table() -> SpanTable:
 
 
 def _row(entry: dict[str, Any], number: dict[str, int], known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    own = SCORER if entry["service"] == "scorer" else {}
+    own: dict[str, dict[str, Any]] = SCORER if entry["service"] == "scorer" else {}
     start = BEGIN + entry["at"] * MS
     return {
         "trace": entry["trace"],

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from spanverdict.app.operatormetrics import render_metrics
 from spanverdict.app.progress import progress_of
 from spanverdict.app.service import Service
 from spanverdict.reporting.quantities import rfc3339
-from spanverdict.storage.errors import StoreUnavailable
+from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunDeclaration, RunRecord, VerdictRecord
-from spanverdict.web.backend import Declaration, Document, UnknownFlow
+from spanverdict.web.backend import Declaration, Document, Unavailable, UnknownFlow
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _from_store(answer: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Say it in the API's words when the store cannot be read or written."""
+
+    @wraps(answer)
+    def answered(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return answer(*args, **kwargs)
+        except StoreError as error:
+            raise Unavailable(str(error)) from error
+
+    return answered
 
 
 class ServiceBackend:
@@ -21,6 +40,7 @@ class ServiceBackend:
         self._service = service
         self._runs = service.store.runs
 
+    @_from_store
     def declare(self, declaration: Declaration) -> Document:
         """Declare a run and return it; raises `UnknownFlow`."""
         names = [flow.name for flow in self._service.config.flows]
@@ -38,11 +58,13 @@ class ServiceBackend:
         )
         return _run_document(record, self._runs.verdict(record.id))
 
+    @_from_store
     def end(self, run_id: str) -> Document | None:
         """Say that a run has ended and return it; None when it is unknown."""
         record = self._service.end(run_id)
         return None if record is None else _run_document(record, self._runs.verdict(run_id))
 
+    @_from_store
     def run(self, run_id: str) -> Document | None:
         """Return a run with its last verdict; None when it is unknown."""
         record = self._runs.get(run_id)
@@ -51,33 +73,39 @@ class ServiceBackend:
         verdict = self._runs.verdict(run_id)
         document = _run_document(record, verdict)
         document["verdict"] = None if verdict is None else json.loads(verdict.document)
-        live = self._service.judge.runs.get(run_id)
-        document["progress"] = None if live is None else asdict(progress_of(live, self._service.judge.flows_of(live)))
+        docket = self._service.judge.docket
+        live = docket.runs.get(run_id)
+        document["problem"] = live.trouble if live is not None else ""
+        document["progress"] = None if live is None else asdict(progress_of(live, docket.flows_of(live)))
         return document
 
+    @_from_store
     def runs(self, limit: int, before: str | None) -> Document:
         """Return a page of runs, newest first; raises `ValueError` for a foreign cursor."""
         page = self._runs.list(limit, before)
         return {"runs": [_run_document(run, self._runs.verdict(run.id)) for run in page.runs], "next": page.next}
 
+    @_from_store
     def settled(self, run_id: str, timeout_s: float) -> bool:
         """Wait until a verdict has taken in all that came for a run; False when the time ran out first."""
-        return self._service.settling.wait_for(lambda: self._is_settled(run_id), timeout_s)
+        taken_in = self._service.judge.mark()
+        return self._service.settling.wait_for(lambda: taken_in.is_set() and self._is_settled(run_id), timeout_s)
 
     def ready(self) -> str | None:
         """Return why spans cannot be taken now; None when they can."""
         try:
             self._service.store.probe()
-        except StoreUnavailable as error:
+        except StoreError as error:
             return str(error)
         return None
 
+    @_from_store
     def metrics(self) -> str:
         """Return metrics in Prometheus' text format."""
         return render_metrics(self._service)
 
     def _is_settled(self, run_id: str) -> bool:
-        live = self._service.judge.runs.get(run_id)
+        live = self._service.judge.docket.runs.get(run_id)
         if live is not None and live.fresh:
             return False
         record = self._runs.get(run_id)

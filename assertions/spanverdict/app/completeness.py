@@ -142,9 +142,7 @@ def has_loose_ends(table: SpanTable, flows: Sequence[Flow], expected: int | None
 
 def _has_whole_requests(flow: Flow, run: PreparedRun, expected: int) -> bool:
     view, _ = view_of(flow, run, expected)
-    return view.n_requests >= expected and all(
-        _satisfied(stage, view.stage(stage.name).count) for stage in flow.stages
-    )
+    return view.n_requests >= expected and all(_satisfied(stage, view.stage(stage.name).count) for stage in flow.stages)
 
 
 def _satisfied(stage: Stage, count: Int64s) -> bool:

@@ -111,9 +111,13 @@ class Docket:
             if run.noted != (run.first_batch, run.last_batch):
                 self._unnoted[name] = run
 
-    def follow(self, record: RunRecord, now: float) -> None:
-        """Take up a run from before, whose batches are all going to be taken in again."""
-        self._of(record.id, now).loaded = True
+    def follow(self, run_id: str, now: float) -> None:
+        """Take up a run from before."""
+        self._of(run_id, now)
+
+    def complete(self, run_id: str) -> None:
+        """Take note that all batches of a run from before were taken in again."""
+        self.runs[run_id].loaded = True
 
     def hear(self, record: RunRecord, traces: Sequence[bytes], now: float) -> None:
         """Take over what was declared of a run, its end included."""

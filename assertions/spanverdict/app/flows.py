@@ -29,6 +29,19 @@ def load_flows(paths: Sequence[str], tags: Collection[str] = ()) -> tuple[Flow, 
     return tagged(flows, tags)
 
 
+def load_flow(paths: Sequence[str]) -> Flow:
+    """Load the one flow of a command that looks at requests.
+
+    Raises:
+        CommandError: a file has a mistake, or there is more than one flow.
+    """
+    flows = load_flows(paths)
+    if len(flows) > 1:
+        names = ", ".join(flow.name for flow in flows)
+        raise CommandError(f"requests are those of one flow; the rule files have several: {names}")
+    return flows[0]
+
+
 def tagged(flows: tuple[Flow, ...], tags: Collection[str]) -> tuple[Flow, ...]:
     """Keep the rules that carry one of `tags`; all of them without tags."""
     if not tags:

@@ -156,6 +156,7 @@ class _Held:
     tallies: list[Tally] = field(default_factory=list)
     commits: list[Future[int]] = field(default_factory=list)
     _open: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, request: _Request, tally: Tally) -> None:
         """Hold a request with spans; in the order of their rows."""
@@ -172,7 +173,27 @@ class _Held:
         if not self.requests:
             self.waiting.end()
 
-    def _one_done(self, _commit: Future[int]) -> None: ...
+    def _one_done(self, _commit: Future[int]) -> None:
+        with self._lock:
+            self._open -= 1
+            last = self._open == 0
+        if last:
+            self.waiting.end()
+            self._settle([commit.exception() for commit in self.commits])
+
+    def _settle(self, errors: Sequence[BaseException | None]) -> None:
+        """Hand on what was committed, then tell the clients."""
+        ids = [commit.result() for commit, error in zip(self.commits, errors, strict=True) if error is None]
+        if ids:
+            kept = np.repeat([error is None for error in errors], [tally.accepted for tally in self.tallies])
+            _spans.add(int(kept.sum()))
+            self.deliver(ids, self.table if kept.all() else self.table.take(np.flatnonzero(kept)))
+        for request, tally, error in zip(self.requests, self.tallies, errors, strict=True):
+            if error is None:
+                request.receipt.set_result(_receipt(tally))
+            else:
+                known = isinstance(error, StoreUnavailable)
+                request.receipt.set_exception(Unavailable(str(error)) if known else error)
 
 
 def _answer_without_spans(receipt: Future[Receipt], tally: Tally) -> None:

@@ -48,7 +48,9 @@ class Judgement:
     def as_revision(self, revision: int) -> Judgement:
         """Return the same judgement as another revision."""
         run = replace(self.run, revision=revision)
-        events = (replace(e, run=replace(e.run, revision=revision)) if isinstance(e, RunStarted) else e for e in self.events)
+        events = (
+            replace(e, run=replace(e.run, revision=revision)) if isinstance(e, RunStarted) else e for e in self.events
+        )
         return replace(self, run=run, events=tuple(events))
 
 
@@ -115,7 +117,7 @@ class Judge:
         self._inbox.put(mark)
         return mark.reached
 
-    def start(self, records: Iterable[RunRecord] = (), batches: Iterable[tuple[int, SpanTable]] = ()) -> None:
+    def start(self, records: Sequence[RunRecord] = (), batches: Iterable[tuple[int, SpanTable]] = ()) -> None:
         """Begin to follow and judge, first of all the runs and batches from before."""
         self._thread = threading.Thread(target=self._work, args=(records, batches), name="judge", daemon=True)
         self._thread.start()
@@ -148,19 +150,21 @@ class Judge:
             self.after_round()
         return going
 
-    def _work(self, records: Iterable[RunRecord], batches: Iterable[tuple[int, SpanTable]]) -> None:
+    def _work(self, records: Sequence[RunRecord], batches: Iterable[tuple[int, SpanTable]]) -> None:
         with _contained("take up what was left"):
             self._take_up(records, batches)
         while self.step():
             pass
 
-    def _take_up(self, records: Iterable[RunRecord], batches: Iterable[tuple[int, SpanTable]]) -> None:
+    def _take_up(self, records: Sequence[RunRecord], batches: Iterable[tuple[int, SpanTable]]) -> None:
         for record in records:
-            self.docket.follow(record, self.clock())
+            self.docket.follow(record.id, self.clock())
         for batch, table in batches:
             if self._stopping.is_set():
                 return
             self.docket.take_in((batch,), table, self.clock())
+        for record in records:
+            self.docket.complete(record.id)
 
     def _collect(self) -> tuple[list[_Item], bool]:
         """Wait for items and return them, and whether there are no more for now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 
+from spanverdict.app.associating import defects_of
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import Event, RunInfo
@@ -59,9 +60,15 @@ def choose_run(table: SpanTable, flows: Sequence[Flow], run: str | None) -> tupl
     Raises:
         CommandError: which run is meant is not clear, or it is not there.
     """
+    return _chosen(table, _associated(table, flows), run)
+
+
+def _associated(table: SpanTable, flows: Sequence[Flow]) -> Association:
     spans = Spans.of(table)
-    keys = [field.column(spans) for flow in flows for field in flow.request.correlate]
-    found = associate(table, keys=keys)
+    return associate(table, keys=[field.column(spans) for flow in flows for field in flow.request.correlate])
+
+
+def _chosen(table: SpanTable, found: Association, run: str | None) -> tuple[str, SpanTable]:
     if run is not None:
         return run, table.take(_rows(found, run, len(table)))
     if len(found.runs) > 1:
@@ -84,5 +91,9 @@ def _some(runs: Sequence[str]) -> str:
 
 def check_files(flows: Sequence[Flow], paths: Sequence[str], run: str | None, expected: int | None) -> Iterator[Event]:
     """Judge what files hold."""
-    run_id, spans = choose_run(read_spans(paths), flows, run)
-    yield from evaluate(flows, spans, RunInfo(run_id, expected_requests=expected))
+    everything = read_spans(paths)
+    if not len(everything):
+        print(f"spanverdict: there are no spans in {', '.join(paths)}", file=sys.stderr)  # noqa: T201 - a warning
+    found = _associated(everything, flows)
+    run_id, spans = _chosen(everything, found, run)
+    yield from evaluate(flows, spans, RunInfo(run_id, expected_requests=expected), defects=defects_of(found))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
+
+from spanverdict.storage.errors import StoreError
+from spanverdict.storage.outbox import Outbox
 
 if TYPE_CHECKING:
     from spanverdict.app.service import Service
@@ -52,32 +55,42 @@ def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
     yield "requests_refused_total", "counter", "Requests refused, by reason", refused
     yield "in_flight_bytes", "gauge", "Bytes received and not yet acknowledged", _one(service.receiver.budget.in_use)
     journal = service.store.journal
-    yield "journal_bytes", "gauge", "Bytes of payload in the journal", _one(journal.bytes_stored())
+    yield "journal_bytes", "gauge", "Bytes of payload in the journal", _asked(journal.bytes_stored)
     yield "journal_backlog_bytes", "gauge", "Bytes that wait to be committed", _one(journal.backlog)
     yield "journal_damaged_batches", "gauge", "Journaled batches that could not be read", _one(len(journal.damaged))
     yield "store_writable", "gauge", "Whether the last commit succeeded", _one(int(service.store.problem is None))
-    states = Counter("fresh" if run.fresh else "judged" for run in list(service.judge.runs.values()))
+    docket = service.judge.docket
+    states = Counter("fresh" if run.fresh else "judged" for run in list(docket.runs.values()))
     yield (
         "runs",
         "gauge",
         "Runs at hand, by whether a verdict has taken in all of them",
         [({"state": state}, states[state]) for state in ("fresh", "judged")],
     )
-    yield "untagged_spans", "gauge", "Spans at hand that no run claims", _one(service.judge.waiting_spans())
+    yield "untagged_spans", "gauge", "Spans at hand that no run claims", _one(docket.untagged)
+    forgotten = _one(docket.forgotten_untagged)
+    yield "untagged_spans_forgotten_total", "counter", "Spans let go before any run claimed them", forgotten
     verdicts = [({"outcome": outcome}, number) for outcome, number in sorted(service.verdicts.items())]
     yield "verdicts_total", "counter", "Verdicts given, by outcome", verdicts
     yield "unjudged_runs_total", "counter", "Runs that no flow matched", _one(service.unjudged)
-    outbox = service.store.outbox.statistics()
-    yield (
-        "webhook_deliveries",
-        "gauge",
-        "Webhook messages in the store, by state",
-        [
-            ({"state": "pending"}, outbox.pending),
-            ({"state": "delivered"}, outbox.delivered),
-            ({"state": "given_up"}, outbox.given_up),
-        ],
-    )
+    yield "webhook_deliveries", "gauge", "Webhook messages in the store, by state", _deliveries(service.store.outbox)
+
+
+def _deliveries(outbox: Outbox) -> _Samples:
+    try:
+        numbers = outbox.statistics()
+    except StoreError:
+        return ()
+    by_state = {"pending": numbers.pending, "delivered": numbers.delivered, "given_up": numbers.given_up}
+    return [({"state": state}, number) for state, number in by_state.items()]
+
+
+def _asked(question: Callable[[], float]) -> _Samples:
+    """Return what the store says; nothing when it cannot be read now."""
+    try:
+        return _one(question())
+    except StoreError:
+        return ()
 
 
 def _one(value: float) -> _Samples:

@@ -16,6 +16,7 @@ def progress_of(live: LiveRun | None, flows: Sequence[Flow]) -> ProgressState:
         return ProgressState(0, None, 0 if live is None else live.progress.spans, 0, 0)
     flow = flows[0]
     expected = expected_of(flow, live.expected)
-    seen = [live.progress.seen.get((flow.name, stage.name), 0) for stage in flow.stages]
+    seen = {stage.name: live.progress.seen.get((flow.name, stage.name), 0) for stage in flow.stages}
     missing = tuple(live.progress.lacking(flow, expected)) if expected is not None else ()
-    return ProgressState(seen[0], expected, live.progress.spans, sum(map(bool, seen)), len(flow.stages), missing)
+    requests, stages = seen[flow.request.starts_at], sum(map(bool, seen.values()))
+    return ProgressState(requests, expected, live.progress.spans, stages, len(flow.stages), missing)

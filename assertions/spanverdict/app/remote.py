@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from spanverdict.evaluation.outcomes import (
     FlowStarted,
     Outcome,
     RuleEvaluated,
+    RuleResult,
     RunFinished,
 )
 from spanverdict.reporting.jsonreport import UnreadableReportError, events_of
@@ -31,6 +33,7 @@ _STEP_S: Final = 25.0
 """How long one request may wait at the server."""
 _GLANCE_S: Final = 1.0
 """The same while somebody watches the progress."""
+_NO_VERDICT: Final = ExitCode.NO_VERDICT
 _PAUSE_S: Final = 0.5
 """Between attempts while the server cannot be reached."""
 
@@ -60,8 +63,7 @@ def _wait(server: str, run_id: str, wait_s: float, screen: Progress) -> dict[str
             found, problem = _ask(client, url, min(left, step))
             if found is not None and found["state"] in ("judged", "unjudged"):
                 screen.clear()
-                verdict: dict[str, Any] = found["verdict"]
-                return verdict
+                return dict(found.get("verdict") or {})
             if time.monotonic() >= deadline:
                 break
             if found is not None and found.get("progress") is not None:
@@ -70,7 +72,7 @@ def _wait(server: str, run_id: str, wait_s: float, screen: Progress) -> dict[str
                 time.sleep(min(_PAUSE_S, max(0.0, deadline - time.monotonic())))
     screen.clear()
     waited = f"within {wait_s:g}s" if wait_s else "yet"
-    raise CommandError(problem or f"run {run_id} has no verdict {waited}", ExitCode.NO_VERDICT)
+    raise CommandError(problem or f"run {run_id} has no verdict {waited}", _NO_VERDICT)
 
 
 def _state(progress: dict[str, Any], seconds_left: float) -> ProgressState:
@@ -100,37 +102,50 @@ def _ask(client: httpx.Client, url: str, wait_s: float) -> tuple[dict[str, Any] 
 
 
 def _only(events: Sequence[Event], flows: Sequence[Flow], server: str) -> Iterator[Event]:
-    """Keep the events of the named flows and make their own verdict of them."""
-    named = {flow.name: flow for flow in flows}
-    started = {event.flow: event for event in events if isinstance(event, FlowStarted)}
-    for name, flow in named.items():
-        if name not in started:
-            judged_by = ", ".join(started) or "none"
-            raise CommandError(
-                f"flow {name} did not judge this run at {server}; judged by: {judged_by}", ExitCode.NO_VERDICT
-            )
-        if started[name].sha256 != flow.sha256:
-            print(f"spanverdict: {server} judged with another version of {flow.file}", file=sys.stderr)  # noqa: T201 - a warning
+    """Keep the events of the named flows and rules and make their own verdict of them."""
+    _check_judged(events, flows, server)
     wanted = {(flow.name, rule.id) for flow in flows for rule in flow.rules}
+    kept = [e for e in events if not isinstance(e, RuleEvaluated) or (e.result.flow, e.result.id) in wanted]
     ends: list[FlowFinished] = []
-    counts: Counter[Outcome] = Counter()
-    for event in events:
+    results: list[RuleResult] = []
+    for event in kept:
         match event:
-            case FlowStarted(flow=name) if name not in named:
+            case FlowStarted(flow=name) | FlowFinished(flow=name) if name not in {flow.name for flow in flows}:
                 continue
-            case RuleEvaluated(result=result) if (result.flow, result.id) not in wanted:
-                continue
-            case FlowFinished(flow=name):
-                if name not in named:
-                    continue
-                ends.append(event)
+            case FlowFinished():
+                ends.append(replace(event, outcome=_outcome(event, results)))
+                yield ends[-1]
+            case RuleEvaluated(result=result):
+                results.append(result)
                 yield event
             case RunFinished():
-                outcome = worst_outcome([end.outcome for end in ends]) if ends else event.outcome
-                complete = all(end.completeness.complete for end in ends)
+                outcome, complete = worst_outcome([e.outcome for e in ends]), all(e.completeness.complete for e in ends)
+                counts = Counter(result.outcome for result in results)
                 yield RunFinished(outcome, complete, event.defects, dict(counts))
-            case RuleEvaluated(result=result):
-                counts[result.outcome] += 1
-                yield event
             case _:
                 yield event
+
+
+def _outcome(end: FlowFinished, results: Sequence[RuleResult]) -> Outcome:
+    """Return what a flow comes to by the rules that are asked for; what is not whole has not passed."""
+    own = [result.outcome for result in results if result.flow == end.flow and not result.report_only]
+    outcome = worst_outcome(own)
+    undecided = outcome is Outcome.SKIPPED or (outcome is Outcome.PASSED and not end.completeness.complete)
+    return Outcome.INCONCLUSIVE if undecided else outcome
+
+
+def _check_judged(events: Sequence[Event], flows: Sequence[Flow], server: str) -> None:
+    """Make sure that the server has judged by these flows and rules, and say when it had others of that name."""
+    started = {event.flow: event for event in events if isinstance(event, FlowStarted)}
+    judged = {(event.result.flow, event.result.id) for event in events if isinstance(event, RuleEvaluated)}
+    for flow in flows:
+        if flow.name not in started:
+            by = ", ".join(started) or "none"
+            raise CommandError(f"flow {flow.name} did not judge this run at {server}; judged by: {by}", _NO_VERDICT)
+        missing = [rule.id for rule in flow.rules if (flow.name, rule.id) not in judged]
+        if missing:
+            raise CommandError(
+                f"{server} judged with another version of {flow.file}, without: {', '.join(missing)}", _NO_VERDICT
+            )
+        if started[flow.name].sha256 != flow.sha256:
+            print(f"spanverdict: {server} judged with another version of {flow.file}", file=sys.stderr)  # noqa: T201 - a warning

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 from spanverdict.alerting.config import ReceiverSettings
+from spanverdict.app import selftelemetry
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.judge import Judgement
+from spanverdict.app.liverun import LiveRun
 from spanverdict.app.progress import progress_of
 from spanverdict.app.service import Service, ServiceConfig
-from spanverdict.app.verdicts import report
+from spanverdict.app.subcommand import run_command
+from spanverdict.app.verdicts import report, spans_in
 from spanverdict.receiver.addresses import Address
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.listen import Endpoints
@@ -29,8 +32,12 @@ from spanverdict.reporting.reporter import ReportOptions
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.records import RunDeclaration
 
-_DRAIN_S = 20.0
-_GLANCE_S = 0.2
+PRIVATE: Final = "127.0.0.1:0"
+"""A listener that only the command is told of."""
+
+_DRAIN_S: Final = 20.0
+_GLANCE_S: Final = 0.2
+_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +51,8 @@ class RunOptions:
     run_id: str | None = None
     expected: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
-    otlp_grpc: str = "127.0.0.1:0"
-    otlp_http: str = "127.0.0.1:0"
+    otlp_grpc: str = PRIVATE
+    otlp_http: str = PRIVATE
     allow_public: bool = False
     store: Path | None = None
     webhooks: tuple[ReceiverSettings, ...] = ()
@@ -56,31 +63,52 @@ def run(options: RunOptions, environ: Mapping[str, str] = os.environ) -> int:
 
     Raises:
         CommandError: an address is taken, the store cannot be used, or the command cannot start.
+        Interrupted: somebody asked to stop.
     """
     run_id = options.run_id or new_run_id()
-    with tempfile.TemporaryDirectory(prefix="spanverdict-") as folder:
-        config = ServiceConfig(
-            store=options.store or Path(folder) / "run.sqlite",
-            flows=options.flows,
-            receiver=ReceiverConfig(
-                grpc_address=options.otlp_grpc, http_address=options.otlp_http, allow_public=options.allow_public
-            ),
-            webhooks=options.webhooks,
-            window_run=run_id,
-        )
-        with Service(config) as service:
-            watch = _Watch(service, options, run_id, Progress.on(sys.stderr, environ))
-            service.judged = watch.take
-            endpoints = service.start()
-            names = tuple(flow.name for flow in options.flows)
-            declared = RunDeclaration(run_id, options.expected, options.labels, names, takes_untagged=True)
-            service.declare(declared)
-            code = _command(options.command, environment(environ, endpoints, run_id))
-            service.end(run_id)
-            judgement = watch.wait()
-            verdict = report(judgement.events, options.targets, options.report)
-            _deliver(service)
+    with tempfile.TemporaryDirectory(prefix="spanverdict-") as folder, ExitStack() as stack:
+        service = stack.enter_context(Service(_config(options, run_id, Path(folder))))
+        watch = _Watch(service, options, run_id, Progress.on(sys.stderr, environ))
+        service.judged = watch.take
+        endpoints = service.start()
+        ports = [address.port for address in (endpoints.grpc, endpoints.http) if address is not None]
+        stack.callback(selftelemetry.start(ports, environ))
+        names = tuple(flow.name for flow in options.flows)
+        service.declare(RunDeclaration(run_id, options.expected, options.labels, names, takes_untagged=True))
+        given = environment(environ, endpoints, run_id)
+        code = run_command(options.command, given)
+        service.end(run_id)
+        verdict = _report(watch.wait(), options, given, service.judge.docket.others())
+        _deliver(service)
     return code if code != 0 else int(verdict)
+
+
+def _config(options: RunOptions, run_id: str, folder: Path) -> ServiceConfig:
+    """A receiver on addresses of the user's choice is one that services know which export at their own pace."""
+    receiver = ReceiverConfig(
+        grpc_address=options.otlp_grpc, http_address=options.otlp_http, allow_public=options.allow_public
+    )
+    return ServiceConfig(
+        store=options.store or folder / "run.sqlite",
+        flows=options.flows,
+        receiver=receiver,
+        webhooks=options.webhooks,
+        only=run_id,
+        patient=(options.otlp_grpc, options.otlp_http) != (PRIVATE, PRIVATE),
+    )
+
+
+def _report(judgement: Judgement, options: RunOptions, given: Mapping[str, str], others: Collection[str]) -> ExitCode:
+    if others:
+        names = ", ".join(sorted(others)[:_NAMED]) + (" …" if len(others) > _NAMED else "")
+        _warn(f"spans of other runs came and were not judged: {names}")
+    verdict = report(judgement.events, options.targets, options.report)
+    if spans_in(judgement.events) == 0:
+        _warn(
+            "no spans came; does the command, or what it calls, export to OTEL_EXPORTER_OTLP_ENDPOINT"
+            f" ({given['OTEL_EXPORTER_OTLP_ENDPOINT']}, {given['OTEL_EXPORTER_OTLP_PROTOCOL']})?"
+        )
+    return verdict
 
 
 def new_run_id() -> str:
@@ -123,24 +151,6 @@ def _joined(present: str | None, tag: str) -> str:
     return ",".join([*kept, tag])
 
 
-def _command(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run the command to its end; signals reach it as they reach us."""
-    try:
-        process = subprocess.Popen(command, env=dict(environ))  # noqa: S603 - the user's own command
-    except OSError as error:
-        raise CommandError(f"cannot start {command[0]}: {error.strerror}") from None
-    previous = {number: signal.signal(number, lambda n, _f: process.send_signal(n)) for number in (signal.SIGTERM,)}
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        process.wait()
-        raise
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    return code if code >= 0 else 128 - code
-
-
 @dataclass(slots=True, eq=False)
 class _Watch:
     """Waits for the verdict of the run, and shows what is still missing meanwhile."""
@@ -162,16 +172,24 @@ class _Watch:
         while not self.service.settling.wait_for(self._is_settled, patience):
             self.screen.show(self._state())
         self.screen.clear()
-        if self.judgement is None:
-            raise CommandError("the run could not be judged; the log says why", ExitCode.INTERNAL)
+        live = self._live()
+        if self.judgement is None or live is None or live.trouble:
+            raise CommandError(f"the run could not be judged: {live.trouble if live else ''}", ExitCode.INTERNAL)
         return self.judgement
 
+    def _live(self) -> LiveRun | None:
+        return self.service.judge.docket.runs.get(self.run_id)
+
     def _is_settled(self) -> bool:
-        live = self.service.judge.runs.get(self.run_id)
-        return live is not None and live.ended is not None and not live.fresh
+        live = self._live()
+        return live is not None and live.ended is not None and (not live.fresh or bool(live.trouble))
 
     def _state(self) -> ProgressState:
-        return progress_of(self.service.judge.runs.get(self.run_id), self.options.flows)
+        live = self._live()
+        state = progress_of(live, self.options.flows)
+        if live is None or live.due is None:
+            return state
+        return replace(state, seconds_left=max(0.0, live.due - time.monotonic()))
 
 
 def _deliver(service: Service) -> None:
@@ -179,4 +197,8 @@ def _deliver(service: Service) -> None:
     if service.courier is None:
         return
     for lost in service.courier.drain(_DRAIN_S).undelivered:
-        print(f"spanverdict: webhook {lost.receiver} was not delivered: {lost.error}", file=sys.stderr)  # noqa: T201 - a warning
+        _warn(f"webhook {lost.receiver} was not delivered: {lost.error}")
+
+
+def _warn(message: str) -> None:
+    print(f"spanverdict: {message}", file=sys.stderr)  # noqa: T201 - a warning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -9,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from spanverdict.app import selftelemetry
@@ -28,6 +30,9 @@ _log = logging.getLogger(__name__)
 
 def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_file: Path | None = None) -> ExitCode:
     """Serve until SIGTERM or SIGINT; raises `CommandError` when it cannot start."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     flows = load_flows(settings.rules) if settings.rules else ()
     config = ServiceConfig(
         store=settings.store,
@@ -36,30 +41,30 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_fil
         webhooks=read_webhooks(settings.webhooks, environ),
         external_url=settings.external_url.rstrip("/"),
     )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with Service(config) as service:
-        web, address = _web(settings)
-        try:
-            endpoints = service.start()
-        except BaseException:
-            web.close()
-            raise
-        from spanverdict.web.api import application  # noqa: PLC0415 - heavy, and not needed to refuse to start
-        from spanverdict.web.server import WebServer  # noqa: PLC0415 - as above
-
-        server = WebServer(application(ServiceBackend(service)), web)
-        server.start()
+    if ready_file is not None:
+        _remove(ready_file)  # one from before a crash would tell of addresses that nobody listens on
+    with ExitStack() as last, ExitStack() as parts:
+        service = parts.enter_context(Service(config))
+        listener, address = _take_web_address(settings)
+        parts.callback(listener.close)
+        endpoints = service.start()
+        _serve_web(service, listener, parts)
         taken = {"otlp-grpc": endpoints.grpc, "otlp-http": endpoints.http, "http": address}
-        stop_telemetry = selftelemetry.start([one.port for one in taken.values() if one is not None], environ)
-        _announce(taken, ready_file)
+        last.callback(selftelemetry.start([one.port for one in taken.values() if one is not None], environ))
+        _announce(taken, ready_file, parts)
         stop.wait()
         _log.info("stopping: finishing what was acknowledged")
-        server.stop()
-        service.stop()
-        stop_telemetry()
     return ExitCode.PASSED
+
+
+def _serve_web(service: Service, listener: socket.socket, parts: ExitStack) -> None:
+    from spanverdict.web.api import application  # noqa: PLC0415 - heavy, and not needed to refuse to start
+    from spanverdict.web.server import WebServer  # noqa: PLC0415 - as above
+
+    server = WebServer(application(ServiceBackend(service)), listener)
+    server.start()
+    parts.callback(server.stop)
+    parts.callback(service.settling.close)
 
 
 def receiver_config(settings: Settings) -> ReceiverConfig:
@@ -87,26 +92,36 @@ def _tokens(path: Path | None) -> tuple[str, ...]:
     return tokens
 
 
-def _web(settings: Settings) -> tuple[socket.socket, Address]:
+def _take_web_address(settings: Settings) -> tuple[socket.socket, Address]:
     """Take the address of the API before anything else is opened."""
     try:
         address = parse_address(settings.http)
         if not (address.is_loopback or settings.allow_public):
             raise PublicWithoutAuthentication(str(address))
         listener = bind(address)
+        listener.listen()
     except ReceiverError as error:
         code = ExitCode.INTERNAL if isinstance(error, CannotListen) else ExitCode.USAGE
         raise CommandError(str(error), code) from None
-    listener.listen()
     return listener, Address(address.host, port_of(listener))
 
 
-def _announce(taken: Mapping[str, Address | None], ready_file: Path | None) -> None:
+def _announce(taken: Mapping[str, Address | None], ready_file: Path | None, parts: ExitStack) -> None:
     """Say where it listens, on standard error and in the ready file, one `name address` a line."""
     lines = [f"{name} {address}" for name, address in taken.items() if address is not None]
     for line in lines:
         print(f"spanverdict: listening: {line}", file=sys.stderr, flush=True)  # noqa: T201 - for people and scripts
-    if ready_file is not None:
-        partial = ready_file.with_name(f"{ready_file.name}.partial")
+    if ready_file is None:
+        return
+    partial = ready_file.with_name(f"{ready_file.name}.partial")
+    try:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
         partial.replace(ready_file)
+    except OSError as error:
+        raise CommandError(f"cannot write the ready file {ready_file}: {error.strerror}") from None
+    parts.callback(_remove, ready_file)
+
+
+def _remove(ready_file: Path) -> None:
+    with contextlib.suppress(OSError):
+        ready_file.unlink(missing_ok=True)

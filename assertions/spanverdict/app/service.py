@@ -15,9 +15,9 @@ from spanverdict.alerting.alerts import scope_of
 from spanverdict.alerting.config import ReceiverSettings
 from spanverdict.alerting.decision import decide
 from spanverdict.alerting.delivery import Courier
+from spanverdict.app.docket import Docket, DocketConfig
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.intake import Intake
-from spanverdict.app.docket import Docket, DocketConfig
 from spanverdict.app.judge import Judge, Judgement
 from spanverdict.app.settling import Settling
 from spanverdict.app.storedruns import StoredRuns
@@ -83,7 +83,10 @@ class Service:
                 self.judge.start(*archive.left_over())
             else:
                 self.judge.start()
-            self.receiver = Receiver(self.config.receiver, Intake(self.store.journal, self.judge.deliver))
+            intake = Intake(self.store.journal, self.judge.deliver)
+            intake.start()
+            self._parts.callback(intake.close)
+            self.receiver = Receiver(self.config.receiver, intake)
             endpoints = self.receiver.start()
             self._parts.callback(self.receiver.stop)
         except (StoreError, StoreUnavailable) as error:

@@ -12,11 +12,13 @@ class Settling:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
+        self._changes = 0
         self._closed = False
 
     def announce(self) -> None:
         """Say that something has changed."""
         with self._changed:
+            self._changes += 1
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -28,10 +30,13 @@ class Settling:
     def wait_for(self, condition: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until `condition` holds; False when the time ran out first, if there is one, or all is closed."""
         end = None if timeout_s is None else time.monotonic() + timeout_s
-        with self._changed:
-            while not condition():
+        while True:
+            known = self._changes
+            if condition():  # outside the lock, as it may take its time
+                return True
+            with self._changed:
                 left = None if end is None else end - time.monotonic()
                 if self._closed or (left is not None and left <= 0):
                     return False
-                self._changed.wait(left)
-        return True
+                if self._changes == known:
+                    self._changed.wait(left)

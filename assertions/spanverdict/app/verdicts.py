@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from spanverdict.app.errors import CommandError, ExitCode
-from spanverdict.evaluation.outcomes import Event, Outcome, RunFinished
+from spanverdict.evaluation.outcomes import Event, Outcome, RunFinished, RunStarted
 from spanverdict.reporting.catalogue import REPORTERS, Target, UnknownFormatError, ci_targets, parse_target
 from spanverdict.reporting.reporter import Reporter, ReportOptions
 
@@ -52,23 +52,25 @@ def _check_writable(path: Path) -> None:
         raise CommandError(f"report file {path} {reason}")
 
 
-def report(events: Iterable[Event], wanted: Sequence[Target], options: ReportOptions) -> ExitCode:
-    """Let every reporter consume the events; return what the verdict tells the shell."""
-    code = ExitCode.INTERNAL
+def report(events: Sequence[Event], wanted: Sequence[Target], options: ReportOptions) -> ExitCode:
+    """Let every reporter consume the events of a run; return what the verdict tells the shell."""
     try:
         with ExitStack() as files:
             reporters = [_open(target, options, files) for target in wanted]
             for event in events:
                 for reporter in reporters:
                     reporter.consume(event)
-                if isinstance(event, RunFinished):
-                    code = exit_code(event)
             sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         raise CommandError(f"a report cannot be written: {error}", ExitCode.INTERNAL) from error
-    return code
+    return next(exit_code(event) for event in events if isinstance(event, RunFinished))
+
+
+def spans_in(events: Iterable[Event]) -> int:
+    """Return how many spans a run had."""
+    return next(event.spans for event in events if isinstance(event, RunStarted))
 
 
 def exit_code(finished: RunFinished) -> ExitCode:

@@ -25,6 +25,8 @@ class Unit(StrEnum):
 
     DURATION = "duration"
     """int64 nanoseconds; conditions need a unit (`200ms`)."""
+    SHARE = "share"
+    """Parts of a whole, 0..1; conditions may be in per cent (`60%`)."""
     NUMBER = "number"
     """Plain numbers."""
     TRUTH = "truth"

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from spanverdict.checks.check import Measurement, Unit
-from spanverdict.checks.latency import Between, Form, Moment, OfAttribute, OfStage
+from spanverdict.checks.latency import Between, Form, Moment, OfAttribute, OfPath, OfStage
 from spanverdict.checks.missing import Missing
 from spanverdict.checks.numbers import Float64s, numbers_of
+from spanverdict.checks.pathtimes import path_times
 from spanverdict.checks.runview import RunView, StageTimes
 from spanverdict.telemetry.spantable import Int64s
 
@@ -25,6 +26,8 @@ def measure(form: Form, view: RunView) -> Measurement:
             return _between(form, view)
         case OfAttribute():
             return _attribute(form, view)
+        case OfPath():
+            return _of_path(form, view)
         case OfStage(of="each"):
             return _each(form, view)
         case _:
@@ -87,6 +90,22 @@ def _each(form: OfStage, view: RunView) -> Measurement:
     times = view.stage(form.stage)
     values = view.spans.table.duration()[times.member]
     return Measurement(Unit.DURATION, values, "spans", times.request, times.member, view.without_stage(form.stage))
+
+
+def _of_path(form: OfPath, view: RunView) -> Measurement:
+    """Measure what share of the critical path of each request is spent on a stage, or in queues."""
+    named = [form.name] if form.name in view.stages else []
+    missing = _without_stages([view.starts_at, *named, view.ends_at], view)
+    times = path_times(view)
+    whole, spent = np.zeros(view.n_requests, np.int64), np.zeros(view.n_requests, np.int64)
+    whole[times.request], spent[times.request] = times.whole(), times.of(form.name)
+    lacking = np.zeros(view.n_requests, np.bool_)
+    lacking[missing.request[missing.request >= 0]] = True
+    timeless = np.flatnonzero(~lacking & (whole == 0))
+    missing = missing.also(Missing.of_requests(timeless, "took no time that can be told"))
+    request = np.flatnonzero(~lacking & (whole > 0))
+    shown_by = view.stage(named[0] if named else view.starts_at).last[request]
+    return Measurement(Unit.SHARE, spent[request] / whole[request], "requests", request, shown_by, missing)
 
 
 def _summed(times: StageTimes, values: Int64s, n_requests: int) -> Int64s:

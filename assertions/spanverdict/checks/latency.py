@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from spanverdict.selectors import Field
 
 EXTENTS: Final = ("extent", "each", "sum", "busy", "self")
+QUEUE: Final = "queue"
+"""What the waits on a critical path count for."""
+OTHER: Final = "other"
+"""What counts for no stage there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,20 @@ class OfAttribute:
     stage: str
 
 
-Form: TypeAlias = Between | OfStage | OfAttribute
-_KEYS: Final = ("stage", "of", "from", "to", "attribute", "unit", "in")
+@dataclass(frozen=True, slots=True)
+class OfPath:
+    """The share that a stage, `queue` or `other` has of the critical path of its request."""
+
+    name: str
+
+
+Form: TypeAlias = Between | OfStage | OfAttribute | OfPath
+_KEYS: Final = ("stage", "of", "from", "to", "attribute", "unit", "in", "critical_path")
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Durations, one a request (or, for `each` and attributes, one a span)."""
+    """Durations, one a request (or, for `each` and attributes, one a span); of critical paths shares."""
 
     form: Form
 
@@ -69,17 +80,17 @@ class Latency:
 
     @property
     def unit(self) -> Unit:
-        """Durations."""
-        return Unit.DURATION
+        """Durations; shares where the critical path is looked at."""
+        return Unit.SHARE if isinstance(self.form, OfPath) else Unit.DURATION
 
     @classmethod
     def read(cls, node: Node, context: ReadContext) -> Self | None:
-        """Read `request`, `{stage}`, `{from, to}` or `{attribute, unit, in}`."""
+        """Read `request`, `{stage}`, `{from, to}`, `{attribute, unit, in}` or `{critical_path}`."""
         form = _read_form(node, context)
         return None if form is None else cls(form)
 
     def measure(self, view: RunView) -> Measurement:
-        """Give one duration a request or span."""
+        """Give one duration a request or span, or one share a request."""
         from spanverdict.checks import durations  # noqa: PLC0415 - numpy is not needed to read rules
 
         return durations.measure(self.form, view)
@@ -102,6 +113,8 @@ def _read_form(node: Node, context: ReadContext) -> Form | None:
         return _read_stage(reader, context)
     if reader.node("attribute") is not None:
         return _read_attribute(reader, context)
+    if reader.node("critical_path") is not None:
+        return _read_path(reader, context)
     return _read_between(reader, context)
 
 
@@ -132,6 +145,13 @@ def _read_attribute(reader: Reader, context: ReadContext) -> OfAttribute | None:
     if not _alone(reader, context, ("attribute", "unit", "in")) or field is None or stage is None or unit is None:
         return None
     return OfAttribute(field, unit, stage)
+
+
+def _read_path(reader: Reader, context: ReadContext) -> OfPath | None:
+    node = reader.require("critical_path")
+    known = isinstance(node, Scalar) and node.text in (QUEUE, OTHER)
+    name = node.text if known and isinstance(node, Scalar) else None if node is None else context.stage(node)
+    return None if not _alone(reader, context, ("critical_path",)) or name is None else OfPath(name)
 
 
 def _read_between(reader: Reader, context: ReadContext) -> Between | None:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from spanverdict.checks.latency import OTHER, QUEUE
 from spanverdict.checks.runview import RunView
 from spanverdict.paths.critical_path import Extents, Members, Sections, critical_paths, sync_parents
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows
-
-QUEUE: Final = "queue"
-"""What waits count for."""
-OTHER: Final = "other"
-"""What counts for no stage."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

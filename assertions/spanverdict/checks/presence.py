@@ -85,9 +85,10 @@ def _summary(lacks: list[tuple[str, Bools]], requests: Rows, view: RunView) -> s
     parts = [f"{what} in {count}" for what, count in counted if count]
     if never := len(requests) - len(here):
         parts.append(f"{never} of {view.expected} never arrived")
-    rows = np.unique(view.row[np.isin(view.request, here)])
+    chosen = np.zeros(view.n_requests + 1, np.bool_)
+    chosen[here] = True
     for what in ("attributes", "events", "links"):
-        cut = int((getattr(view.spans.table, f"dropped_{what}")[rows] > 0).sum())
-        if cut:
-            parts.append(f"{cut} spans lost {what} before they were sent")
+        cut = (getattr(view.spans.table, f"dropped_{what}") > 0) & chosen[view.request]
+        if cut.any():
+            parts.append(f"{len(np.unique(view.row[cut]))} spans lost {what} before they were sent")
     return "; ".join(parts)

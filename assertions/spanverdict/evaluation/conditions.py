@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,11 @@ import numpy as np
 from spanverdict.evaluation.deciding import decide
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome
 from spanverdict.evaluation.sample import Interval, Sample
-from spanverdict.evaluation.wording import NOTHING, machine_value, number_text
-from spanverdict.rulefiles.conditions import Condition, Operator
+from spanverdict.evaluation.wording import NOTHING, machine_value, number_text, observed_text
+from spanverdict.rulefiles.conditions import Condition
 from spanverdict.rulefiles.models import Expectation
 from spanverdict.rulefiles.statistic import QUANTIFIERS, Kind, Quantity
+from spanverdict.rulefiles.vectors import holding
 from spanverdict.telemetry.spantable import AttributeColumn, Bools
 
 
@@ -30,63 +32,65 @@ class Judge:
         if interval is None:
             return self._result(expectation, Outcome.INCONCLUSIVE, None, "nothing to take it of")
         outcome = decide(expectation.condition, interval)
-        if expectation.statistic.kind is Kind.SAMPLES and outcome is Outcome.FAILED:
+        if expectation.statistic.kind is not Kind.SAMPLES:
+            return self._settled(expectation, outcome, interval)
+        if outcome is Outcome.FAILED:
             return self._result(expectation, Outcome.INCONCLUSIVE, interval, "not enough to judge by")
-        return self._settled(expectation, outcome, interval)
+        return self._result(expectation, outcome, interval, "")
 
     def _settled(self, expectation: Expectation, outcome: Outcome, interval: Interval) -> ConditionResult:
         """A pass does not stand where values cannot be right; doubt is explained."""
-        problem = self.sample.measurement.problem
-        if outcome is Outcome.PASSED and problem and expectation.statistic.kind is not Kind.SAMPLES:
+        problem = self.problem
+        if outcome is Outcome.PASSED and problem:
             return self._result(expectation, Outcome.INCONCLUSIVE, interval, problem)
         note = self._doubt(expectation, interval) if outcome is Outcome.INCONCLUSIVE else ""
         return self._result(expectation, outcome, interval, note)
 
+    @property
+    def problem(self) -> str:
+        """Why a pass would not stand; empty when it would."""
+        measurement = self.sample.measurement
+        of_numbers = self.sample.missing.impossible() if isinstance(measurement.values, AttributeColumn) else ""
+        return measurement.problem or of_numbers
+
     def _quantified(self, expectation: Expectation) -> ConditionResult:
+        """Judge `every`, `any` or `none`; any type of value is one."""
+        measurement = self.sample.measurement
         holds = self.holds(expectation.condition)
-        good, known, missing = int(holds.sum()), len(holds), self.missing
+        good, known, missing = int(holds.sum()), len(holds), len(measurement.missing)
+        said = f"{good} of {known} hold"
         match expectation.statistic.kind:
             case Kind.EVERY:
-                sure = Outcome.FAILED if good < known else None
-                otherwise, said = Outcome.PASSED, f"{known - good} of {known} do not hold"
+                sure, otherwise = Outcome.FAILED if good < known else None, Outcome.PASSED
+                said = f"{known - good} of {known} do not hold" if good < known else said
             case Kind.ANY:
-                sure = Outcome.PASSED if good else None
-                otherwise, said = Outcome.FAILED, f"{good} of {known} hold"
+                sure, otherwise = Outcome.PASSED if good else None, Outcome.FAILED
             case _:
-                sure = Outcome.FAILED if good else None
-                otherwise, said = Outcome.PASSED, f"{good} of {known} hold"
+                sure, otherwise = Outcome.FAILED if good else None, Outcome.PASSED
         outcome = sure or (Outcome.INCONCLUSIVE if missing else otherwise)
-        note = self._missing_note() if outcome is Outcome.INCONCLUSIVE else ""
-        if outcome is Outcome.PASSED and self.sample.measurement.problem:
-            outcome, note = Outcome.INCONCLUSIVE, self.sample.measurement.problem
+        note = self._missing_note(missing) if outcome is Outcome.INCONCLUSIVE else ""
+        if outcome is Outcome.PASSED and measurement.problem:
+            outcome, note = Outcome.INCONCLUSIVE, measurement.problem
         return ConditionResult(str(expectation.statistic), str(expectation.condition), said, good, outcome, note)
 
-    @property
-    def missing(self) -> int:
-        """How many values should be there and are not; for quantifiers any type of value is one."""
-        return len(self.sample.measurement.missing_request)
-
     def holds(self, condition: Condition) -> Bools:
-        """Tell for each value of the measurement whether the condition holds of it, exactly.
-
-        Decided once for every distinct value.
-        """
+        """Tell for each value of the measurement whether the condition holds of it, exactly."""
         values = self.sample.measurement.values
-        if isinstance(values, AttributeColumn):
-            table = np.array([_holds_of(condition, value) for value in values.values] + [False], np.bool_)
-            return table[values.codes]
-        distinct, position = np.unique(values, return_inverse=True)
-        return _holds_of_sorted(condition, distinct)[position]
+        if not isinstance(values, AttributeColumn):
+            return holding(condition, values)
+        used, position = np.unique(values.codes, return_inverse=True)
+        return _holding(condition, [values.values[code] for code in used.tolist()])[position]
 
     def _doubt(self, expectation: Expectation, interval: Interval) -> str:
         quantity = self._quantity(expectation)
         ends = ["unknown" if end is None else number_text(end, quantity) for end in (interval.low, interval.high)]
-        return f"{self._missing_note()}, so it lies between {ends[0]} and {ends[1]}"
+        return f"{self._missing_note(len(self.sample.missing))}, so it lies between {ends[0]} and {ends[1]}"
 
-    def _missing_note(self) -> str:
-        measurement, missing = self.sample.measurement, self.sample.missing
-        total = len(measurement.request) + len(measurement.missing_request)
-        return f"{missing} of {total} {measurement.population} {measurement.missing_note or 'have no usable value'}"
+    def _missing_note(self, missing: int) -> str:
+        measurement = self.sample.measurement
+        lacking = measurement.missing if missing == len(measurement.missing) else self.sample.missing
+        total = len(measurement.request) + len(measurement.missing)
+        return f"{missing} of {total} {measurement.population} {lacking.note()}"
 
     def _quantity(self, expectation: Expectation) -> Quantity:
         return expectation.statistic.quantity(self.sample.measurement.unit)
@@ -94,33 +98,29 @@ class Judge:
     def _result(
         self, expectation: Expectation, outcome: Outcome, interval: Interval | None, note: str
     ) -> ConditionResult:
+        condition, quantity = expectation.condition, self._quantity(expectation)
         return ConditionResult(
             str(expectation.statistic),
-            str(expectation.condition),
-            NOTHING if interval is None else number_text(interval.observed, self._quantity(expectation)),
+            str(condition),
+            NOTHING if interval is None else observed_text(interval.observed, condition, quantity),
             None if interval is None else machine_value(interval.observed),
             outcome,
             note,
         )
 
 
-_MONOTONE = frozenset({Operator.LESS, Operator.AT_MOST, Operator.MORE, Operator.AT_LEAST})
-
-
-def _holds_of_sorted(condition: Condition, distinct: np.ndarray) -> Bools:
-    """Tell for ascending distinct numbers; of an ordering the last that holds is found by halving."""
-    found = np.zeros(len(distinct), np.bool_)
-    if condition.operator not in _MONOTONE or distinct.dtype == np.bool_:
-        return np.array([condition.holds(value) for value in distinct.tolist()], np.bool_)
-    rising = condition.operator in (Operator.MORE, Operator.AT_LEAST)
-    low, high = 0, len(distinct)
-    while low < high:
-        middle = (low + high) // 2
-        if condition.holds(distinct[middle].item()) == rising:
-            high = middle
+def _holding(condition: Condition, values: Sequence[object]) -> Bools:
+    """Tell of distinct values of any type; numbers all at once."""
+    found = np.zeros(len(values), np.bool_)
+    of_type: dict[type, list[int]] = {}
+    for place, value in enumerate(values):
+        of_type.setdefault(type(value), []).append(place)
+    for kind, places in of_type.items():
+        if kind in (int, float, bool):
+            dtype = {int: np.int64, float: np.float64, bool: np.bool_}[kind]
+            found[places] = holding(condition, np.array([values[place] for place in places], dtype))
         else:
-            low = middle + 1
-    found[low if rising else 0 : len(distinct) if rising else low] = True
+            found[places] = [_holds_of(condition, values[place]) for place in places]
     return found
 
 
@@ -128,4 +128,4 @@ def _holds_of(condition: Condition, value: object) -> bool:
     """An array holds when all its values do."""
     if isinstance(value, tuple):
         return bool(value) and all(_holds_of(condition, item) for item in value)
-    return isinstance(value, int | float | str | bool) and condition.holds(value)
+    return isinstance(value, int | float | str) and condition.holds(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -23,11 +24,12 @@ from spanverdict.evaluation.outcomes import (
     RunStarted,
 )
 from spanverdict.evaluation.preparing import PreparedRun, prepare, view_of
+from spanverdict.evaluation.warnings import warnings_of
 from spanverdict.paths.defects import Defect
-from spanverdict.rulefiles.models import Flow
+from spanverdict.rulefiles.models import Flow, Rule
 from spanverdict.telemetry.spantable import SpanTable
 
-CAP = "cap"
+CAP: Final = "cap"
 """The trigger of a run that was given up on before it was complete."""
 
 
@@ -42,8 +44,8 @@ def evaluate(
     """Judge a run by its flows and yield what is found, in the order of the flows and their rules.
 
     `table` holds the spans of the run in any order, resends included; `trigger` says why it is
-    judged now (see `Completeness`), `defects` what was met on the way here. The events depend on nothing else: the same spans give the
-    same events however they arrived.
+    judged now (see `Completeness`), `defects` what was met on the way here. The events depend on
+    nothing else: the same spans give the same events however they arrived.
     """
     prepared = prepare(table)
     yield _started(run, prepared)
@@ -51,19 +53,12 @@ def evaluate(
     ends: list[FlowFinished] = []
     found = [*defects, *prepared.defects]
     for flow in flows:
-        yield FlowStarted(flow.name, flow.file, flow.sha256, flow.labels)
-        expected = run.expected_requests if run.expected_requests is not None else flow.complete.requests
-        view, requests = view_of(flow, prepared, expected)
-        if requests.hop_cap_reached:
-            detail = f"paths of flow {flow.name} go on beyond the hop limit"
-            found.append(Defect("hop_cap", requests.hop_cap_reached, detail))
-        results = []
-        for result in _results(flow, view):
-            yield RuleEvaluated(result)
-            results.append(result)
-        outcomes.update(result.outcome for result in results)
-        ends.append(_flow_end(flow, view, results, trigger))
-        yield ends[-1]
+        for event in _judged(flow, prepared, run, trigger, found):
+            if isinstance(event, RuleEvaluated):
+                outcomes[event.result.outcome] += 1
+            if isinstance(event, FlowFinished):
+                ends.append(event)
+            yield event
     yield RunFinished(
         worst_outcome([end.outcome for end in ends]) if ends else Outcome.INCONCLUSIVE,
         all(end.completeness.complete for end in ends),
@@ -72,12 +67,43 @@ def evaluate(
     )
 
 
+def _judged(
+    flow: Flow, prepared: PreparedRun, run: RunInfo, trigger: str, defects: list[Defect]
+) -> Iterator[FlowStarted | RuleEvaluated | FlowFinished]:
+    """Yield the events of one flow; what is wrong with its paths is added to `defects`.
+
+    A flow whose requests cannot be found is errored as a whole and costs the others nothing.
+    """
+    yield FlowStarted(flow.name, flow.file, flow.sha256, flow.labels)
+    expected = run.expected_requests if run.expected_requests is not None else flow.complete.requests
+    complete = trigger != CAP
+    try:
+        view, requests = view_of(flow, prepared, expected)
+        missing = _missing_stages(view)
+    except Exception as error:  # noqa: BLE001 - the flow is errored, the others go on
+        for rule in flow.rules:
+            yield RuleEvaluated(_errored(rule, flow, error))
+        yield FlowFinished(flow.name, Outcome.ERRORED, Completeness(complete, trigger, 0, expected))
+        return
+    if requests.hop_cap_reached:
+        detail = f"paths of flow {flow.name} go on beyond the hop limit"
+        defects.append(Defect("hop_cap", requests.hop_cap_reached, detail))
+    results = []
+    for result in _results(flow, view):
+        results.append(result if len(prepared.spans) else _undecided(result))
+        yield RuleEvaluated(results[-1])
+    completeness = Completeness(complete, trigger, view.n_requests, view.expected, missing)
+    yield FlowFinished(flow.name, _flow_outcome(results, complete), completeness, warnings_of(flow, view, results))
+
+
 def _started(run: RunInfo, prepared: PreparedRun) -> RunStarted:
     table = prepared.spans.table
     started = int(table.start_time_unix_nano.min(initial=np.iinfo(np.int64).max)) if len(table) else 0
     ended = int(table.end_time_unix_nano.max(initial=0))
     info = replace(run, started_unix_nano=started, ended_unix_nano=ended)
-    return RunStarted(info, len(table), len(np.unique(table.trace)))
+    here = np.zeros(len(table.pool.traces), np.bool_)
+    here[table.trace] = True
+    return RunStarted(info, len(table), int(here.sum()))
 
 
 def _results(flow: Flow, view: RunView) -> Iterator[RuleResult]:
@@ -86,16 +112,35 @@ def _results(flow: Flow, view: RunView) -> Iterator[RuleResult]:
         try:
             yield from list(judge_rule(rule, flow, view))
         except Exception as error:  # noqa: BLE001 - the rule is errored, the others go on
-            message = f"could not be judged: {type(error).__name__}: {error}"
-            yield replace(blank_result(rule, flow), outcome=Outcome.ERRORED, message=message)
+            yield _errored(rule, flow, error)
 
 
-def _flow_end(flow: Flow, view: RunView, results: list[RuleResult], trigger: str) -> FlowFinished:
-    """A flow of which nothing was judged, or whose run is incomplete, has not passed."""
-    outcome = worst_outcome([result.outcome for result in results if not result.report_only])
-    complete = trigger != CAP
-    if outcome is Outcome.SKIPPED or (outcome is Outcome.PASSED and not complete):
-        outcome = Outcome.INCONCLUSIVE
-    missing = tuple((name, lacking) for name in view.stages if (lacking := len(view.requests_lacking(name))))
-    completeness = Completeness(complete, trigger, view.n_requests, view.expected, missing)
-    return FlowFinished(flow.name, outcome, completeness)
+def _undecided(result: RuleResult) -> RuleResult:
+    """Return what a rule says of a run without spans: nothing, be it that none was asked for."""
+    if result.outcome not in (Outcome.PASSED, Outcome.FAILED):
+        return result
+    conditions = tuple(replace(condition, outcome=Outcome.INCONCLUSIVE) for condition in result.conditions)
+    message = "nothing to judge: the run has no spans"
+    return replace(result, outcome=Outcome.INCONCLUSIVE, conditions=conditions, message=message)
+
+
+def _errored(rule: Rule, flow: Flow, error: Exception) -> RuleResult:
+    message = f"could not be judged: {type(error).__name__}: {error}"
+    return replace(blank_result(rule, flow), outcome=Outcome.ERRORED, message=message)
+
+
+def _missing_stages(view: RunView) -> tuple[tuple[str, int], ...]:
+    return tuple((name, lacking) for name in view.stages if (lacking := len(view.without_stage(name))))
+
+
+def _flow_outcome(results: Sequence[RuleResult], complete: bool) -> Outcome:
+    """A flow of which nothing was judged, or whose run is incomplete, has not passed.
+
+    Rules that only report never decide; where all of them do, it is enough that they saw something.
+    """
+    binding = [result.outcome for result in results if not result.report_only]
+    outcome = worst_outcome(binding)
+    if not binding and any(result.samples for result in results):
+        outcome = Outcome.PASSED
+    undecided = outcome is Outcome.SKIPPED or (outcome is Outcome.PASSED and not complete)
+    return Outcome.INCONCLUSIVE if undecided else outcome

@@ -11,55 +11,60 @@ from spanverdict.checks.pathtimes import PathTimes, path_times
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.conditions import Judge
 from spanverdict.evaluation.outcomes import ConditionResult, Exhibit, Outcome, StageShare
+from spanverdict.evaluation.sample import Sample
 from spanverdict.evaluation.wording import number_text
 from spanverdict.rulefiles.conditions import Operator
 from spanverdict.rulefiles.models import Expectation
 from spanverdict.rulefiles.statistic import QUANTIFIERS, Kind, Quantity
 from spanverdict.telemetry.identifiers import span_id_hex
-from spanverdict.telemetry.spantable import AttributeColumn, Rows
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Rows
 
 MAX_EXHIBITS = 5
 
 
 def worst(judge: Judge, view: RunView, judged: Sequence[tuple[Expectation, ConditionResult]]) -> tuple[Exhibit, ...]:
     """Return the values that a reader should look at first, at most `MAX_EXHIBITS`."""
-    decisive = [expectation for expectation, result in judged if result.outcome is not Outcome.PASSED]
+    failed = [expectation for expectation, result in judged if result.outcome is Outcome.FAILED]
+    decisive = failed or [expectation for expectation, result in judged if result.outcome is not Outcome.PASSED]
     if not decisive:
         return ()
     measurement = judge.sample.measurement
-    found = [_exhibit(measurement, int(number), view) for number in _positions(judge, decisive[0])]
-    if not found or _is_about_missing(judged):
+    found = [_exhibit(measurement, number, view) for number in _positions(judge, decisive[0]).tolist()]
+    if not found or not failed:
         found = [*_missing(measurement, view), *found]
     return tuple(found[:MAX_EXHIBITS])
 
 
-def _is_about_missing(judged: Sequence[tuple[Expectation, ConditionResult]]) -> bool:
-    return not any(result.outcome is Outcome.FAILED for _, result in judged)
-
-
 def _positions(judge: Judge, expectation: Expectation) -> Rows:
     """Return positions of values, worst first; ties in the order of the requests."""
-    measurement = judge.sample.measurement
-    if expectation.statistic.kind in (Kind.RATIO, Kind.COUNT) and measurement.unit is Unit.TRUTH:
-        return _truths(measurement, expectation)
+    measurement, values = judge.sample.measurement, judge.sample.measurement.values
     if expectation.statistic.kind in QUANTIFIERS:
         wanted = expectation.statistic.kind is Kind.NONE
         return np.flatnonzero(judge.holds(expectation.condition) == wanted)[:MAX_EXHIBITS]
-    if isinstance(measurement.values, AttributeColumn) or not len(measurement.values):
-        return np.zeros(0, np.intp)
-    values = measurement.values
+    if measurement.unit is Unit.TRUTH and not isinstance(values, AttributeColumn):
+        return _truths(values.astype(np.bool_), expectation)
     smallest_first = expectation.condition.operator in (Operator.MORE, Operator.AT_LEAST)
-    order = np.argsort(values if smallest_first else -values.astype(np.float64), kind="stable")
-    return order[:MAX_EXHIBITS]
+    return _extremes(judge.sample, smallest=smallest_first)
 
 
-def _truths(measurement: Measurement, expectation: Expectation) -> Rows:
+def _truths(values: Bools, expectation: Expectation) -> Rows:
     """Of a share that is too small the false are shown, of a count that is too large the true."""
     too_many = expectation.condition.operator in (Operator.LESS, Operator.AT_MOST, Operator.EQUAL)
-    values = measurement.values
-    if isinstance(values, AttributeColumn):
+    return np.flatnonzero(values == too_many)[:MAX_EXHIBITS]
+
+
+def _extremes(sample: Sample, *, smallest: bool) -> Rows:
+    """Return the positions of the smallest or largest numbers, that one first, ties in their order."""
+    sorted_numbers = sample.numbers
+    if not len(sorted_numbers):
         return np.zeros(0, np.intp)
-    return np.flatnonzero(values.astype(np.bool_) == too_many)[:MAX_EXHIBITS]
+    values, valid = sample.by_position()
+    edge = min(MAX_EXHIBITS, len(sorted_numbers))
+    limit = sorted_numbers[edge - 1] if smallest else sorted_numbers[-edge]
+    candidates = np.flatnonzero(valid & ((values <= limit) if smallest else (values >= limit)))
+    distinct, rank = np.unique(values[candidates], return_inverse=True)
+    rank = rank if smallest else len(distinct) - rank
+    return candidates[np.argsort(rank, kind="stable")][:MAX_EXHIBITS]
 
 
 def _exhibit(measurement: Measurement, number: int, view: RunView) -> Exhibit:
@@ -67,7 +72,7 @@ def _exhibit(measurement: Measurement, number: int, view: RunView) -> Exhibit:
     values = measurement.values
     value = values[number] if isinstance(values, AttributeColumn) else values[number].item()
     text = measurement.explain(number) if measurement.explain is not None else ""
-    stages = stage_shares(view, request) if measurement.unit is Unit.DURATION and request >= 0 else ()
+    stages = stage_shares(view, request) if measurement.unit in (Unit.DURATION, Unit.SHARE) and request >= 0 else ()
     return Exhibit(
         view.request_name(request) if request >= 0 else "",
         view.trace_of(member) if member >= 0 else "",
@@ -89,11 +94,16 @@ def _span_of(view: RunView, member: int) -> str:
 
 
 def _missing(measurement: Measurement, view: RunView) -> list[Exhibit]:
-    requests = measurement.missing_request[measurement.missing_request >= 0]
+    """Show requests that lack a value, each once, with what it lacks."""
+    missing = measurement.missing
+    here = np.flatnonzero(missing.request >= 0)
+    _, first = np.unique(missing.request[here], return_index=True)
     found = []
-    for request in np.unique(requests)[:MAX_EXHIBITS].tolist():
-        member = int(view.first_member[request])
-        text = f"missing: {measurement.missing_note.removeprefix('have no ')}"
+    for number in here[first][:MAX_EXHIBITS].tolist():
+        request, row = int(missing.request[number]), int(missing.row[number])
+        member = row if row >= 0 else int(view.first_member[request])
+        reason = missing.reasons[missing.reason[number]]
+        text = f"missing: {reason.text.removeprefix('have no ')}"
         found.append(Exhibit(view.request_name(request), view.trace_of(member), _span_of(view, member), text))
     return found
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
 
 from spanverdict.checks.check import Measurement
 from spanverdict.checks.runview import RunView
+from spanverdict.evaluation.absentfields import absent_fields
 from spanverdict.evaluation.conditions import Judge
 from spanverdict.evaluation.exhibits import worst
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome, RuleResult
 from spanverdict.evaluation.population import Group, groups, of_requests
 from spanverdict.evaluation.sample import Sample
-from spanverdict.evaluation.wording import message_of
+from spanverdict.evaluation.wording import NOTHING, message_of
 from spanverdict.rulefiles.models import Flow, Rule
 from spanverdict.rulefiles.statistic import Kind
 
-_WORST_FIRST = (Outcome.FAILED, Outcome.ERRORED, Outcome.INCONCLUSIVE, Outcome.PASSED, Outcome.SKIPPED)
-_ON_NO_DATA: Mapping[str, Outcome] = {
-    "fail": Outcome.FAILED,
-    "skip": Outcome.SKIPPED,
-    "pass": Outcome.PASSED,
-}
+_WORST_FIRST: Final = (Outcome.FAILED, Outcome.ERRORED, Outcome.INCONCLUSIVE, Outcome.PASSED, Outcome.SKIPPED)
+_ON_NO_DATA: Final[Mapping[str, Outcome]] = MappingProxyType(
+    {"fail": Outcome.FAILED, "skip": Outcome.SKIPPED, "pass": Outcome.PASSED}
+)
+_GROUPS_NAMED: Final = 10
 
 
 def judge_rule(rule: Rule, flow: Flow, view: RunView) -> Iterator[RuleResult]:
@@ -40,7 +42,8 @@ def judge_rule(rule: Rule, flow: Flow, view: RunView) -> Iterator[RuleResult]:
     for group in parts:
         yield _judge_group(rule, group, view, blank)
     if rest:
-        message = f"{len(rest)} more groups than can be judged: {', '.join(rest[:10])}{' …' if len(rest) > 10 else ''}"  # noqa: PLR2004 - a line's worth
+        named = [*rest[:_GROUPS_NAMED], *(["…"] if len(rest) > _GROUPS_NAMED else [])]
+        message = f"{len(rest)} more groups than can be judged: {', '.join(named)}"
         yield replace(blank, group="(others)", outcome=Outcome.INCONCLUSIVE, message=message)
     if not parts:
         yield _without_data(rule, measurement, view, blank)
@@ -81,16 +84,16 @@ def blank_result(rule: Rule, flow: Flow) -> RuleResult:
 
 def _judge_group(rule: Rule, group: Group, view: RunView, blank: RuleResult) -> RuleResult:
     measurement = group.measurement
-    blank = replace(blank, group=group.name, population=measurement.population, samples=len(measurement.request))
-    if not len(measurement.request):
+    blank = replace(blank, group=group.name, population=measurement.population, samples=measurement.samples)
+    if not measurement.samples:
         return _without_data(rule, measurement, view, blank)
     judge = Judge(Sample(measurement))
     judged = [(expectation, judge.judge(expectation)) for expectation in rule.expect]
     conditions = tuple(result for _, result in judged)
     outcome = _outcome_of(conditions)
     message = message_of(conditions, outcome, _size(measurement))
-    if measurement.note and outcome is not Outcome.PASSED:
-        message = f"{message}: {measurement.note}"
+    if outcome is not Outcome.PASSED and (note := measurement.note):
+        message = f"{message}: {note}"
     return replace(blank, outcome=outcome, conditions=conditions, message=message, exhibits=worst(judge, view, judged))
 
 
@@ -103,20 +106,23 @@ def _outcome_of(conditions: tuple[ConditionResult, ...]) -> Outcome:
 
 
 def _without_data(rule: Rule, measurement: Measurement, view: RunView, blank: RuleResult) -> RuleResult:
-    """Nothing matched: what `on_no_data` says, and no verdict at all on a run without spans."""
+    """Nothing matched: what `on_no_data` says, and no verdict at all on a run without spans.
+
+    What is there but cannot be read is more than no data, and never a pass.
+    """
     outcome = _ON_NO_DATA[rule.on_no_data]
-    if outcome is Outcome.FAILED and not len(view.request):
+    if not len(view.request) or (measurement.problem and outcome is not Outcome.FAILED):
         outcome = Outcome.INCONCLUSIVE
-    lacking = len(measurement.missing_request)
-    why = f": {lacking} {measurement.population} {measurement.missing_note}" if lacking else ""
-    if measurement.problem:
-        why = f"{why}; {measurement.problem}" if why else f": {measurement.problem}"
+    missing = measurement.missing
+    whys = [f"{len(missing)} {measurement.population} {missing.note()}"] if len(missing) else []
+    whys += absent_fields(rule, view.spans)
     where = " in the requests that `where` chooses" if rule.where is not None else ""
+    message = f"nothing to judge{where}{': ' if whys else ''}{'; '.join(whys)}"
     conditions = tuple(
-        ConditionResult(str(line.statistic), str(line.condition), "nothing", None, outcome) for line in rule.expect
+        ConditionResult(str(line.statistic), str(line.condition), NOTHING, None, outcome) for line in rule.expect
     )
-    return replace(blank, outcome=outcome, conditions=conditions, message=f"nothing to judge{where}{why}", samples=0)
+    return replace(blank, outcome=outcome, conditions=conditions, message=message, samples=0)
 
 
 def _size(measurement: Measurement) -> str:
-    return f"n = {len(measurement.request)} {measurement.population}"
+    return f"n = {measurement.samples} {measurement.population}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from spanverdict.checks.runview import RunView
 from spanverdict.selectors import Field, Selector
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows
 
-MAX_GROUPS = 100
+MAX_GROUPS: Final = 100
 """Groups of `per` that are judged one by one; the largest come first."""
-NO_GROUP = "(none)"
+NO_GROUP: Final = "(none)"
 """The group of what has no value to group by."""
 
 
@@ -35,50 +35,61 @@ def of_requests(measurement: Measurement, where: Selector, view: RunView) -> Mea
     chosen = where.mask(view.spans) & (view.request >= 0)
     wanted = np.zeros(view.n_requests + 1, np.bool_)
     wanted[view.request[chosen]] = True
-    return subset(measurement, wanted[measurement.request], wanted[measurement.missing_request])
+    return subset(measurement, wanted[measurement.request], wanted[measurement.missing.request])
 
 
 def subset(measurement: Measurement, values: Bools, missing: Bools) -> Measurement:
     """Keep the marked values and the marked missing."""
     kept = np.flatnonzero(values)
-    old = measurement.values
-    new = AttributeColumn(old.codes[kept], old.values) if isinstance(old, AttributeColumn) else old[kept]
-    explain = measurement.explain
+    old, explain = measurement.values, measurement.explain
     return replace(
         measurement,
-        values=new,
+        values=AttributeColumn(old.codes[kept], old.values) if isinstance(old, AttributeColumn) else old[kept],
         request=measurement.request[kept],
         row=measurement.row[kept],
-        missing_request=measurement.missing_request[missing],
+        missing=measurement.missing.part(missing),
+        suspect=_kept(measurement.suspect, kept),
+        over=_kept(measurement.over, kept),
         explain=None if explain is None else lambda number: explain(int(kept[number])),
     )
 
 
-def groups(measurement: Measurement, per: Field, view: RunView) -> tuple[list[Group], list[str]]:
-    """Return the groups, largest first up to `MAX_GROUPS`, by name; and the names of the rest.
+def _kept(marks: Bools | None, rows: Rows) -> Bools | None:
+    return None if marks is None else marks[rows]
 
-    A value belongs to the group that its own span names, else the first span of its request.
+
+def groups(measurement: Measurement, per: Field, view: RunView) -> tuple[list[Group], list[str]]:
+    """Return the groups, the `MAX_GROUPS` largest, by name; and the names of the rest.
+
+    A value belongs to the group that its own span names, else to that of its request.
     """
     column = view.column(per)
-    texts = np.array([*(_text(value) for value in column.values), NO_GROUP], object)
-    names, numbers = np.unique(texts.astype(str), return_inverse=True)
+    names, number_of_code = _names(column)
     of_request = np.append(view.codes_of_requests(column), -1)
-    own = np.where(measurement.row >= 0, column.codes[measurement.row], -1) if len(column.codes) else measurement.row
-    code = np.where(own >= 0, own, of_request[measurement.request])
-    values, missing = numbers[code], numbers[of_request[measurement.missing_request]]
-    sizes = np.bincount(values, minlength=len(names)) + np.bincount(missing, minlength=len(names))
+    missing = measurement.missing
+    values = number_of_code[_codes(column, measurement.row, of_request[measurement.request])]
+    lacking = number_of_code[_codes(column, missing.row, of_request[missing.request])]
+    sizes = np.bincount(values, minlength=len(names)) + np.bincount(lacking, minlength=len(names))
     present = [number for number in np.lexsort((np.arange(len(names)), -sizes)).tolist() if sizes[number]]
-    judged = sorted(present[:MAX_GROUPS])
-    rest = [str(names[number]) for number in sorted(present[MAX_GROUPS:])]
-    return list(_parts(measurement, judged, names.tolist(), (values, missing))), rest
+    parts = [
+        Group(names[number], subset(measurement, values == number, lacking == number))
+        for number in sorted(present[:MAX_GROUPS])
+    ]
+    return parts, [names[number] for number in sorted(present[MAX_GROUPS:])]
 
 
-def _parts(
-    measurement: Measurement, judged: list[int], names: list[str], numbers: tuple[Int64s, Rows]
-) -> Iterator[Group]:
-    values, missing = numbers
-    for number in judged:
-        yield Group(names[number], subset(measurement, values == number, missing == number))
+def _names(column: AttributeColumn) -> tuple[list[str], Int64s]:
+    """Return the names of groups, sorted, and the position of each code's name; of code -1 it is the last entry."""
+    texts = [*(_text(value) for value in column.values), NO_GROUP]
+    names = sorted(set(texts))
+    place = {name: number for number, name in enumerate(names)}
+    return names, np.array([place[text] for text in texts], np.int64)
+
+
+def _codes(column: AttributeColumn, row: Rows, of_request: Int64s) -> Int64s:
+    """Return the code of each subject: its own span's, else its request's."""
+    own = np.append(column.codes, -1)[row]
+    return np.where(own >= 0, own, of_request)
 
 
 def _text(value: object) -> str:

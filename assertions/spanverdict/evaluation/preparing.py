@@ -9,10 +9,11 @@ from functools import partial
 import numpy as np
 
 from spanverdict.checks.runview import Members, RunView, StageSpec
-from spanverdict.paths.defects import Defect, marked_spans, span_defects
+from spanverdict.paths.defects import Defect
 from spanverdict.paths.duplicates import settle
 from spanverdict.paths.forest import Parents, SpanIndex, find_parents, grow
 from spanverdict.paths.orphans import missing_parent_defect
+from spanverdict.paths.spandefects import marked_spans, span_defects
 from spanverdict.paths.stitching import LinkEdges, Requests, resolve_links, stitch
 from spanverdict.rulefiles.models import Flow
 from spanverdict.selectors.columns import Spans

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
@@ -113,6 +113,17 @@ class StitchedRun:
         here = np.isin(table.trace, meant) & (self.view.request >= 0)
         return [int(number) for number in np.unique(self.view.request[here])]
 
+    def outermost(self, numbers: Sequence[int]) -> list[int]:
+        """Return of some requests those that are not wholly part of others, the largest first."""
+        spans = {number: set(self.view.row[self.view.request == number].tolist()) for number in numbers}
+        found: list[int] = []
+        seen: set[int] = set()
+        for number in sorted(numbers, key=lambda number: (-len(spans[number]), number)):
+            if not spans[number] <= seen:
+                found.append(number)
+                seen |= spans[number]
+        return found
+
     def path(self, number: int) -> RequestPath:
         """Return one request in full."""
         return _Assembly.of(self, number).path()
@@ -141,7 +152,7 @@ class _Assembly:
         _, cause = parents_and_causes(everyone, view.first_member)
         spans = view.spans
         stages = np.full(len(spans), "", object)
-        for name, stage in view.stages.items():
+        for name, stage in view.stages.items() if stitched.flow.name else ():
             stages[stage.selector.mask(spans)] = name
         order = tuple(_in_order(cause, spans.table))
         notes = SpanNotes.of(stitched.run, view.row, [str(field) for field in stitched.flow.request.correlate])

@@ -11,16 +11,21 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from spanverdict.checks.check import Measurement, Unit
-from spanverdict.checks.numbers import Float64s, numbers_of
+from spanverdict.checks.missing import Missing
+from spanverdict.checks.numbers import Float64s, Numbers, numbers_of
 from spanverdict.rulefiles.statistic import Kind, Statistic
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s
 
 Number: TypeAlias = int | float | Fraction
+
+_NS_PER_S: Final = 1_000_000_000
+_WIDEST: Final = 2**62
+"""Whole numbers that are farther apart are not subtracted as such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,44 +50,55 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The numbers of a measurement, sorted, beside the count of the missing."""
+    """The numbers of a measurement, sorted, beside those that are missing."""
 
     measurement: Measurement
 
-    @property
-    def missing(self) -> int:
-        """How many values should be there and are not; values that are no numbers among them."""
-        return len(self.measurement.missing_request) + self._unreadable
+    @cached_property
+    def missing(self) -> Missing:
+        """What should be a number and is not there; values that are no numbers among them."""
+        measurement, read = self.measurement, self._read
+        if read is None:
+            return measurement.missing
+        return measurement.missing.also(read.missing(measurement.request, measurement.row, "have no value"))
 
     @cached_property
-    def _unreadable(self) -> int:
+    def _read(self) -> Numbers | None:
         values = self.measurement.values
-        if not isinstance(values, AttributeColumn):
-            return 0
-        return int((~numbers_of(values, np.arange(len(values.codes))).valid).sum())
+        return numbers_of(values, np.arange(len(values.codes))) if isinstance(values, AttributeColumn) else None
 
     @cached_property
     def numbers(self) -> Int64s | Float64s:
-        """The values as numbers, ascending."""
+        """The values as numbers, ascending; true and false are 1 and 0."""
+        values, valid = self.by_position()
+        return _ascending(values[valid])
+
+    def by_position(self) -> tuple[Int64s | Float64s, Bools]:
+        """Return the number of each value of the measurement, and which of them there are."""
         values = self.measurement.values
-        if isinstance(values, AttributeColumn):
-            numbers = numbers_of(values, np.arange(len(values.codes)))
-            return _ascending(numbers.values[numbers.valid])
-        return _ascending(values)
+        if self._read is not None:
+            return self._read.values, self._read.valid
+        assert not isinstance(values, AttributeColumn)
+        everything = np.ones(len(values), np.bool_)
+        if values.dtype == np.bool_:
+            return values.astype(np.int64), everything
+        return values, everything  # type: ignore[return-value] # what is left are the two kinds of numbers
 
     def statistic(self, statistic: Statistic) -> Interval | None:
         """Return where a statistic lies; None when there is no value to take it of."""
-        if statistic.kind is Kind.SAMPLES:
-            return Interval.point(len(self.measurement.request))
-        quotient = self.measurement.quotient
-        if quotient is not None:
-            return Interval.point(Fraction(*quotient)) if quotient[1] else None
-        if self.measurement.unit is Unit.TRUTH and statistic.kind in (Kind.RATIO, Kind.COUNT):
-            return self._of_truths(statistic.kind)
+        measurement = self.measurement
+        match statistic.kind:
+            case Kind.SAMPLES:
+                return Interval.point(measurement.samples)
+            case Kind.RATE:
+                active = measurement.active_ns
+                return Interval.point(Fraction(len(measurement.request) * _NS_PER_S, active)) if active else None
+            case Kind.RATIO | Kind.COUNT if measurement.unit is Unit.TRUTH:
+                return self._of_truths(statistic.kind)
         return self._of_numbers(statistic) if len(self.numbers) else None
 
     def _of_truths(self, kind: Kind) -> Interval | None:
-        true, known, missing = int(self.numbers.sum()), len(self.numbers), self.missing
+        true, known, missing = int(self.numbers.sum()), self.measurement.samples, len(self.missing)
         if kind is Kind.COUNT:
             return Interval(true, true, true + missing)
         if not known:
@@ -91,7 +107,7 @@ class Sample:
         return Interval(Fraction(true, known), Fraction(true, total), Fraction(true + missing, total))
 
     def _of_numbers(self, statistic: Statistic) -> Interval:
-        numbers, missing = self.numbers, self.missing
+        numbers, missing = self.numbers, len(self.missing)
         match statistic.kind:
             case Kind.PERCENTILE:
                 return self._percentile(statistic.permyriad or 0)
@@ -102,22 +118,16 @@ class Sample:
                 most = numbers[-1].item()
                 return Interval(most, most, None if missing else most)
             case Kind.SUM:
-                value: Number = self._sum()
+                value = _as_number(_total(numbers), numbers)
             case Kind.MEAN:
-                value = self._sum() / len(numbers)
+                value = _as_number(_total(numbers) / len(numbers), numbers)
             case _:
                 value = _standard_deviation(numbers)
         return Interval(value, None, None) if missing else Interval.point(value)
 
-    def _sum(self) -> Fraction | float:
-        """Add up exactly: whole numbers as integers, floats without losing digits on the way."""
-        if self.numbers.dtype == np.int64:
-            return Fraction(sum(self.numbers.tolist()))
-        return math.fsum(self.numbers.tolist())
-
     def _percentile(self, permyriad: int) -> Interval:
         """Nearest rank: of N values the one at position ceil(p/100 * N), counted from 1."""
-        numbers, missing = self.numbers, self.missing
+        numbers, missing = self.numbers, len(self.missing)
         known = len(numbers)
         highest = _rank(permyriad, known + missing) - 1
         lowest = highest - missing
@@ -128,20 +138,33 @@ class Sample:
         )
 
 
-def _ascending(values: Int64s | Float64s | Bools) -> Int64s | Float64s:
-    """Sort numbers; true and false become 1 and 0."""
-    if values.dtype == np.float64:
-        return np.sort(values.astype(np.float64))
-    return np.sort(values.astype(np.int64))
+def _ascending(numbers: Int64s | Float64s) -> Int64s | Float64s:
+    found: Int64s | Float64s = np.sort(numbers)  # type: ignore[assignment] # the type of what is sorted stays
+    return found
 
 
 def _rank(permyriad: int, count: int) -> int:
     return max(1, -(-permyriad * count // 10_000))
 
 
+def _total(numbers: Int64s | Float64s) -> Fraction:
+    """Add up without losing a digit: whole numbers as integers, floats with what the sum itself leaves over."""
+    values = numbers.tolist()
+    if numbers.dtype == np.int64:
+        return Fraction(sum(values))
+    near = math.fsum(values)
+    return Fraction(near) + Fraction(math.fsum([*values, -near]))
+
+
+def _as_number(exact: Fraction, numbers: Int64s | Float64s) -> Number:
+    """Of floats return the nearest float, so that the mean of equal values is that value."""
+    return exact if numbers.dtype == np.int64 else float(exact)
+
+
 def _standard_deviation(numbers: Int64s | Float64s) -> float:
-    """Return the standard deviation of the sample (n - 1); 0 for a single value."""
+    """Return the standard deviation of the sample (n - 1), of ascending numbers; 0 for a single value."""
     if len(numbers) == 1:
         return 0.0
-    origin = numbers[len(numbers) // 2]
-    return float(np.std((numbers - origin).astype(np.float64), ddof=1))
+    close = numbers[-1].item() - numbers[0].item() < _WIDEST
+    deviations = numbers - numbers[len(numbers) // 2] if close else numbers.astype(np.float64)
+    return float(np.std(deviations.astype(np.float64), ddof=1))

@@ -4,13 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Final
 
-from spanverdict.diagnostics.durations import format_duration
+from spanverdict.diagnostics.durations import format_duration, format_exact
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome
 from spanverdict.evaluation.sample import Number
+from spanverdict.rulefiles.conditions import Condition
 from spanverdict.rulefiles.statistic import Quantity
 
-NOTHING = "nothing"
+NOTHING: Final = "nothing"
+
+
+def observed_text(value: Number, condition: Condition, quantity: Quantity) -> str:
+    """Write an observed value, with all its digits where fewer would look like the limit that it misses.
+
+    >>> from spanverdict.rulefiles.conditions import parse_condition
+    >>> under = parse_condition("< 200ms", Quantity.DURATION)
+    >>> observed_text(200_000_001, under, Quantity.DURATION), observed_text(231_400_001, under, Quantity.DURATION)
+    ('200.000001ms', '231.4ms')
+    """
+    text = number_text(value, quantity)
+    if condition.holds(value) or all(text != number_text(limit, quantity) for limit in condition.operands):
+        return text
+    return _exact_text(value, quantity)
+
+
+def _exact_text(value: Number, quantity: Quantity) -> str:
+    if quantity is Quantity.DURATION:
+        exact = Fraction(value)
+        return format_exact(exact.numerator) if exact.denominator == 1 else f"{float(exact)!r}ns"
+    if quantity is Quantity.SHARE:
+        return f"{float(Fraction(value) * 100)!r} %"
+    return str(value) if isinstance(value, int) else repr(float(value))
 
 
 def number_text(value: object, quantity: Quantity) -> str:
@@ -18,6 +43,8 @@ def number_text(value: object, quantity: Quantity) -> str:
 
     >>> number_text(231_400_000, Quantity.DURATION), number_text(Fraction(39, 40), Quantity.SHARE)
     ('231.4ms', '97.5 %')
+    >>> number_text(0.6, Quantity.SHARE)
+    '60 %'
     >>> number_text(0.97, Quantity.NUMBER), number_text("ok", Quantity.ANY), number_text(True, Quantity.TRUTH)
     ('0.97', "'ok'", 'true')
     """
@@ -28,7 +55,7 @@ def number_text(value: object, quantity: Quantity) -> str:
     if quantity is Quantity.DURATION:
         return format_duration(value)
     if quantity is Quantity.SHARE:
-        return share_text(Fraction(value))
+        return share_text(Fraction(str(value)))
     return str(value) if isinstance(value, int) else f"{float(value):.10g}"
 
 
@@ -39,7 +66,7 @@ def share_text(share: Fraction) -> str:
     ('100 %', '99.99 %', '66.66 %')
     """
     hundredths = int(share * 10_000)
-    return f"{hundredths / 100:g} %"
+    return f"{hundredths / 100:g} %" if hundredths < 10**7 else f"{hundredths // 100} %"
 
 
 def machine_value(value: Number) -> int | float:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
-
-from spanverdict.telemetry.identifiers import span_id_hex
-from spanverdict.telemetry.spantable import MAX_TIME, Bools, SpanTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,32 +14,3 @@ class Defect:
     count: int
     detail: str
     """One example for people, the same whatever order the spans came in."""
-
-
-def span_defects(table: SpanTable) -> Iterator[Defect]:
-    """Yield what is wrong with single spans of a table in canonical order, each kind once."""
-    start, end = table.start_time_unix_nano, table.end_time_unix_nano
-    over = (start >= MAX_TIME) | (end >= MAX_TIME) | (start <= 0)
-    unfinished = ~over & (end == 0)
-    yield from marked_spans(table, "unfinished_span", unfinished, "has no end")
-    negative = ~over & ~unfinished & (end < start)
-    yield from marked_spans(table, "negative_duration", negative, "ends before it starts")
-    yield from marked_spans(table, "time_out_of_range", over, "has a time that no clock shows")
-    for what in ("attributes", "events", "links"):
-        lost = getattr(table, f"dropped_{what}") > 0
-        yield from marked_spans(table, f"dropped_{what}", lost, f"lost {what} before it was sent")
-
-
-def marked_spans(table: SpanTable, name: str, marked: Bools, what: str) -> Iterator[Defect]:
-    """Yield a defect of the marked spans, with the first of them as its example; nothing when none is marked."""
-    count = int(marked.sum())
-    if count:
-        yield Defect(name, count, f"{_described(table, int(np.argmax(marked)))} {what}")
-
-
-def _described(table: SpanTable, row: int) -> str:
-    name = table.pool.string(int(table.name[row]))
-    service = table.resource_attribute("service.name")[row]
-    of = f" of {service}" if isinstance(service, str) else ""
-    trace, span = table.pool.trace_hex(int(table.trace[row])), span_id_hex(int(table.span_id[row]))
-    return f"{name!r}{of} ({trace}/{span})"

@@ -62,6 +62,7 @@ _EVERYWHERE: Final = QUANTIFIERS | {Kind.SAMPLES}
 OF_UNIT: Final[Mapping[str, frozenset[Kind]]] = MappingProxyType(
     {
         "duration": _OF_NUMBERS | _EVERYWHERE,
+        "share": (_OF_NUMBERS - {Kind.SUM}) | _EVERYWHERE,
         "number": _OF_NUMBERS | _EVERYWHERE,
         "truth": _EVERYWHERE | {Kind.RATIO, Kind.COUNT},
         "any": _OF_NUMBERS | _EVERYWHERE,

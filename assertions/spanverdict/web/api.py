@@ -6,7 +6,7 @@ import json
 import math
 from typing import Final
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -16,14 +16,21 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from spanverdict.diagnostics.durations import DurationError, parse_duration
-from spanverdict.web.backend import Backend, Declaration, Document, UnknownFlow
+from spanverdict.web.backend import Backend, Declaration, Document, Unavailable, UnknownFlow
 
 MAX_BODY: Final = 1 << 20
 MAX_WAIT_S: Final = 300.0
 MAX_WAITING: Final = 200
 """Clients that may wait for a verdict at a time."""
+MAX_EXPECTED: Final = 1_000_000_000
+BODY_S: Final = 10.0
+"""How long a body may take to come."""
 _PAGE: Final = 50
 _MAX_PAGE: Final = 500
+
+
+_CLOSE: Final = {"Connection": "close"}
+"""For answers to requests of which a part was not read."""
 
 
 class RunBody(BaseModel):
@@ -32,7 +39,7 @@ class RunBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     id: str = Field(pattern=r"^[A-Za-z0-9._:/-]{1,128}$")
-    expected_requests: int | None = Field(default=None, ge=0)
+    expected_requests: int | None = Field(default=None, ge=1, le=MAX_EXPECTED)
     labels: dict[str, str] = Field(default_factory=dict)
     flows: list[str] = Field(default_factory=list)
     traces: list[str] = Field(default_factory=list)
@@ -51,7 +58,7 @@ def application(backend: Backend) -> Starlette:
             Route("/api/v1/runs/{run_id:path}/end", routes.end, methods=["POST"]),
             Route("/api/v1/runs/{run_id:path}", routes.run, methods=["GET"]),
         ],
-        exception_handlers={HTTPException: _error, UnknownFlow: _unknown_flow},
+        exception_handlers={HTTPException: _error, UnknownFlow: _unknown_flow, Unavailable: _unavailable},
     )
 
 
@@ -93,18 +100,29 @@ class _Routes:
         run_id = request.path_params["run_id"]
         wait = _seconds(request, "wait")
         if wait > 0:
+            if self._waiting.available_tokens < 1:
+                raise HTTPException(503, "too many clients wait already", {"Retry-After": "1"})
             await to_thread.run_sync(self._backend.settled, run_id, wait, limiter=self._waiting, abandon_on_cancel=True)
         return _found(await run_in_threadpool(self._backend.run, run_id))
 
 
-async def _body(request: Request) -> RunBody:
+async def _raw_body(request: Request) -> bytes:
     raw = bytearray()
-    async for part in request.stream():
-        raw += part
-        if len(raw) > MAX_BODY:
-            raise HTTPException(413, f"the body is longer than {MAX_BODY} bytes")
     try:
-        body = RunBody.model_validate_json(bytes(raw))
+        with fail_after(BODY_S):
+            async for part in request.stream():
+                raw += part
+                if len(raw) > MAX_BODY:
+                    raise HTTPException(413, f"the body is longer than {MAX_BODY} bytes", _CLOSE)
+    except TimeoutError:
+        raise HTTPException(408, f"the body did not come within {BODY_S:g} seconds", _CLOSE) from None
+    return bytes(raw)
+
+
+async def _body(request: Request) -> RunBody:
+    raw = await _raw_body(request)
+    try:
+        body = RunBody.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "body"
@@ -147,6 +165,10 @@ async def _error(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 503, {"Retry-After": "5"})
 
 
 async def _unknown_flow(_request: Request, error: Exception) -> Response:

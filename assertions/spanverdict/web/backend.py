@@ -26,8 +26,15 @@ class UnknownFlow(Exception):  # noqa: N818 - says what is wrong
     """A run was declared with a flow that nobody loaded."""
 
 
+class Unavailable(Exception):  # noqa: N818 - says what is wrong
+    """The service cannot read or write what it keeps; trying again later may help."""
+
+
 class Backend(Protocol):
-    """The service, as the API sees it. All methods may be called from any thread and may block on the disk."""
+    """The service, as the API sees it.
+
+    All methods may be called from any thread, may block on the disk, and may raise `Unavailable`.
+    """
 
     def declare(self, declaration: Declaration) -> Document:
         """Declare a run and return it; raises `UnknownFlow`."""

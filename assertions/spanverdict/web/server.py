@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 _STOP_S: Final = 5
+_MAX_CONNECTIONS: Final = 1000
+_MAX_HEAD: Final = 16 * 1024
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, telling when it listens."""
+
+    def __init__(self, settings: uvicorn.Config, listening: threading.Event) -> None:
+        super().__init__(settings)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        self._listening.set()
 
 
 class WebServer:
@@ -18,6 +32,7 @@ class WebServer:
 
     def __init__(self, application: ASGIApp, listener: socket.socket) -> None:
         self._listener = listener
+        self._listening = threading.Event()
         # h11 is chosen on purpose: httptools skips the body of a POST that carries an Upgrade header.
         settings = uvicorn.Config(
             application,
@@ -27,21 +42,27 @@ class WebServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
+            limit_concurrency=_MAX_CONNECTIONS,
+            h11_max_incomplete_event_size=_MAX_HEAD,
             timeout_graceful_shutdown=_STOP_S,
         )
-        self._server = uvicorn.Server(settings)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, name="web", daemon=True
-        )
+        self._server = _Server(settings, self._listening)
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     def start(self) -> None:
         """Serve; returns once requests are answered."""
         self._thread.start()
-        while not self._server.started and self._thread.is_alive():
-            time.sleep(0.005)
+        self._listening.wait()
 
     def stop(self) -> None:
         """Finish the requests that are being answered, then end."""
         self._server.should_exit = True
         self._thread.join()
         self._listener.close()
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._listener])
+        finally:
+            self._listening.set()

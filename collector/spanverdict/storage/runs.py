@@ -58,6 +58,8 @@ _DECLARE = """
         takes_untagged = max(takes_untagged, excluded.takes_untagged),
         updated_unix_nano = max(updated_unix_nano, excluded.updated_unix_nano)
 """
+# Nor when more is said of it.
+_REOPEN = "UPDATE runs SET state = CASE WHEN ended_unix_nano IS NULL THEN 'open' ELSE 'ended' END WHERE id = :id"
 _END = """
     UPDATE runs SET
         ended_unix_nano = coalesce(ended_unix_nano, :at),
@@ -78,7 +80,7 @@ class RunStore:
         self._readers = readers
 
     def declare(self, declaration: RunDeclaration, at_unix_nano: int) -> RunRecord:
-        """Note what is said about a run; saying it again changes nothing, saying more adds.
+        """Note what is said about a run; saying it again changes nothing, saying more adds and reopens a judged run.
 
         Labels and trace ids add up; where two declarations disagree the later one holds.
         """
@@ -215,11 +217,20 @@ def _declare(connection: sqlite3.Connection, declaration: RunDeclaration, at: in
         "takes_untagged": declaration.takes_untagged,
     }
     connection.execute(_DECLARE, values)
-    connection.executemany(
+    more = connection.executemany(
         "INSERT OR IGNORE INTO run_traces (run_id, trace_id) VALUES (?, ?)",
         [(declaration.id, trace_id) for trace_id in declaration.traces],
-    )
+    ).rowcount
+    record = _require(connection, declaration.id)
+    if known is None or record.state is not RunState.JUDGED or (more <= 0 and _said(record) == _said(known)):
+        return record
+    connection.execute(_REOPEN, {"id": declaration.id})
     return _require(connection, declaration.id)
+
+
+def _said(record: RunRecord) -> tuple[object, ...]:
+    """Return what a verdict depends on and a declaration can change."""
+    return record.expected_requests, record.labels, record.flows, record.takes_untagged
 
 
 def _end(connection: sqlite3.Connection, run_id: str, at: int) -> RunRecord | None:

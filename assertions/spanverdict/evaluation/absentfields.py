@@ -1,0 +1,115 @@
+"""Attributes that a rule asks for and that nothing in the run carries: misspelt, or never set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from spanverdict.diagnostics.yamldoc import did_you_mean
+from spanverdict.rulefiles.models import Rule
+from spanverdict.selectors import Field, Selector
+from spanverdict.selectors.columns import Spans
+from spanverdict.selectors.tree import Attribute, Node, Scope, children
+from spanverdict.telemetry.spantable import Int32s, SpanTable
+
+_CARRIERS: Final = MappingProxyType(
+    {
+        Scope.ANY: "span or resource",
+        Scope.SPAN: "span",
+        Scope.RESOURCE: "resource",
+        Scope.EVENT: "event",
+        Scope.LINK: "link",
+        Scope.INSTRUMENTATION: "instrumentation scope",
+    }
+)
+
+
+def absent_fields(part: object, spans: Spans) -> list[str]:
+    """Say of each attribute that a rule (or a part of one) asks for and that nothing carries.
+
+    `no span carries span.scor; did you mean span.score?`
+    """
+    table = spans.table
+    asked = dict.fromkeys(_plain(attribute) for attribute in _attributes_of(part))
+    absent = [attribute for attribute in asked if not _is_carried(attribute, table)]
+    known = sorted(_known(table)) if absent else []
+    return [_sentence(attribute, known) for attribute in absent]
+
+
+def likely_misspelt(part: object, spans: Spans) -> list[str]:
+    """Say it only of those that are much like one that is there."""
+    return [said for said in absent_fields(part, spans) if "did you mean" in said]
+
+
+def _attributes_of(part: object) -> Iterator[Attribute]:
+    """Yield the attributes in selectors and fields, at any depth of a rule's values."""
+    if isinstance(part, Selector):
+        yield from _in_tree(part.root)
+    elif isinstance(part, Field):
+        yield from _in_tree(part.node)
+    elif isinstance(part, Rule):
+        yield from _attributes_of((part.check, part.where, part.per))
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from _attributes_of(item)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from _attributes_of(getattr(part, field.name))
+
+
+def _in_tree(root: Node) -> Iterator[Attribute]:
+    rest = [root]
+    while rest:
+        node = rest.pop()
+        if isinstance(node, Attribute):
+            yield node
+        rest.extend(reversed(children(node)))
+
+
+def _plain(attribute: Attribute) -> Attribute:
+    return Attribute(attribute.scope, attribute.name)
+
+
+def _is_carried(attribute: Attribute, table: SpanTable) -> bool:
+    readers = {
+        Scope.SPAN: table.attribute,
+        Scope.RESOURCE: table.resource_attribute,
+        Scope.EVENT: table.event_attribute,
+        Scope.LINK: table.link_attribute,
+        Scope.INSTRUMENTATION: table.scope_attribute,
+    }
+    scopes = (Scope.SPAN, Scope.RESOURCE) if attribute.scope is Scope.ANY else (attribute.scope,)
+    return any(readers[scope](attribute.name).values for scope in scopes)
+
+
+def _sentence(attribute: Attribute, known: list[str]) -> str:
+    name = str(Field(attribute))
+    elsewhere = [other for other in known if other.partition(".")[2] == attribute.name]
+    hint = f"did you mean {elsewhere[0]}?" if elsewhere else did_you_mean(name, known).replace("`", "")
+    return f"no {_CARRIERS[attribute.scope]} carries {name}{f'; {hint}' if hint else ''}"
+
+
+def _known(table: SpanTable) -> Iterator[str]:
+    """Yield the attributes that the run carries, as they are written in rules."""
+    pool = table.pool
+    yield from _written(table, Scope.SPAN, table.attributes.items)
+    yield from _written(table, Scope.EVENT, table.events.attributes.items)
+    yield from _written(table, Scope.LINK, table.links.attributes.items)
+    for scope, owned, numbers in (
+        (Scope.RESOURCE, pool.resource_attributes, table.resource),
+        (Scope.INSTRUMENTATION, pool.scope_attributes, table.scope),
+    ):
+        items = [item for number in np.unique(numbers).tolist() for item in owned[number]]
+        yield from _written(table, scope, np.array(items, np.int32))
+
+
+def _written(table: SpanTable, scope: Scope, items: Int32s) -> Iterable[str]:
+    keys = table.pool.keys
+    names = keys.names()
+    used = np.zeros(len(names), np.bool_)
+    used[keys.of_attributes()[items]] = True
+    return [str(Field(Attribute(scope, names[number]))) for number in np.flatnonzero(used).tolist()]
