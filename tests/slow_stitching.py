@@ -60,7 +60,9 @@ class SlowPaths:
             for other in self.rows
             if wanted and other.get("kind") in SENDERS and other.get("attributes", {}).get("messaging.message.id") == wanted
         ]  # fmt: skip
-        first = min(senders, key=lambda o: (SENDERS[o["kind"]], o["start"], trace_bytes(o["trace"]), o["id"]), default=None)
+        first = min(
+            senders, key=lambda o: (SENDERS[o["kind"]], o["start"], trace_bytes(o["trace"]), o["id"]), default=None
+        )
         return set() if first is None else {(first["trace"], first["id"])}
 
     def above(self, key: Key) -> list[Key]:

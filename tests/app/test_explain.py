@@ -151,7 +151,7 @@ def test_what_was_measured_shows_samples_missing_and_worst_though_the_rule_passe
     assert lines[:5] == [
         "measured",
         "  samples   2 requests",
-        "  missing   2 have no stage ingest or notify",
+        "  missing   2 have no stage notify",
         "            e.g. order-2, order-3",
         "  values    75ms … 75ms … 75ms (smallest, middle, largest)",
     ]

@@ -68,7 +68,7 @@ class Server:
     def drain(self) -> float:
         """Wait until all that was received is decoded, journaled and taken in by the judge; return the seconds."""
         begun = time.perf_counter()
-        while self.metric("in_flight_bytes") or self.metric("journal_backlog_bytes"):
+        while self.metric("judge_backlog_bytes") or self.metric("journal_backlog_bytes"):
             if time.perf_counter() - begun > DRAIN_S:
                 raise TimeoutError("the judge does not catch up")
             time.sleep(SAMPLE_S)

@@ -157,14 +157,17 @@ def test_a_span_within_another_of_its_stage_is_no_attempt_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        ({"parent": 99, "start": 60, "end": 70}, "parent 0000000000000063 never came, probably of gateway"),
+        (
+            {"parent": 99, "kind": "producer", "start": 60, "end": 70},
+            "parent 0000000000000063 never came, probably of gateway",
+        ),
         ({"parent": 1, "start": 60, "end": 0}, "has no end"),
         ({"parent": 1, "start": 60, "end": 50}, "ends before it starts"),
         ({"parent": 1, "start": -AT, "end": 50}, "has a time that no clock shows"),
         ({"parent": 1, "start": 60, "end": 70, "dropped_attributes": 3}, "lost 3 attributes"),
         (
             {"parent": 1, "start": 60, "end": 70, "links": [{"trace": "x", "id": 1}]},
-            "has 1 links to spans that never came",
+            "1 link to what never came",
         ),
     ],
 )

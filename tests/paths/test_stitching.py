@@ -74,7 +74,7 @@ def spans(draw: st.DrawFn) -> list[Row]:
     return rows
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None, max_examples=250)
 @given(spans(), st.randoms(use_true_random=False))
 def test_requests_are_those_of_the_slow_reference(rows: list[Row], random: Any) -> None:
     """Fan-in, fan-out, orphans, nested ingest spans, links in any direction but in circles; in any order of rows."""
@@ -84,7 +84,7 @@ def test_requests_are_those_of_the_slow_reference(rows: list[Row], random: Any) 
     assert members(rows) == slow.members()
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None, max_examples=150)
 @given(spans())
 def test_every_join_is_true(rows: list[Row]) -> None:
     """Whatever runs in a circle, a member stands where its reason says, and nothing comes through a shared parent."""
@@ -189,7 +189,11 @@ def test_a_path_goes_so_many_joins_far_and_says_so(hops: int, spans: int, capped
 
 def test_a_consumer_without_link_is_joined_by_its_message() -> None:
     """By id, or by its place in the log; a link that leads somewhere counts more."""
-    place = {"messaging.destination.name": "orders", "messaging.destination.partition.id": "3", "messaging.kafka.offset": 7}
+    place = {
+        "messaging.destination.name": "orders",
+        "messaging.destination.partition.id": "3",
+        "messaging.kafka.offset": 7,
+    }
     other = {**place, "messaging.kafka.offset": 8}
     rows = [
         *request("a", 10, attributes={"messaging.message.id": "m1"}),
@@ -205,7 +209,11 @@ def test_a_consumer_without_link_is_joined_by_its_message() -> None:
 
 def test_old_and_new_spellings_of_a_place_in_a_log_are_one() -> None:
     old = {"messaging.destination": "orders", "messaging.kafka.partition": 3, "messaging.kafka.message.offset": 7}
-    new = {"messaging.destination.name": "orders", "messaging.destination.partition.id": "3", "messaging.kafka.offset": 7}
+    new = {
+        "messaging.destination.name": "orders",
+        "messaging.destination.partition.id": "3",
+        "messaging.kafka.offset": 7,
+    }
     taker = {"trace": "c", "id": 30, "kind": "consumer", "attributes": new}
     assert ids([*request("a", 10, attributes=old), taker]) == [[10, 11, 30]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,7 +95,7 @@ def expected_of(rows: list[dict[str, Any]], **how: Any) -> dict[str, set[tuple[s
 registrations = st.dictionaries(st.sampled_from(TRACES), st.sampled_from(["run-1", "declared"]), max_size=2)
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(arrivals(), registrations, st.sampled_from([None, "the-window", "run-1"]), st.booleans())
 def test_the_spans_of_a_run_are_those_that_associate_finds_over_everything(came, registered, only, early) -> None:
     rows, batches = came
@@ -120,7 +121,7 @@ def register(window: Window, registered: dict[str, str]) -> None:
         window.register(run, [trace_bytes(trace)], 0.0)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(arrivals(), st.data())
 def test_batches_that_come_again_change_nothing(came, data) -> None:
     _, batches = came
@@ -138,7 +139,7 @@ def test_batches_that_come_again_change_nothing(came, data) -> None:
         assert again.first_batch_of(run) == once.first_batch_of(run)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(arrivals(), st.lists(st.booleans(), min_size=6, max_size=6))
 def test_counts_are_those_of_all_spans_that_may_be_the_runs(came, counting) -> None:
     """However often it is counted in between, nothing is counted twice or forgotten."""
@@ -239,18 +240,15 @@ def test_a_weaker_tag_of_the_same_span_names_no_run() -> None:
     assert window.spans_of("987") is None
 
 
-def test_one_trace_of_a_hundred_thousand_spans_and_a_hundred_thousand_traces_take_moments() -> None:
-    import time
-
-    many = table_of([row("one", 1, "r")]).take(np.zeros(100_000, np.intp))
+def test_a_trace_of_a_hundred_thousand_spans_and_twenty_thousand_traces_take_moments() -> None:
     window = Window(tally=ServersAndAll())
-    begun = time.perf_counter()
-    window.add(1, many, 1.0)
-    for number in range(2, 202):
-        pool = new_pool()
-        window.add(number, table_of([row(f"t{number}-{i}", 1, "r") for i in range(50)], pool), 1.0)
+    one = table_of([row("one", 1, "r")]).take(np.zeros(100_000, np.intp))
+    small = [table_of([row(f"t{part}-{i}", 1, "r") for i in range(1000)]) for part in range(20)]
+    begun = time.process_time()
+    for number, table in enumerate((one, *small), 1):
+        window.add(number, table, 1.0)
     window.count()
     found = window.spans_of("r")
+    assert time.process_time() - begun < 5
     assert found is not None
-    assert len(found[0]) == 110_000
-    assert time.perf_counter() - begun < 20
+    assert len(found[0]) == 120_000

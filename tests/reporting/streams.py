@@ -239,7 +239,7 @@ def flow(*results, name="fraud-scoring", file="rules/fraud.yaml", completeness=W
     ]
 
 
-def stream(*flows, started=None, defects=(), outcome=None) -> list[Event]:
+def stream(*flows, started=None, defects=(), outcome=None, changes=()) -> list[Event]:
     events = [event for one in flows for event in one]
     ends = [event for event in events if isinstance(event, FlowFinished)]
     results = [event.result.outcome for event in events if isinstance(event, RuleEvaluated)]
@@ -251,6 +251,7 @@ def stream(*flows, started=None, defects=(), outcome=None) -> list[Event]:
             bool(ends) and all(end.completeness.complete for end in ends),
             defects,
             {outcome: results.count(outcome) for outcome in Outcome},
+            changes,
         ),
     ]
 
@@ -279,6 +280,11 @@ STREAMS: dict[str, list[Event]] = {
             Defect("missing_parent", 12, "span 00f067aa0ba902b7 names parent 53995c3f42cd8ad8, which never came"),
             Defect("unfinished_span", 1, "span b7ad6b7169203331 (predict) has no end"),
         ),
+        changes=(
+            "the verdict was passed and is failed now",
+            "69 more spans came: 1,571 before, 1,640 now",
+            "rule end-to-end of flow fraud-scoring was passed and is failed now: p95 = 231.4ms, before 112.3ms",
+        ),
     ),
     "inconclusive": stream(flow(END_TO_END, FEW, UNSURE, NO_BASELINE)),
     "incomplete": stream(
@@ -302,7 +308,8 @@ STREAMS: dict[str, list[Event]] = {
     "no_flow": stream(started=run(spans=12, traces=3)),
     "hostile": stream(
         flow(HOSTILE_RULE, warnings=(EVIL,)),
-        started=run(labels={EVIL: EVIL}),
+        started=run(labels={EVIL: EVIL}, revision=3),
         defects=(Defect("missing_parent", 1, EVIL),),
+        changes=(EVIL, *(f"change {number}" for number in range(20))),
     ),
 }

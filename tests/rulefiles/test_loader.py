@@ -76,7 +76,8 @@ def test_request_and_completeness_are_read(full: Flow) -> None:
     assert str(full.request.key) == "span.request.id"
     assert [str(field) for field in full.request.correlate] == ["span.order.id", "span.cart.id"]
     assert full.complete == CompleteSpec(200, 6_000_000_000, 30_000_000_000, 1_500_000_000)
-    assert (full.clock, dict(full.labels)) == ("trusted", {"team": "risk", "build": "017"})
+    assert (full.clock, full.sampling) == ("trusted", "expected")
+    assert dict(full.labels) == {"team": "risk", "build": "017"}
 
 
 def test_a_rule_is_read_whole(full: Flow) -> None:

@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from scoring_traces import document, resource, scoring, span, write_files
+from spanverdict.cli import main
 
 PROGRAM = (sys.executable, "-c", "from spanverdict.cli import main; main()")
 
@@ -21,22 +24,36 @@ pytestmark = pytest.mark.story
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPANVERDICT_STORE", raising=False)
     return tmp_path
 
 
-def ask(folder: Path, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
-    done = subprocess.run(
-        [*PROGRAM, *arguments], cwd=folder, input=stdin, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout, done.stderr
+Ask: TypeAlias = Callable[..., tuple[int, str, str]]
 
 
-def test_spans_that_match_are_printed_as_a_table(folder: Path) -> None:
+@pytest.fixture
+def ask(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Run a command line in this process, in the folder; give exit code, standard output and standard error."""
+
+    def run(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["spanverdict", *arguments])
+        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin.encode())))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return int(code), captured.out, captured.err
+
+    return run
+
+
+def test_spans_that_match_are_printed_as_a_table(ask: Ask) -> None:
     selector = '{ span:status = error || span:name = "notify" } | select(span.score)'
-    assert ask(folder, "query", selector, "--input", "traces.jsonl") == (
+    assert ask("query", selector, "--input", "traces.jsonl") == (
         0,
         """\
 START                     DURATION  SERVICE  NAME     KIND      STATUS  span.score  TRACE                             SPAN
@@ -51,9 +68,9 @@ START                     DURATION  SERVICE  NAME     KIND      STATUS  span.sco
     )
 
 
-def test_structure_across_traces_needs_the_requests_of_a_flow(folder: Path) -> None:
+def test_structure_across_traces_needs_the_requests_of_a_flow(ask: Ask) -> None:
     selector = '{ span:name = "POST /score" } >> { span:name = "notify" && span:kind = consumer }'
-    assert ask(folder, "query", selector, "--input", "traces.jsonl") == (
+    assert ask("query", selector, "--input", "traces.jsonl") == (
         1,
         """\
 nothing matched: 0 of 11 spans in 7 traces
@@ -61,7 +78,7 @@ nothing matched: 0 of 11 spans in 7 traces
 """,
         "",
     )
-    assert ask(folder, "query", selector, "--input", "traces.jsonl", "--rules", "flow.yaml") == (
+    assert ask("query", selector, "--input", "traces.jsonl", "--rules", "flow.yaml") == (
         0,
         """\
 START                     DURATION  SERVICE  NAME    KIND      STATUS  REQUEST  TRACE                             SPAN
@@ -74,8 +91,8 @@ START                     DURATION  SERVICE  NAME    KIND      STATUS  REQUEST  
     )
 
 
-def test_a_mistake_in_a_selector_has_a_caret_under_it(folder: Path) -> None:
-    assert ask(folder, "query", "{ span:kind == server }", "--input", "traces.jsonl") == (
+def test_a_mistake_in_a_selector_has_a_caret_under_it(ask: Ask) -> None:
+    assert ask("query", "{ span:kind == server }", "--input", "traces.jsonl") == (
         2,
         "",
         """\
@@ -88,22 +105,22 @@ spanverdict: the selector cannot be used
     )
 
 
-def test_a_mistake_in_a_file_is_shown_on_its_line(folder: Path) -> None:
+def test_a_mistake_in_a_file_is_shown_on_its_line(folder: Path, ask: Ask) -> None:
     (folder / "long.traceql").write_text('{ span:kind = server }\n>> {\n  span:nmae = "x"\n}\n', encoding="utf-8")
-    code, out, err = ask(folder, "query", "@long.traceql", "--input", "traces.jsonl")
+    code, out, err = ask("query", "@long.traceql", "--input", "traces.jsonl")
     assert (code, out) == (2, "")
     assert err.startswith("long.traceql:3:3: error[SV060]: ")
     assert '\n    span:nmae = "x"\n    ^^^^^^^^^\n' in err
 
 
-def test_a_selector_comes_from_a_file_or_from_standard_input(folder: Path) -> None:
+def test_a_selector_comes_from_a_file_or_from_standard_input(folder: Path, ask: Ask) -> None:
     selector = '{ span:name = "predict" }\n  && { true }\n'
     (folder / "s.traceql").write_text(selector, encoding="utf-8")
-    from_file = ask(folder, "query", "@s.traceql", "--input", "traces.jsonl")
+    from_file = ask("query", "@s.traceql", "--input", "traces.jsonl")
     assert from_file[0] == 0
-    assert ask(folder, "query", "-", "--input", "traces.jsonl", stdin=selector) == from_file
+    assert ask("query", "-", "--input", "traces.jsonl", stdin=selector) == from_file
     spans = (folder / "traces.jsonl").read_text(encoding="utf-8")
-    assert ask(folder, "query", "@s.traceql", "--input", "-", stdin=spans) == from_file
+    assert ask("query", "@s.traceql", "--input", "-", stdin=spans) == from_file
 
 
 @pytest.mark.parametrize(
@@ -126,35 +143,31 @@ def test_a_selector_comes_from_a_file_or_from_standard_input(folder: Path) -> No
         (("explain", "SV999"), 2, "SV999 is not the code of a diagnostic"),
     ],
 )
-def test_what_cannot_be_answered_is_one_clear_line(
-    folder: Path, arguments: tuple[str, ...], code: int, said: str
-) -> None:
-    found, out, err = ask(folder, *arguments)
+def test_what_cannot_be_answered_is_one_clear_line(ask: Ask, arguments: tuple[str, ...], code: int, said: str) -> None:
+    found, out, err = ask(*arguments)
     assert (found, out) == (code, "")
     assert said in err.splitlines()[-1] or said in err
     assert len(err.splitlines()) < 8
 
 
-def test_json_can_be_read_by_a_program(folder: Path) -> None:
-    code, out, err = ask(
-        folder, "query", "{ span:kind = consumer }", "--input", "traces.jsonl", "--json", "--limit", "1"
-    )
+def test_json_can_be_read_by_a_program(ask: Ask) -> None:
+    code, out, err = ask("query", "{ span:kind = consumer }", "--input", "traces.jsonl", "--json", "--limit", "1")
     data = json.loads(out)
     assert (code, err) == (0, "")
     assert (data["schema_version"], data["over"], data["matches"], len(data["spans"])) == (1, "traces", 2, 1)
     assert data["spans"][0]["start"] == "2026-03-02T09:00:00.170000000Z"
 
 
-def test_no_spans_are_no_answer(folder: Path) -> None:
+def test_no_spans_are_no_answer(folder: Path, ask: Ask) -> None:
     (folder / "empty.jsonl").write_text("", encoding="utf-8")
-    assert ask(folder, "query", "{ }", "--input", "empty.jsonl") == (4, "nothing matched: there are no spans\n", "")
-    code, out, _ = ask(folder, "explain", "whole-path", "--rules", "flow.yaml", "--input", "empty.jsonl")
+    assert ask("query", "{ }", "--input", "empty.jsonl") == (4, "nothing matched: there are no spans\n", "")
+    code, out, _ = ask("explain", "whole-path", "--rules", "flow.yaml", "--input", "empty.jsonl")
     assert code == 4
     assert "0 spans, 0 requests" in out
 
 
-def test_a_rule_is_explained(folder: Path) -> None:
-    assert ask(folder, "explain", "scoring/whole-path", "--rules", "flow.yaml", "--input", "traces.jsonl") == (
+def test_a_rule_is_explained(ask: Ask) -> None:
+    assert ask("explain", "scoring/whole-path", "--rules", "flow.yaml", "--input", "traces.jsonl") == (
         0,
         """\
 rule      scoring/whole-path   flow.yaml:13:5
@@ -201,17 +214,17 @@ measured
     )
 
 
-def test_a_flow_whose_first_stage_matches_nothing_is_judged_and_explained(folder: Path) -> None:
+def test_a_flow_whose_first_stage_matches_nothing_is_judged_and_explained(folder: Path, ask: Ask) -> None:
     text = (folder / "flow.yaml").read_text(encoding="utf-8").replace("kind: server", "kind: client")
     (folder / "flow.yaml").write_text(text, encoding="utf-8")
-    code, out, _ = ask(folder, "explain", "whole-path", "--rules", "flow.yaml", "--input", "traces.jsonl")
+    code, out, _ = ask("explain", "whole-path", "--rules", "flow.yaml", "--input", "traces.jsonl")
     assert code == 0
     assert "nearest   4 spans match all but `span:kind = client`: span:kind is server in 4" in out
-    assert ask(folder, "check", "flow.yaml", "--input", "traces.jsonl")[0] == 1
+    assert ask("check", "flow.yaml", "--input", "traces.jsonl")[0] == 1
 
 
-def test_a_diagnostic_is_explained(folder: Path) -> None:
-    code, out, err = ask(folder, "explain", "sv060")
+def test_a_diagnostic_is_explained(ask: Ask) -> None:
+    code, out, err = ask("explain", "sv060")
     assert (code, err) == (0, "")
     assert out.startswith("SV060: ")
 
@@ -263,25 +276,25 @@ def serving(folder: Path) -> Iterator[str]:
             assert process.wait(30) == 0
 
 
-def test_a_run_is_looked_into_while_the_server_receives_it_and_afterwards(folder: Path) -> None:
+def test_a_run_is_looked_into_while_the_server_receives_it_and_afterwards(folder: Path, ask: Ask) -> None:
     arguments = ("query", '{ span:name = "notify" }', "--run", "demo-1", "--store", "kept.sqlite")
     with serving(folder) as url:
         post(url, document(scoring()))
         deadline = time.monotonic() + 30
-        while (found := ask(folder, *arguments))[0] != 0:
+        while (found := ask(*arguments))[0] != 0:
             assert time.monotonic() < deadline, found
         assert "3 of 11 spans matched, in 3 of 7 traces" in found[1]
         post(url, document([resource("ledger", [span((20, 20), "notify", "consumer", 600, 5)], "demo-1")]))
-        while "4 of 12" not in (found := ask(folder, *arguments))[1]:
+        while "4 of 12" not in (found := ask(*arguments))[1]:
             assert time.monotonic() < deadline, found
-        explained = ask(folder, "explain", "whole-path", "--rules", "flow.yaml", *arguments[2:])
+        explained = ask("explain", "whole-path", "--rules", "flow.yaml", *arguments[2:])
         assert "1 span matches all but `span:kind = consumer`" in explained[1]
-    assert ask(folder, *arguments) == found
-    code, _, err = ask(folder, "query", "{ }", "--run", "demo-2", "--store", "kept.sqlite")
+    assert ask(*arguments) == found
+    code, _, err = ask("query", "{ }", "--run", "demo-2", "--store", "kept.sqlite")
     assert (code, err) == (4, "spanverdict: kept.sqlite knows no run demo-2; the latest are demo-1\n")
 
 
-def test_the_run_of_a_command_is_looked_into_with_the_spans_that_nobody_tagged(folder: Path) -> None:
+def test_the_run_of_a_command_is_looked_into_with_the_spans_that_nobody_tagged(folder: Path, ask: Ask) -> None:
     untagged = document(scoring(run=None))
     script = folder / "system.py"
     script.write_text(
@@ -303,7 +316,9 @@ def test_the_run_of_a_command_is_looked_into_with_the_spans_that_nobody_tagged(f
         sys.executable,
         "system.py",
     )
-    assert ask(folder, *command)[0] == 1
-    code, out, _ = ask(folder, "query", "{ }", "--run", "mine", "--store", "kept.sqlite")
+    assert (
+        subprocess.run([*PROGRAM, *command], cwd=folder, capture_output=True, timeout=60, check=False).returncode == 1
+    )
+    code, out, _ = ask("query", "{ }", "--run", "mine", "--store", "kept.sqlite")
     assert code == 0
     assert "11 of 11 spans matched, in 7 of 7 traces" in out

@@ -102,7 +102,7 @@ class Docket:
 
     def take_in(self, batches: Sequence[int], table: SpanTable, now: float) -> None:
         """Take in the spans of batches whose ids follow each other, from the journal or just received."""
-        for name in sorted(self._window.add(batches[0], table, now)):
+        for name in sorted(self._window.add(batches[0], table, now, batches[-1])):
             if self.config.only not in (None, name):
                 continue
             run = self._of(name, now)
@@ -155,7 +155,12 @@ class Docket:
         if late and self._touched:
             self._count(now)
         for run in late:
-            trigger = self._trigger(run, now)
+            try:
+                trigger = self._trigger(run, now)
+            except Exception as error:  # noqa: BLE001 - logged; the trouble of one run is not that of others
+                _log.error("run %s cannot be looked at", run.id, exc_info=error)
+                self.give_up(run, run.last_batch, f"{type(error).__name__}: {error}")
+                continue
             if trigger is not None:
                 yield run, trigger
 

@@ -29,7 +29,7 @@ from spanverdict.telemetry.spantable import SpanTable
 
 POOL_LIMIT: Final = 1_000_000
 """Distinct attributes after which a fresh pool is begun, so that old values can be let go."""
-GROUP_BYTES: Final = 256 * 1024
+GROUP_BYTES: Final = 512 * 1024
 """Payload that is decoded together. Larger groups would cost no less, and let the first request wait longer."""
 
 Deliver: TypeAlias = Callable[[Sequence[int], SpanTable], None]

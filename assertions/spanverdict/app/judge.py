@@ -6,6 +6,7 @@ One thread does all of it, woken by what happens and by the next time that runs 
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -20,15 +21,21 @@ from spanverdict.app.associating import defects_of
 from spanverdict.app.docket import RETRY_S, Docket
 from spanverdict.app.liverun import LiveRun
 from spanverdict.evaluation.engine import evaluate
-from spanverdict.evaluation.outcomes import Event, RunInfo, RunStarted
+from spanverdict.evaluation.outcomes import Event, RunFinished, RunInfo, RunStarted
 from spanverdict.otlp.decode import new_pool
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunRecord
-from spanverdict.telemetry.spantable import SpanTable
+from spanverdict.telemetry.spantable import SpanTable, concat
 
 _AT_ONCE: Final = 256
 """Batches that are taken in before it is looked whether a run is due."""
+_TOGETHER: Final = 2048
+"""Spans of batches that are taken in as one: larger tables would cost no less, and be shared by more runs."""
+_NOTE_EVERY_S: Final = 0.2
+"""How often the store is told of more batches of runs that it knows. Each time costs a commit."""
+MAX_BACKLOG_BYTES: Final = 64 * 1024 * 1024
+"""Columns that may wait to be taken in, some 600,000 spans; until there are fewer, no more are accepted."""
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("spanverdict")
@@ -53,12 +60,18 @@ class Judgement:
         )
         return replace(self, run=run, events=tuple(events))
 
+    def with_changes(self, changes: Sequence[str]) -> Judgement:
+        """Return the same judgement with what is different from the revision before."""
+        events = (replace(e, changes=tuple(changes)) if isinstance(e, RunFinished) else e for e in self.events)
+        return replace(self, events=tuple(events))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Batch:
     at: float
     ids: Sequence[int]
     table: SpanTable
+    nbytes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,10 +115,24 @@ class Judge:
     _thread: threading.Thread | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _note_at: float = 0.0
+    _retry_at: float = 0.0
+    _backlog: int = 0
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def deliver(self, batches: Sequence[int], table: SpanTable) -> None:
         """Hand over the spans of committed batches, whose ids follow each other; from any thread."""
-        self._inbox.put(_Batch(self.clock(), batches, table))
+        nbytes = table.nbytes
+        self._wait_for(nbytes)
+        self._inbox.put(_Batch(self.clock(), batches, table, nbytes))
+
+    @property
+    def backlog(self) -> int:
+        """Bytes of columns that were handed over and are not yet taken in."""
+        return self._backlog
+
+    def has_room(self) -> bool:
+        """Tell whether more may be accepted now; from any thread."""
+        return self._backlog < MAX_BACKLOG_BYTES
 
     def hear(self, record: RunRecord, traces: Sequence[bytes] = ()) -> None:
         """Hand over what was declared of a run, its end included; from any thread."""
@@ -132,12 +159,12 @@ class Judge:
     def step(self) -> bool:
         """Wait for something, take in what is there, judge what is due; False when told to stop."""
         items, drained = self._collect()
-        for item in items:
+        for item in _joined(items):
             with _contained("take in what came"):
                 self._take_in(item)
         now = self.clock()
-        self._tell(now)
         going = not any(isinstance(item, _Stop) for item in items)
+        self._tell(now if going else math.inf)
         if going:
             # What waits in the inbox came later than the last item and may keep a run from being due.
             self._judge_due(now if drained else items[-1].at)
@@ -169,7 +196,7 @@ class Judge:
     def _collect(self) -> tuple[list[_Item], bool]:
         """Wait for items and return them, and whether there are no more for now."""
         items: list[_Item] = []
-        due = self.docket.next_due()
+        due = self._next_due()
         try:
             items.append(self._inbox.get(timeout=None if due is None else max(0.0, due - self.clock())))
             while len(items) < _AT_ONCE:
@@ -178,25 +205,44 @@ class Judge:
             return items, True
         return items, False
 
+    def _next_due(self) -> float | None:
+        due = self.docket.next_due()
+        if self.note is None or not self.docket.unnoted():
+            return due
+        note_at = max(self._note_at, self._retry_at)
+        return note_at if due is None else min(note_at, due)
+
+    def _wait_for(self, nbytes: int) -> None:
+        with self._counting:
+            self._backlog += nbytes
+
     def _take_in(self, item: _Item) -> None:
         if isinstance(item, _Batch):
+            self._wait_for(-item.nbytes)
             with _tracer.start_as_current_span("associate"):
                 self.docket.take_in(item.ids, item.table, item.at)
         elif isinstance(item, _Word):
             self.docket.hear(item.record, item.traces, item.at)
 
     def _tell(self, now: float) -> None:
-        """Let the store know which batches belong to which runs, so that a restart finds them."""
+        """Let the store know which batches belong to which runs, so that a restart finds them.
+
+        Of a new run at once, since it can be asked for; of more batches, which a restart reads again anyway, not
+        every time.
+        """
         runs = self.docket.unnoted()
-        if self.note is None or not runs or now < self._note_at:
+        if self.note is None or not runs or now < self._retry_at:
+            return
+        if now < self._note_at and all(run.noted[1] for run in runs):
             return
         try:
             self.note(runs)
         except StoreError as error:
             _log.error("runs cannot be noted: %s", error)
-            self._note_at = now + RETRY_S
+            self._retry_at = now + RETRY_S
         else:
             self.docket.noted(runs)
+            self._note_at = now + _NOTE_EVERY_S
 
     def _judge_due(self, now: float) -> None:
         with _contained("find what is due"):
@@ -228,6 +274,38 @@ class Judge:
         info = RunInfo(run.id, dict(run.labels), run.expected, run.revision + 1)
         events = tuple(evaluate(flows, table, info, trigger=trigger, defects=defects))
         return Judgement(info, flows, trigger, events, run.last_batch)
+
+
+def _joined(items: Iterable[_Item]) -> Iterator[_Item]:
+    """Put batches that follow each other together, as small ones cost nearly as much as large ones."""
+    held: list[_Batch] = []
+    for item in items:
+        if held and not (isinstance(item, _Batch) and _fits(held, item)):
+            yield _as_one(held)
+            held = []
+        if isinstance(item, _Batch):
+            held.append(item)
+        else:
+            yield item
+    if held:
+        yield _as_one(held)
+
+
+def _fits(held: Sequence[_Batch], batch: _Batch) -> bool:
+    last = held[-1]
+    return (
+        batch.ids[0] == last.ids[-1] + 1
+        and batch.table.pool is last.table.pool
+        and sum(len(one.table) for one in held) + len(batch.table) <= _TOGETHER
+    )
+
+
+def _as_one(batches: Sequence[_Batch]) -> _Batch:
+    if len(batches) == 1:
+        return batches[0]
+    ids = tuple(number for batch in batches for number in batch.ids)
+    table = concat([batch.table for batch in batches])
+    return _Batch(batches[-1].at, ids, table, sum(batch.nbytes for batch in batches))
 
 
 @contextmanager

@@ -78,7 +78,7 @@ class LiveRun:
         self.heard(record, now)
         self.noted = (record.first_batch, record.last_batch)
         if record.first_batch:
-            self.touch(record.first_batch, record.last_batch, now)
+            self.touch(record.first_batch, record.last_batch, now if self.active is None else self.active)
         if revision and record.state is not RunState.JUDGED and not self.fresh:
             self.restate(now)
         self.recalled = True

@@ -58,6 +58,7 @@ def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
     yield "journal_bytes", "gauge", "Bytes of payload in the journal", _asked(journal.bytes_stored)
     yield "journal_backlog_bytes", "gauge", "Bytes that wait to be committed", _one(journal.backlog)
     yield "journal_damaged_batches", "gauge", "Journaled batches that could not be read", _one(len(journal.damaged))
+    yield "judge_backlog_bytes", "gauge", "Bytes of columns that the judge has to take in", _one(service.judge.backlog)
     yield "store_writable", "gauge", "Whether the last commit succeeded", _one(int(service.store.problem is None))
     docket = service.judge.docket
     states = Counter("fresh" if run.fresh else "judged" for run in list(docket.runs.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import Counter
@@ -26,6 +27,7 @@ from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.errors import CannotListen, ReceiverError
 from spanverdict.receiver.listen import Endpoints, Receiver
 from spanverdict.reporting.jsonreport import document, render
+from spanverdict.reporting.revision import changes
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError, StoreUnavailable
 from spanverdict.storage.records import RunDeclaration, RunRecord, Verdict
@@ -83,7 +85,7 @@ class Service:
                 self.judge.start(*archive.left_over())
             else:
                 self.judge.start()
-            intake = Intake(self.store.journal, self.judge.deliver)
+            intake = Intake(self.store.journal, self.judge.deliver, self.judge.has_room)
             intake.start()
             self._parts.callback(intake.close)
             self.receiver = Receiver(self.config.receiver, intake)
@@ -160,12 +162,15 @@ class Service:
         return run.revision
 
     def _as_revision(self, judgement: Judgement) -> Judgement:
-        """Return a judgement that only repeats the last verdict as that one, else as it is."""
+        """Return a judgement that only repeats the last verdict as that one, else with what changed since then."""
         last = self.store.runs.verdict(judgement.run.id) if judgement.run.revision > 1 else None
         if last is None:
             return judgement
-        repeated = judgement.as_revision(last.revision)
-        return repeated if render(document(repeated.events)) == last.document else judgement
+        before = json.loads(last.document)
+        repeated = judgement.as_revision(last.revision).with_changes(before.get("changes", ()))
+        if render(document(repeated.events)) == last.document:
+            return repeated
+        return judgement.with_changes(changes(before, document(judgement.events)))
 
 
 def _finished(events: Sequence[Event]) -> RunFinished:

@@ -11,6 +11,7 @@ import numpy as np
 
 from spanverdict.checks.missing import Missing
 from spanverdict.paths.forest import Forest, Parents, grow
+from spanverdict.paths.sampling import Sampling, sampling_of
 from spanverdict.selectors import Field, Selector
 from spanverdict.selectors.columns import Spans
 from spanverdict.telemetry.spantable import MAX_TIME, AttributeColumn, Bools, Int64s, Rows, SpanTable
@@ -152,6 +153,11 @@ class RunView:
         table = self.members.table
         start, end = table.start_time_unix_nano, table.end_time_unix_nano
         return (end > 0) & (end >= start) & (end < MAX_TIME) & (start > 0)
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """How many spans each member stands for, where samplers said so."""
+        return sampling_of(self.members.table)
 
     def stage(self, name: str) -> StageTimes:
         """Return the times of a stage; computed once."""

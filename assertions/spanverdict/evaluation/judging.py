@@ -14,7 +14,7 @@ from spanverdict.evaluation.conditions import Judge
 from spanverdict.evaluation.exhibits import worst
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome, RuleResult
 from spanverdict.evaluation.population import Group, groups, of_requests
-from spanverdict.evaluation.sample import Sample
+from spanverdict.evaluation.weighing import refusal, sample_of
 from spanverdict.evaluation.wording import NOTHING, message_of
 from spanverdict.rulefiles.models import Flow, Rule
 from spanverdict.rulefiles.statistic import Kind
@@ -31,6 +31,10 @@ def judge_rule(rule: Rule, flow: Flow, view: RunView) -> Iterator[RuleResult]:
     blank = blank_result(rule, flow)
     if rule.skip is not None:
         yield replace(blank, outcome=Outcome.SKIPPED, message=rule.skip)
+        return
+    if refused := refusal(rule.check, flow, view):
+        conditions = _unjudged(rule, Outcome.INCONCLUSIVE)
+        yield replace(blank, outcome=Outcome.INCONCLUSIVE, conditions=conditions, message=refused)
         return
     measurement = rule.check.measure(view)
     if rule.where is not None:
@@ -87,8 +91,9 @@ def _judge_group(rule: Rule, group: Group, view: RunView, blank: RuleResult) -> 
     blank = replace(blank, group=group.name, population=measurement.population, samples=measurement.samples)
     if not measurement.samples:
         return _without_data(rule, measurement, view, blank)
-    judge = Judge(Sample(measurement))
-    judged = [(expectation, judge.judge(expectation)) for expectation in rule.expect]
+    sample, sampling = sample_of(measurement, view)
+    judge = Judge(sample)
+    judged = [(expectation, _noted(judge.judge(expectation), sampling)) for expectation in rule.expect]
     conditions = tuple(result for _, result in judged)
     outcome = _outcome_of(conditions)
     message = message_of(conditions, outcome, _size(measurement))
@@ -118,10 +123,18 @@ def _without_data(rule: Rule, measurement: Measurement, view: RunView, blank: Ru
     whys += absent_fields(rule, view.spans)
     where = " in the requests that `where` chooses" if rule.where is not None else ""
     message = f"nothing to judge{where}{': ' if whys else ''}{'; '.join(whys)}"
-    conditions = tuple(
+    return replace(blank, outcome=outcome, conditions=_unjudged(rule, outcome), message=message, samples=0)
+
+
+def _unjudged(rule: Rule, outcome: Outcome) -> tuple[ConditionResult, ...]:
+    """Return the conditions of a rule when nothing was observed."""
+    return tuple(
         ConditionResult(str(line.statistic), str(line.condition), NOTHING, None, outcome) for line in rule.expect
     )
-    return replace(blank, outcome=outcome, conditions=conditions, message=message, samples=0)
+
+
+def _noted(condition: ConditionResult, note: str) -> ConditionResult:
+    return replace(condition, note=", ".join(filter(None, (condition.note, note)))) if note else condition
 
 
 def _size(measurement: Measurement) -> str:

@@ -191,6 +191,8 @@ class RunFinished:
     defects: tuple[Defect, ...] = ()
     counts: Mapping[Outcome, int] = field(default_factory=dict)
     """Rule results by outcome."""
+    changes: tuple[str, ...] = ()
+    """What is different from the revision before, in sentences; said by whoever keeps the revisions."""
 
 
 Event: TypeAlias = RunStarted | FlowStarted | RuleEvaluated | FlowFinished | RunFinished

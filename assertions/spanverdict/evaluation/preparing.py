@@ -45,7 +45,7 @@ def prepare(table: SpanTable) -> PreparedRun:
 
 def _structure_defects(spans: Spans, parents: Parents, links: LinkEdges) -> Iterator[Defect]:
     if parents.orphan.any():
-        yield from missing_parent_defect(spans.table, spans.forest)
+        yield from missing_parent_defect(spans.table, parents)
     yield from marked_spans(spans.table, "parent_cycle", parents.cyclic, "is its own ancestor")
     if links.dangling:
         yield Defect("dangling_link", links.dangling, "links to spans that never came")

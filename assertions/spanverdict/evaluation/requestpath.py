@@ -138,6 +138,8 @@ class _Assembly:
     view: RunView
     paths: CriticalPaths
     led_by: Rows
+    links: frozenset[tuple[int, int]]
+    """(from, to) members."""
     order: tuple[tuple[int, int], ...]
     """(member, depth) in the order of display."""
     stages: tuple[str, ...]
@@ -156,7 +158,8 @@ class _Assembly:
             stages[stage.selector.mask(spans)] = name
         order = tuple(_in_order(cause, spans.table))
         notes = SpanNotes.of(stitched.run, view.row, [str(field) for field in stitched.flow.request.correlate])
-        return _Assembly(stitched, number, view, paths, cause, order, tuple(stages.tolist()), notes)
+        links = frozenset(zip(paths.members.link_from.tolist(), paths.members.link_to.tolist(), strict=True))
+        return _Assembly(stitched, number, view, paths, cause, links, order, tuple(stages.tolist()), notes)
 
     def path(self) -> RequestPath:
         view, first = self.view, int(self.view.first_member[0])
@@ -267,13 +270,9 @@ class _Assembly:
 
     def _reason(self, member: int, join: Join) -> str:
         members, cause = self.paths.members, int(self.led_by[member])
-        if cause >= 0 and cause != int(members.parent[member]) and self._links(cause, member):
+        if cause != int(members.parent[member]) and (cause, member) in self.links:
             return f"link to {self._place(cause)}"
         return self.notes.reason(member, join)
-
-    def _links(self, source: int, target: int) -> bool:
-        members = self.paths.members
-        return bool(((members.link_from == source) & (members.link_to == target)).any())
 
     def _place(self, member: int) -> str:
         span_id = span_id_hex(int(self.view.spans.table.span_id[member]))

@@ -23,7 +23,7 @@ from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s
 
 Number: TypeAlias = int | float | Fraction
 
-_NS_PER_S: Final = 1_000_000_000
+NS_PER_S: Final = 1_000_000_000
 _WIDEST: Final = 2**62
 """Whole numbers that are farther apart are not subtracted as such."""
 
@@ -92,7 +92,7 @@ class Sample:
                 return Interval.point(measurement.samples)
             case Kind.RATE:
                 active = measurement.active_ns
-                return Interval.point(Fraction(len(measurement.request) * _NS_PER_S, active)) if active else None
+                return Interval.point(Fraction(len(measurement.request) * NS_PER_S, active)) if active else None
             case Kind.RATIO | Kind.COUNT if measurement.unit is Unit.TRUTH:
                 return self._of_truths(statistic.kind)
         return self._of_numbers(statistic) if len(self.numbers) else None
@@ -118,9 +118,9 @@ class Sample:
                 most = numbers[-1].item()
                 return Interval(most, most, None if missing else most)
             case Kind.SUM:
-                value = _as_number(_total(numbers), numbers)
+                value = as_number(total(numbers), numbers)
             case Kind.MEAN:
-                value = _as_number(_total(numbers) / len(numbers), numbers)
+                value = as_number(total(numbers) / len(numbers), numbers)
             case _:
                 value = _standard_deviation(numbers)
         return Interval(value, None, None) if missing else Interval.point(value)
@@ -147,7 +147,7 @@ def _rank(permyriad: int, count: int) -> int:
     return max(1, -(-permyriad * count // 10_000))
 
 
-def _total(numbers: Int64s | Float64s) -> Fraction:
+def total(numbers: Int64s | Float64s) -> Fraction:
     """Add up without losing a digit: whole numbers as integers, floats with what the sum itself leaves over."""
     values = numbers.tolist()
     if numbers.dtype == np.int64:
@@ -156,7 +156,7 @@ def _total(numbers: Int64s | Float64s) -> Fraction:
     return Fraction(near) + Fraction(math.fsum([*values, -near]))
 
 
-def _as_number(exact: Fraction, numbers: Int64s | Float64s) -> Number:
+def as_number(exact: Fraction, numbers: Int64s | Float64s) -> Number:
     """Of floats return the nearest float, so that the mean of equal values is that value."""
     return exact if numbers.dtype == np.int64 else float(exact)
 

@@ -80,14 +80,19 @@ def _broken(run: PreparedRun, rows: Rows, table: SpanTable) -> Iterator[tuple[in
         (wild, "has a time that no clock shows"),
     ):
         yield from ((member, what) for member in np.flatnonzero(marked).tolist())
-    for counts, noun in (
-        (table.dropped_attributes, "attributes"),
-        (table.dropped_events, "events"),
-        (table.dropped_links, "links"),
-        (_dangling(run, table), "links to spans that never came"),
+    for lost, noun in (
+        (table.dropped_attributes, "attribute"),
+        (table.dropped_events, "event"),
+        (table.dropped_links, "link"),
     ):
-        verb = "has" if "never" in noun else "lost"
-        yield from ((member, f"{verb} {counts[member]} {noun}") for member in np.flatnonzero(counts).tolist())
+        yield from ((member, f"lost {_counted(lost[member], noun)}") for member in np.flatnonzero(lost).tolist())
+    dangling = _dangling(run, table)
+    for member in np.flatnonzero(dangling).tolist():
+        yield member, f"{_counted(dangling[member], 'link')} to what never came"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _orphans(run: PreparedRun, rows: Rows) -> Iterator[tuple[int, str]]:

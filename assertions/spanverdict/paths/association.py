@@ -103,8 +103,8 @@ def associate(
     graph = draw(table, messages, shared)
     held = Held.of(graph.n_traces, len(runs), (graph.of_row[tagged.row], tagged.run), Reason.TRACE)
     held = held.with_more(*_registered(table, graph, registered or {}, runs), Reason.REGISTERED, past=True)
-    for weakest in (Reason.LINK, Reason.MESSAGE, Reason.KEY):
-        held = spread(graph, held, weakest)
+    for kind in (Reason.LINK, Reason.MESSAGE, Reason.KEY):
+        held = spread(graph, held, kind)
     if window is not None:
         free = np.flatnonzero(held.free())
         held = held.with_more(free, np.full(len(free), runs.index(window)), Reason.WINDOW, past=True)

@@ -22,34 +22,51 @@ _MESSAGE_KEYS: Final = (*MESSAGE_ID, *DESTINATION, *PARTITION, *OFFSET)
 
 
 class Bonds(NamedTuple):
-    """One trace of a batch."""
+    """Traces of a table that hang together: those that name the same run, or one alone that names none."""
 
     nodes: list[Node]
-    """Itself first, then all that it hangs together with, the runs it names included."""
+    """The traces, the run, and what any of them hangs together with besides."""
     runs: set[str]
-    """The runs it names."""
+    """The run they name."""
 
 
 def bonds(table: SpanTable, keys: Sequence[KeyReader]) -> list[Bonds]:
-    """Return the bonds of each trace of a table: its runs, links, messages, and values of `keys`.
+    """Return the bonds of all traces of a table: their runs, links, messages, and values of `keys`.
 
-    Two traces that `associate` joins have a node in common, or a chain of such traces between them.
+    Two traces that `associate` joins have a node in common, or a chain of such traces between them. A trace that
+    names several runs is among those of each.
     """
     ids = table.pool.traces.items_by_id
     traces, of_row = np.unique(table.trace, return_inverse=True)
-    found = [Bonds([("trace", ids[number])], set()) for number in traces.tolist()]
-    for place, name in _tags(table, of_row):
-        found[place].nodes.append(("run", name))
-        found[place].runs.add(name)
+    found, of_trace = _by_run([("trace", ids[number]) for number in traces.tolist()], _tags(table, of_row))
     owner = np.repeat(of_row, np.diff(table.links.offsets))
     for place, linked in _pairs(owner, table.links.trace):
-        found[place].nodes.append(("trace", ids[linked]))
+        of_trace[place].nodes.append(("trace", ids[linked]))
     messages = message_columns(table) if _knows(table, _MESSAGE_KEYS) else ()
     for kind, columns in (("message", messages), ("key", [texts_of(read(table)) for read in keys])):
         for number, column in enumerate(columns):
             for place, value in _values(column, of_row):
-                found[place].nodes.append((kind, (number, value)))
+                of_trace[place].nodes.append((kind, (number, value)))
     return found
+
+
+def _by_run(traces: Sequence[Node], tags: Iterable[tuple[str, Sequence[int]]]) -> tuple[list[Bonds], list[Bonds]]:
+    """Put traces that name the same run together; return all bonds, and some that each trace is among.
+
+    The time goes by runs here, not by traces: nearly always all spans of a table are of one run.
+    """
+    by_run: dict[str, Bonds] = {}
+    free = [True] * len(traces)
+    of_trace = [Bonds([], set())] * len(traces)
+    for name, places in tags:
+        group = by_run.setdefault(name, Bonds([("run", name)], {name}))
+        for place in places:
+            group.nodes.append(traces[place])
+            of_trace[place], free[place] = group, False
+    alone = [place for place, is_free in enumerate(free) if is_free]
+    for place in alone:
+        of_trace[place] = Bonds([traces[place]], set())
+    return [*by_run.values(), *(of_trace[place] for place in alone)], of_trace
 
 
 def _knows(table: SpanTable, keys: Iterable[str]) -> bool:
@@ -58,8 +75,11 @@ def _knows(table: SpanTable, keys: Iterable[str]) -> bool:
     return any(known.id_of(key) >= 0 for key in keys)
 
 
-def _tags(table: SpanTable, of_row: Rows) -> Iterable[tuple[int, str]]:
-    """Yield the (trace, run) pairs that tags on spans, resources and scopes name; each span's strongest tag counts."""
+def _tags(table: SpanTable, of_row: Rows) -> Iterable[tuple[str, list[int]]]:
+    """Yield the runs that tags on spans, resources and scopes name, with their traces; a span's strongest tag counts.
+
+    A run may come several times, with some of its traces again.
+    """
     pool, keys = table.pool, table.pool.keys
     ranks = {key: rank for rank, name in enumerate(RUN_ID_ATTRIBUTES) if (key := keys.id_of(name)) >= 0}
     if not ranks:
@@ -70,7 +90,7 @@ def _tags(table: SpanTable, of_row: Rows) -> Iterable[tuple[int, str]]:
         if column.values:
             named = np.array([*map(is_run_id, column.values), False])[column.codes] & free
             free &= ~named
-            yield from ((place, str(value)) for place, value in _values(column, of_row, named))
+            yield from ((str(value), [place]) for place, value in _values(column, of_row, named))
     key_of = keys.of_attributes()
     for numbers, owned in ((table.resource, pool.resource_attributes), (table.scope, pool.scope_attributes)):
         for number in _distinct(numbers):
@@ -79,7 +99,7 @@ def _tags(table: SpanTable, of_row: Rows) -> Iterable[tuple[int, str]]:
             if names:
                 named = (numbers == number) & free
                 free &= ~named
-                yield from ((place, names[0]) for place in np.unique(of_row[named]).tolist())
+                yield names[0], np.unique(of_row[named]).tolist()
 
 
 def _distinct(numbers: Int32s) -> list[int]:

@@ -36,11 +36,11 @@ class Edges:
         np.cumsum(np.bincount(source, minlength=n_nodes), out=offsets[1:])
         return Edges(offsets, target[order], why[order])
 
-    def follow(self, node: Int64s, run: Int64s, weakest: int) -> tuple[Int64s, Int64s, Int64s]:
-        """Return (node, run, why) one edge on, over edges that are at least as strong as `weakest`."""
+    def follow(self, node: Int64s, run: Int64s, kinds: range) -> tuple[Int64s, Int64s, Int64s]:
+        """Return (node, run, why) one edge on, over edges of some kinds."""
         offsets, places = gather(self.offsets, node)
         run = np.repeat(run, np.diff(offsets))
-        use = self.why[places] <= weakest
+        use = (self.why[places] >= kinds.start) & (self.why[places] < kinds.stop)
         return self.target[places][use], run[use], self.why[places][use]
 
 
@@ -210,30 +210,30 @@ def _among(ascending: Int64s, wanted: Int64s) -> Bools:
     return np.asarray(ascending[place] == wanted)
 
 
-def spread(graph: TraceGraph, held: Held, weakest: int) -> Held:
-    """Adopt free traces over edges that are at least as strong as `weakest`.
+def spread(graph: TraceGraph, held: Held, kind: int) -> Held:
+    """Adopt free traces over edges of a kind, and go on from those over edges of that and of stronger kinds.
 
     Forwards all runs that reach a trace adopt it. Backwards and by keys they go ring by ring, and the
-    nearest takes it; runs that are equally near share it. No run goes farther than `MAX_HOPS` rings.
+    nearest takes it; runs that are equally near share it. No run goes on for more than `MAX_HOPS`.
     """
-    held = _forwards(graph, held, held, weakest)
-    frontier = held
+    kinds, all_kinds = range(kind, kind + 1), range(LINK, kind + 1)
+    frontier = held = _forwards(graph, held, held, (kinds, all_kinds))
     for _ in range(MAX_HOPS):
-        found = _ring(graph, frontier, held, weakest)
-        frontier = found.beyond(held)
-        if not len(frontier.pairs):
-            return held
-        found = _forwards(graph, found, frontier, weakest)
+        found = _ring(graph, frontier, held, kinds)
+        kinds = all_kinds
+        found = _forwards(graph, found, found.beyond(held), (kinds, kinds))
         frontier, held = found.beyond(held), found
+        if not len(frontier.pairs):
+            break
     return held
 
 
-def _forwards(graph: TraceGraph, held: Held, frontier: Held, weakest: int) -> Held:
-    """Follow edges forwards from the frontier, into traces that are free as yet."""
+def _forwards(graph: TraceGraph, held: Held, frontier: Held, kinds: tuple[range, range]) -> Held:
+    """Follow edges forwards from the frontier, into traces that are free as yet; `kinds` at first, and then on."""
     free = held.free()
-    for _ in range(MAX_HOPS):
+    for hop in range(MAX_HOPS):
         before = held
-        node, run, why = _through(graph.forward, frontier, weakest, graph.n_traces)
+        node, run, why = _through(frontier.pairs, (graph.forward, graph.forward), kinds[hop > 0], held)
         use = free[node]
         held = held.with_more(node[use], run[use], why[use], past=False)
         frontier = held.beyond(before)
@@ -242,37 +242,38 @@ def _forwards(graph: TraceGraph, held: Held, frontier: Held, weakest: int) -> He
     return held
 
 
-def _ring(graph: TraceGraph, frontier: Held, held: Held, weakest: int) -> Held:
-    """Take one step backwards, and by keys, into free traces."""
-    past = replace(frontier, pairs=frontier.pairs[frontier.past])
+def _ring(graph: TraceGraph, frontier: Held, held: Held, kinds: range) -> Held:
+    """Take one step backwards, and by keys, into free traces; what is about several values joins nothing else."""
+    before, after = frontier.pairs[frontier.past], frontier.pairs[~frontier.past]
+    steps = [(before, (graph.backward, graph.backward), True)]
+    if KEY in kinds:
+        steps += [
+            (before, (graph.sideways, graph.sideways), True),
+            (before, (graph.from_many, graph.sideways), True),
+            (after, (graph.sideways, graph.sideways), False),
+        ]
     free = held.free()
-    steps = [(graph.backward, past, True)]
-    if weakest >= KEY:
-        after = replace(frontier, pairs=frontier.pairs[~frontier.past])
-        steps += [(graph.sideways, past, True), (graph.from_many, past, True), (graph.sideways, after, False)]
+    several = np.diff(graph.from_many.offsets) > 0
     found = held
-    for edges, begin, is_past in steps:
-        onward = graph.sideways if edges is graph.from_many else edges
-        node, run, why = _through(edges, begin, weakest, graph.n_traces, onward)
+    for pairs, edges, is_past in steps:
+        node, run, why = _through(pairs, edges, kinds, held)
         use = free[node]
-        found = found.with_more(node[use], run[use], why[use], past=is_past)
+        past = is_past & ((why < KEY) | ~several[node])
+        found = found.with_more(node[use], run[use], why[use], past=past[use])
     return found
 
 
-def _through(
-    edges: Edges, begin: Held, weakest: int, n_traces: int, onward: Edges | None = None
-) -> tuple[Int64s, Int64s, Int64s]:
-    """Return the (trace, run, why) one step on; a shared text is not a stop but on the way."""
-    trace, run = np.divmod(begin.pairs, begin.n_runs)
-    node, run, why = edges.follow(trace, run, weakest)
-    text = node >= n_traces
+def _through(pairs: Int64s, edges: tuple[Edges, Edges], kinds: range, held: Held) -> tuple[Int64s, Int64s, Int64s]:
+    """Return the (trace, run, why) one step on; a shared text is not a stop but on the way.
+
+    `edges` are those to follow, and those to follow on from a text.
+    """
+    node, run, why = edges[0].follow(*np.divmod(pairs, held.n_runs), kinds)
+    text = node >= held.n_traces
     if not text.any():
         return node, run, why
-    texts, text_run = np.divmod(np.unique(node[text] * begin.n_runs + run[text]), begin.n_runs)
-    to, to_run, to_why = (onward or edges).follow(texts, text_run, weakest)
-    direct = ~text
-    return (
-        np.concatenate([node[direct], to]),
-        np.concatenate([run[direct], to_run]),
-        np.concatenate([why[direct], to_why]),
-    )
+    texts = np.unique(node[text] * held.n_runs + run[text])
+    onward = edges[1].follow(*np.divmod(texts, held.n_runs), kinds)
+    direct = (node[~text], run[~text], why[~text])
+    node, run, why = (np.concatenate(columns) for columns in zip(direct, onward, strict=True))
+    return node, run, why

@@ -9,10 +9,10 @@ kept the span, nothing is known. From OpenTelemetry's consistent probability sam
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -51,8 +51,8 @@ class Sampling:
     """(n,) positions in `counts`, `UNKNOWN` where nothing is known."""
     counts: tuple[Fraction, ...]
     """The distinct adjusted counts, exactly, ascending."""
-    sampled: bool
-    """Some span says that others like it were not kept."""
+    sampled: Bools
+    """(n,) the span says that others like it were not kept, whether or not its count is known."""
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -66,10 +66,11 @@ class Sampling:
         """Return the adjusted count of each span, rounded to float64; NaN where unknown."""
         return np.array([*map(float, self.counts), np.nan])[self.codes]
 
-    def take(self, rows: npt.NDArray[np.signedinteger]) -> Sampling:
-        """Return the adjusted counts of some rows; one below zero is no span, so unknown."""
+    def take(self, rows: npt.NDArray[np.signedinteger[Any]]) -> Sampling:
+        """Return what is known of some rows; a number below zero is no row, so unknown."""
+        here = rows >= 0
         codes = np.append(self.codes, UNKNOWN)[rows]
-        return Sampling(np.where(rows >= 0, codes, UNKNOWN), self.counts, self.sampled)
+        return Sampling(np.where(here, codes, UNKNOWN), self.counts, np.append(self.sampled, False)[rows] & here)
 
     def total(self, chosen: Bools | None = None) -> Fraction:
         """Return exactly how many spans the chosen ones stand for, all without `chosen`; all have to be known."""
@@ -80,19 +81,27 @@ class Sampling:
 
 def sampling_of(table: SpanTable) -> Sampling:
     """Read the adjusted counts of a table; a trace state is read once for every distinct text."""
-    used, position = np.unique(table.trace_state, return_inverse=True)
-    states = [probability_state(table.pool.string(number)) for number in used.tolist()]
-    threshold = _column([state.threshold for state in states])[position]
-    sampled = bool((threshold > 0).any())
-    rows = np.flatnonzero(threshold >= 0)
+    used = np.zeros(len(table.pool.strings), np.bool_)
+    used[table.trace_state] = True
+    states = {number: probability_state(table.pool.string(number)) for number in np.flatnonzero(used).tolist()}
+    threshold = _lookup(len(used), {number: state.threshold for number, state in states.items()})[table.trace_state]
     codes = np.full(len(table), UNKNOWN, np.int64)
+    rows = np.flatnonzero(threshold >= 0)
     if not len(rows):
-        return Sampling(codes, (), sampled)
-    explicit = _column([state.randomness for state in states])[position[rows]]
-    randomness = np.where(explicit >= 0, explicit, _low_bits(table, rows))
+        return Sampling(codes, (), threshold > 0)
+    explicit = _lookup(len(used), {number: state.randomness for number, state in states.items()})
+    randomness = explicit[table.trace_state[rows]]
+    randomness = np.where(randomness >= 0, randomness, _low_bits(table, rows))
     rows = rows[randomness >= threshold[rows]]
     distinct, codes[rows] = np.unique(threshold[rows], return_inverse=True)
-    return Sampling(codes, tuple(adjusted_count(number) for number in distinct.tolist()), sampled)
+    return Sampling(codes, tuple(adjusted_count(number) for number in distinct.tolist()), threshold > 0)
+
+
+def _lookup(size: int, numbers: Mapping[int, int | None]) -> Int64s:
+    found = np.full(size, UNKNOWN, np.int64)
+    for place, number in numbers.items():
+        found[place] = UNKNOWN if number is None else number
+    return found
 
 
 def adjusted_count(threshold: int) -> Fraction:
@@ -137,13 +146,12 @@ def _read(parts: Sequence[str]) -> ProbabilityState:
     )
 
 
-def _column(numbers: Sequence[int | None]) -> Int64s:
-    return np.array([UNKNOWN if number is None else number for number in numbers], np.int64)
-
-
 def _low_bits(table: SpanTable, rows: npt.NDArray[np.intp]) -> Int64s:
     """Return the low 56 bits of the trace id of each row."""
-    used, position = np.unique(table.trace[rows], return_inverse=True)
-    ids = table.pool.traces.items_by_id
-    low = b"".join([b"\0" + ids[number][-_LOW_BYTES:] for number in used.tolist()])
-    return np.frombuffer(low, ">i8").astype(np.int64)[position]
+    used = np.zeros(len(table.pool.traces), np.bool_)
+    used[table.trace[rows]] = True
+    numbers, ids = np.flatnonzero(used), table.pool.traces.items_by_id
+    low = b"".join([b"\0" + ids[number][-_LOW_BYTES:] for number in numbers.tolist()])
+    bits = np.zeros(len(used), np.int64)
+    bits[numbers] = np.frombuffer(low, ">i8")
+    return bits[table.trace[rows]]

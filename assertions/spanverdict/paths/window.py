@@ -17,9 +17,9 @@ from typing import Final, Protocol
 import numpy as np
 
 from spanverdict.paths.association import Association, associate
-from spanverdict.paths.bonds import Bonds, KeyReader, Node, bonds
+from spanverdict.paths.bonds import KeyReader, Node, bonds
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.spantable import Bools, Int64s, SpanTable, concat
+from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, concat
 
 _SPAN_BYTES: Final = 120
 
@@ -99,6 +99,11 @@ class Window:
         self._clusters: dict[Node, _Cluster] = {}
         self._alive: set[_Cluster] = set()
         self._parts: dict[int, SpanTable] = {}
+        """Spans as they came, by their first batch."""
+        self._batches: dict[int, int] = {}
+        """The part that holds the spans of each batch."""
+        self._last: dict[int, int] = {}
+        """The last batch of each part."""
         self._holders: dict[int, int] = {}
         """For each part, how many clusters still hold it."""
         self._registered: dict[bytes, set[str]] = {}
@@ -130,22 +135,31 @@ class Window:
             self._claim(cluster, {run})
             cluster.last_seen = max(cluster.last_seen, now)
 
-    def add(self, batch: int, table: SpanTable, now: float) -> frozenset[str]:
-        """Take in one batch; return the runs that it may concern. Taking it in again changes nothing."""
+    def add(self, batch: int, table: SpanTable, now: float, last: int | None = None) -> frozenset[str]:
+        """Take in the spans of a batch, or of all from `batch` to `last`; return the runs that they may concern.
+
+        Taking in a batch again changes nothing, be it alone or with those that it came with.
+        """
         if not len(table):
             return frozenset()
+        part = self._batches.get(batch)
+        if part is None:
+            part = self._hold(batch, batch if last is None else last, table)
+            fresh = self._parts[part]
+        else:
+            fresh = self._parts[part].take(self._missing(part, table))
         groups = bonds(table, self._keys)
-        known = self._held_by(batch, groups)
         for group in groups:
             self._claim(self._join(group.nodes), group.runs)
         touched = {self._clusters[group.nodes[0]] for group in groups}
         for cluster in touched:
-            cluster.parts.add(batch)
             cluster.last_seen = now
             cluster.first_batch = min(cluster.first_batch, batch)
-        self._hold(batch, table, len(touched))
-        if len(known) < len(groups):
-            self._uncounted.append(_without(table, known) if known else self._parts[batch])
+            if part not in cluster.parts:
+                cluster.parts.add(part)
+                self._holders[part] += 1
+        if len(fresh):
+            self._uncounted.append(fresh)
         claimed = {run for cluster in touched for run in cluster.runs}
         return frozenset(claimed if self._window_run is None else claimed | {self._window_run})
 
@@ -201,27 +215,29 @@ class Window:
     def _nothing(self) -> Int64s:
         return np.zeros(1 + len(self._tally), np.int64)
 
-    def _held_by(self, batch: int, groups: Iterable[Bonds]) -> set[Node]:
-        """Return the traces of which this batch was taken in before."""
-        if batch not in self._parts:
-            return set()
-        return {
-            group.nodes[0]
-            for group in groups
-            if (cluster := self._clusters.get(group.nodes[0])) is not None and batch in cluster.parts
-        }
+    def _hold(self, first: int, last: int, table: SpanTable) -> int:
+        """Keep a table, which nobody holds so far; what is read of its columns now is not needed again as it is."""
+        self._parts[first] = replace(table, _columns={})
+        self._last[first] = last
+        self._holders[first] = 0
+        self._batches.update(dict.fromkeys(range(first, last + 1), first))
+        self._nbytes += _size(table)
+        return first
 
-    def _hold(self, batch: int, table: SpanTable, holders: int) -> None:
-        self._holders[batch] = holders
-        if batch not in self._parts:
-            self._parts[batch] = replace(table, _columns={})  # what is read of it now is not needed again as it is
-            self._nbytes += _size(table)
+    def _missing(self, part: int, table: SpanTable) -> Rows:
+        """Return the rows of a part that are of traces in `table` whose clusters do not hold the part."""
+        ids = table.pool.traces.items_by_id
+        traces = {ids[number] for number in np.unique(table.trace).tolist()}
+        held = {trace for trace in traces if (c := self._clusters.get(("trace", trace))) and part in c.parts}
+        return np.flatnonzero(_rows_in(self._parts[part], traces - held))
 
     def _release(self, part: int) -> None:
         self._holders[part] -= 1
         if self._holders[part] == 0:
             self._nbytes -= _size(self._parts.pop(part))
             del self._holders[part]
+            for batch in range(part, self._last.pop(part) + 1):
+                del self._batches[batch]
 
     def _drop(self, clusters: Sequence[_Cluster]) -> Forgotten:
         self.count()
@@ -314,12 +330,6 @@ def _rows_in(table: SpanTable, traces: AbstractSet[bytes]) -> Bools:
     present, of_row = np.unique(table.trace, return_inverse=True)
     inside: Bools = np.array([ids[number] in traces for number in present.tolist()], np.bool_)[of_row]
     return inside
-
-
-def _without(table: SpanTable, known: Iterable[Node]) -> SpanTable:
-    """Return a table without the spans of some traces."""
-    traces = {node[1] for node in known if isinstance(node[1], bytes)}
-    return table.take(np.flatnonzero(~_rows_in(table, traces)))
 
 
 def _one_pool(tables: Sequence[SpanTable]) -> list[SpanTable]:

@@ -64,7 +64,9 @@ def _flow_end(event: FlowFinished) -> JsonObject:
 
 
 def _run_end(event: RunFinished) -> JsonObject:
+    changes: JsonObject = {"changes": list(event.changes)} if event.changes else {}
     return {
+        **changes,
         "outcome": event.outcome.value,
         "complete": event.complete,
         "counts": plaindata.counts_object(event.counts),

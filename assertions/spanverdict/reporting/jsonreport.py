@@ -68,6 +68,8 @@ def _document(verdict: Verdict) -> JsonObject:
         "defects": plaindata.defect_objects(finished.defects),
         "rules": [plaindata.rule_object(result) for result in verdict.results],
     }
+    if started.run.revision > 1:
+        report["changes"] = list(finished.changes)
     safe: JsonObject = json_safe(report)
     return safe
 
@@ -115,6 +117,7 @@ def _events_of(report: Mapping[str, Any]) -> Iterator[Event]:
         report["complete"],
         plaindata.defects_of(report["defects"]),
         plaindata.counts_of(report["counts"]),
+        tuple(report.get("changes", ())),
     )
 
 

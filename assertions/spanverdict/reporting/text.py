@@ -7,7 +7,7 @@ wrapped to the width on a terminal. rich is only loaded for a terminal.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TextIO
@@ -24,6 +24,8 @@ NAME_WIDTH = 32
 """Longest rule name that the others are lined up with."""
 GROUPS_SHOWN = 3
 """More passed groups of one rule than these share a line."""
+CHANGES_SHOWN = 12
+"""Sentences of what changed since the revision before."""
 _FACT_WIDTH = 11
 
 
@@ -178,6 +180,7 @@ def _facts(verdict: Verdict) -> Iterator[Line]:
     for flow in verdict.flows:
         yield from _flow_facts(flow)
     yield from _repeated("defects", [_defect_text(defect) for defect in verdict.finished.defects], "warned")
+    yield from _repeated("changes", _change_texts(verdict.finished.changes), "")
 
 
 def _flow_facts(flow: FlowVerdict) -> Iterator[Line]:
@@ -196,8 +199,14 @@ def _repeated(name: str, texts: list[str], tone: str) -> Iterator[Line]:
 
 
 def _defect_text(defect: Defect) -> str:
-    example = f", e.g. {shown(defect.detail)}" if defect.detail else ""
+    example = f", e.g. {shown(defect.detail, wording.MESSAGE_LIMIT)}" if defect.detail else ""
     return f"{shown(defect.name)}: {defect.count:,}{example}"
+
+
+def _change_texts(changes: Sequence[str]) -> list[str]:
+    texts = [shown(text, wording.MESSAGE_LIMIT) for text in changes[:CHANGES_SHOWN]]
+    more = len(changes) - len(texts)
+    return [*texts, *([f"and {more} more, all of them in the JSON report"] if more else [])]
 
 
 def _fact(name: str, text: str, tone: str = "") -> Line:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OnNoData: TypeAlias = Literal["fail", "skip", "pass"]
 Clock: TypeAlias = Literal["checked", "trusted"]
+Sampled: TypeAlias = Literal["unexpected", "expected"]
 
 
 class Severity(StrEnum):
@@ -128,3 +129,5 @@ class Flow:
     labels: Mapping[str, str] = field(default_factory=dict)
     clock: Clock = "checked"
     """`trusted`: all hosts share one clock, so skew is never a reason for doubt."""
+    sampling: Sampled = "unexpected"
+    """`expected`: not every span is kept, and rules that need all spans of a request are judged all the same."""
