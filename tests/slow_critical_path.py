@@ -59,12 +59,26 @@ class Walk:
         taken = span.kind == "CONSUMER" and (parent.kind in SENDERS or parent.service != span.service)
         return 0 if taken else parent.id
 
+    def _top(self, number: int) -> int:
+        while above := self.cause(number):
+            number = above
+        return number
+
+    def after(self, number: int) -> int:
+        """What began after the first span follows from the last that ended in its process, if any is known."""
+        begun, first = self.spans[number], self.spans[self.first]
+        before = [
+            span
+            for span in self.spans.values()
+            if span.service == begun.service and span.end <= begun.start and self._top(span.id) == self._top(self.first)
+        ]
+        if begun.start < first.end or not before:
+            return self.first
+        return max(before, key=lambda span: (span.end, span.start, span.id)).id
+
     def called_by(self, number: int) -> int:
         """What is joined to the request by nothing known is taken for a call of its first span."""
-        root = self.first
-        while above := self.cause(root):
-            root = above
-        loose = not self.cause(number) and number != root and self.spans[number].kind != "CONSUMER"
+        loose = not self.cause(number) and number != self._top(self.first) and self.spans[number].kind != "CONSUMER"
         return self.first if loose else self.sync_parent(number)
 
     def _tree(self, number: int) -> int:
@@ -88,7 +102,7 @@ class Walk:
         while True:
             above = self.cause(chain[-1])
             if not above and chain[-1] != from_first[-1]:
-                above = self.first
+                above = self.after(chain[-1])
             if not above:
                 return chain
             chain.append(above)

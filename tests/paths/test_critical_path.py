@@ -184,6 +184,18 @@ def test_what_nothing_leads_to_follows_from_the_start_of_the_request() -> None:
     assert joined == [(1, 0, 100), (-1, 100, 130), (2, 130, 160)]
 
 
+def test_user_code_whose_context_was_detached_follows_what_its_process_received() -> None:
+    """As clients of Kafka leave it: the receive span has ended, the handler begins a trace of its own."""
+    found = path(
+        Span(1, 0, 50),
+        Span(2, 10, 20, 1, kind="PRODUCER"),
+        Span(3, 70, 75, 2, kind="CONSUMER", service="b"),
+        Span(4, 80, 95, service="b"),
+        last=4,
+    )
+    assert found == [(1, 0, 10), (2, 10, 20), (-1, 20, 70), (3, 70, 75), (-1, 75, 80), (4, 80, 95)]
+
+
 def test_a_span_without_an_end_is_passed_over() -> None:
     """What is below it counts for the span above it."""
     found = path(Span(1, 0, 100), Span(2, 10, 0, 1), Span(3, 20, 60, 2))

@@ -96,7 +96,7 @@ def test_a_slow_sink_does_not_keep_others_from_being_refused_or_served(receive, 
 
 
 def test_long_requests_are_worked_on_beside_the_event_loop(receive, connect):
-    """A sink that computes for long over a long request does not hold up a short one."""
+    """Converting a long request, up to its hand-over, does not hold up a short one."""
     working, finish = threading.Event(), threading.Event()
 
     class Thinking(MemorySink):
@@ -108,7 +108,7 @@ def test_long_requests_are_worked_on_beside_the_event_loop(receive, connect):
 
     _, endpoints = receive(Thinking())
     with ThreadPoolExecutor(1) as client:
-        long = client.submit(connect("grpc", endpoints).export, trace_request(1, padding=2 * MIB))
+        long = client.submit(connect("http-json", endpoints).export, trace_request(1, padding=2 * MIB))
         assert working.wait(10)
         assert connect("grpc", endpoints).export(trace_request()).ok
         assert connect("http-protobuf", endpoints).export(trace_request()).ok

@@ -22,16 +22,16 @@ def kafka_python() -> Studio:
     log: list[Any] = []
 
     class Producer:
-        config = {"bootstrap_servers": [SERVERS]}
+        def __init__(self) -> None:
+            self.config = {"bootstrap_servers": [SERVERS]}
 
         def send(self, topic: str, value: str, headers: list[tuple[str, bytes]]) -> Any:
             log.append(SimpleNamespace(topic=topic, value=value, headers=headers, partition=0, offset=len(log)))
             return SimpleNamespace(_produce_future=SimpleNamespace(topic_partition=(topic, 0)))
 
     class Consumer:
-        config = {"bootstrap_servers": [SERVERS]}
-
         def __init__(self) -> None:
+            self.config = {"bootstrap_servers": [SERVERS]}
             self.left = iter(log)
 
         def __iter__(self) -> Iterator[Any]:
@@ -177,15 +177,15 @@ def _confluent(*, batch: bool) -> Studio:
     log: list[_Message] = []
 
     class Producer:
-        config = {"bootstrap.servers": SERVERS}
+        def __init__(self) -> None:
+            self.config = {"bootstrap.servers": SERVERS}
 
         def produce(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
             log.append(_Message(topic, value, headers, 40 + len(log)))
 
     class Consumer:
-        config = {"bootstrap.servers": SERVERS}
-
         def __init__(self) -> None:
+            self.config = {"bootstrap.servers": SERVERS}
             self.left = list(log)
 
         def poll(self, _timeout: float) -> _Message | None:

@@ -119,12 +119,14 @@ def _celery(*, links: bool) -> Studio:
     """Run a real worker on Celery's own in-memory broker."""
     import threading
 
+    import celery.app.amqp
     from celery import Celery
     from celery.contrib.testing.worker import start_worker
     from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
     kind = "use_span_links=True" if links else "default settings"
     studio = Studio("opentelemetry-instrumentation-celery", f"a real worker on the in-memory broker; {kind}")
+    celery.app.amqp.anon_nodename = lambda: "sender@shop"
     app = Celery(QUEUE, broker="memory://", backend="cache+memory://")
     done = threading.Semaphore(0)
 

@@ -33,6 +33,8 @@ RETRY_S: Final = 5.0
 """After how long it is tried again to judge a run when the store did not allow it."""
 _PACE: Final = 4.0
 """Counting and stitching ahead of a verdict take one part of the time in this many and one."""
+_COUNT_EVERY_S: Final = 0.03
+"""Not more often is it counted; a few spans cost nearly as much as a thousand."""
 
 _log = logging.getLogger(__name__)
 
@@ -275,7 +277,7 @@ class Docket:
             run.progress = self._tally.progress(self._window.counts_of(run.id))
             run.checked = False
             self._schedule(run)
-        self._count_at = now + _PACE * (self._stopwatch() - begun)
+        self._count_at = now + max(_COUNT_EVERY_S, _PACE * (self._stopwatch() - begun))
 
     def _schedule(self, run: LiveRun) -> None:
         """Work out when to look at a run."""

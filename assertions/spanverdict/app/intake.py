@@ -29,6 +29,8 @@ from spanverdict.telemetry.spantable import SpanTable
 
 POOL_LIMIT: Final = 1_000_000
 """Distinct attributes after which a fresh pool is begun, so that old values can be let go."""
+RECENT_ATTRIBUTES: Final = 20_000
+"""How many a pool remembers: those that come again do so soon, and a small memory is a fast one."""
 GROUP_BYTES: Final = 512 * 1024
 """Payload that is decoded together. Larger groups would cost no less, and let the first request wait longer."""
 
@@ -45,7 +47,7 @@ class Decoder:
     """Decodes payloads into tables of one pool; begins a fresh pool when it grows large. For one thread."""
 
     def __init__(self, pool_limit: int = POOL_LIMIT) -> None:
-        self._pool: Pool = new_pool()
+        self._pool: Pool = new_pool(RECENT_ATTRIBUTES)
         self._limit = pool_limit
 
     def decode(self, payload: bytes) -> Decoded:
@@ -58,7 +60,7 @@ class Decoder:
 
     def _with_room(self) -> Pool:
         if len(self._pool.attributes) > self._limit:
-            self._pool = new_pool()
+            self._pool = new_pool(RECENT_ATTRIBUTES)
         return self._pool
 
 
@@ -107,7 +109,7 @@ class Intake:
         while group := self._next_group():
             try:
                 self._take_in(group)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - logged and told to the clients; the thread must outlive any one group
                 _log.exception("%d requests could not be taken in", len(group))
                 for request in group:
                     if not request.receipt.done():

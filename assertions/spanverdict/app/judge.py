@@ -32,6 +32,8 @@ _AT_ONCE: Final = 256
 """Batches that are taken in before it is looked whether a run is due."""
 _TOGETHER: Final = 2048
 """Spans of batches that are taken in as one: larger tables would cost no less, and be shared by more runs."""
+_PAUSE_S: Final = 0.01
+"""How long after a round the next one begins while batches come: it takes in more of them at a time."""
 _NOTE_EVERY_S: Final = 0.2
 """How often the store is told of more batches of runs that it knows. Each time costs a commit."""
 MAX_BACKLOG_BYTES: Final = 64 * 1024 * 1024
@@ -116,6 +118,7 @@ class Judge:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _note_at: float = 0.0
     _retry_at: float = 0.0
+    _rested_at: float = 0.0
     _backlog: int = 0
     _counting: threading.Lock = field(default_factory=threading.Lock)
 
@@ -175,12 +178,20 @@ class Judge:
                 item.reached.set()
         if self.after_round is not None:
             self.after_round()
+        self._rested_at = self.clock() + _PAUSE_S
         return going
 
     def _work(self, records: Sequence[RunRecord], batches: Iterable[tuple[int, SpanTable]]) -> None:
+        with _contained("get ready"):
+            self._get_ready()
         with _contained("take up what was left"):
             self._take_up(records, batches)
         while self.step():
+            pass
+
+    def _get_ready(self) -> None:
+        """Judge nothing once, so that the first verdict does not wait for modules to be loaded."""
+        for _ in evaluate(self.docket.config.flows, SpanTable.empty(new_pool()), RunInfo("")):
             pass
 
     def _take_up(self, records: Sequence[RunRecord], batches: Iterable[tuple[int, SpanTable]]) -> None:
@@ -200,7 +211,8 @@ class Judge:
         try:
             items.append(self._inbox.get(timeout=None if due is None else max(0.0, due - self.clock())))
             while len(items) < _AT_ONCE:
-                items.append(self._inbox.get_nowait())
+                pause = self._rested_at - self.clock() if isinstance(items[-1], _Batch) else 0.0
+                items.append(self._inbox.get(timeout=pause) if pause > 0 else self._inbox.get_nowait())
         except queue.Empty:
             return items, True
         return items, False

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -45,12 +45,23 @@ def check_server(flows: Sequence[Flow], server: str, run_id: str, wait_s: float)
         CommandError: the server cannot be reached, does not know the run or the flows, or has no
             verdict in time.
     """
+    _check_address(server)
     document = _wait(server.rstrip("/"), run_id, wait_s, Progress.on(sys.stderr, os.environ))
     try:
         events = events_of(document)
     except UnreadableReportError as error:
         raise CommandError(f"{server} sent a verdict that cannot be read: {error}", ExitCode.INTERNAL) from None
     yield from _only(events, flows, server)
+
+
+def _check_address(server: str) -> None:
+    try:
+        parts = urlsplit(server)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        raise CommandError(f"{server!r} is no address of a server; write it like http://127.0.0.1:8080")
 
 
 def _wait(server: str, run_id: str, wait_s: float, screen: Progress) -> dict[str, Any]:
@@ -84,9 +95,7 @@ def _ask(client: httpx.Client, url: str, wait_s: float) -> tuple[dict[str, Any] 
     """Return the run's document, or why there is none."""
     try:
         response = client.get(url, params={"wait": f"{int(wait_s * 1000)}ms"})
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-        raise CommandError(f"{url} is no address of a server; write it like http://127.0.0.1:8080") from None
-    except httpx.TransportError as error:
+    except (httpx.TransportError, httpx.InvalidURL) as error:
         return None, f"{url} cannot be reached: {error}"
     if response.status_code == httpx.codes.NOT_FOUND:
         return None, f"the server knows no such run: {url}"

@@ -73,6 +73,8 @@ def run(options: RunOptions, environ: Mapping[str, str] = os.environ) -> int:
         endpoints = service.start()
         ports = [address.port for address in (endpoints.grpc, endpoints.http) if address is not None]
         stack.callback(selftelemetry.start(ports, environ))
+        if service.store.runs.get(run_id) is not None:
+            raise CommandError(f"{options.store} holds a run {run_id} already; choose another --run-id")
         names = tuple(flow.name for flow in options.flows)
         service.declare(RunDeclaration(run_id, options.expected, options.labels, names, takes_untagged=True))
         given = environment(environ, endpoints, run_id)

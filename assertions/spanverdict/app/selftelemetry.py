@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-_STOP_S: Final = 5.0
+_STOP_S: Final = 3.0
 """How long the last export may take."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 

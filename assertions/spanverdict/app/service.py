@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from spanverdict.alerting.alerts import scope_of
 from spanverdict.alerting.config import ReceiverSettings
 from spanverdict.alerting.decision import decide
-from spanverdict.alerting.delivery import Courier
 from spanverdict.app.docket import Docket, DocketConfig
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.intake import Intake
@@ -32,6 +31,9 @@ from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError, StoreUnavailable
 from spanverdict.storage.records import RunDeclaration, RunRecord, Verdict
 from spanverdict.storage.store import Store
+
+if TYPE_CHECKING:
+    from spanverdict.alerting.delivery import Courier
 
 _log = logging.getLogger(__name__)
 
@@ -129,6 +131,8 @@ class Service:
     def _open_courier(self) -> None:
         self.courier: Courier | None = None
         if self.config.webhooks:
+            from spanverdict.alerting.delivery import Courier  # noqa: PLC0415 - brings a whole HTTP client
+
             self.courier = Courier(self.store.outbox, self.config.webhooks)
             self.courier.start()
             self._parts.callback(self.courier.close)

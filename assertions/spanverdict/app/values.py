@@ -45,7 +45,7 @@ def value_text(value: Value, field: str = "") -> str:
 def plain(value: Value) -> Any:
     r"""Return a value as JSON has it; bytes become hexadecimal digits.
 
-    >>> plain({"a": (b"\\x01", 2)})
+    >>> plain({"a": (b"\x01", 2)})
     {'a': ['01', 2]}
     """
     match value:

@@ -32,8 +32,8 @@ def measure(freshness: Freshness, view: RunView) -> Measurement:
     ages = moment - stated if freshness.is_time else stated
     early, late = ages < -freshness.skew_ns, ages >= moment
     use = np.flatnonzero(numbers.valid & ~early & ~late)
-    what = f"time {freshness.field}" if written_out else str(freshness.field)
-    missing = numbers.missing(times.request, times.member, f"have no {what} at {freshness.stage}")
+    lacking, kind = f"have no {freshness.field} at {freshness.stage}", "time" if written_out else "finite number"
+    missing = numbers.missing(times.request, times.member, lacking, kind)
     for wrong, reason in (
         (numbers.valid & early, _from_the_future),
         (numbers.valid & late, _too_old),

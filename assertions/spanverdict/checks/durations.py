@@ -187,7 +187,8 @@ def to_ns(values: Int64s | Float64s, unit: str) -> Int64s:
     """Turn numbers of a unit into whole nanoseconds; floats to the nearest, huge ones to the limit."""
     scale = NS_PER[unit]
     limit = np.iinfo(np.int64).max // 2
-    rounded = np.clip(np.rint(values.astype(np.float64) * scale), -float(limit), float(limit)).astype(np.int64)
+    bounded = np.clip(values.astype(np.float64), -limit / scale, limit / scale)
+    rounded = np.clip(np.rint(bounded * scale), -float(limit), float(limit)).astype(np.int64)
     if values.dtype == np.int64:
         small = (values <= limit // scale) & (values >= -(limit // scale))
         return np.where(small, values, 0) * scale + np.where(small, 0, rounded)

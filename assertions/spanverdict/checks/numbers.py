@@ -34,8 +34,8 @@ class Numbers:
     example: str
     """One of the wrong ones, the same for the same values; empty when there is none."""
 
-    def missing(self, request: Rows, row: Rows, lacking: str) -> Missing:
-        """Return the rows without a number: those that lack it, and those with something else in its place.
+    def missing(self, request: Rows, row: Rows, lacking: str, kind: str = "finite number") -> Missing:
+        """Return the rows without a number: those that lack it, and those with what cannot be read as one.
 
         `request` and `row` say whose each of the values is.
         """
@@ -43,7 +43,7 @@ class Numbers:
         found = Missing.of_members(request[absent], row[absent], Reason(lacking))
         if not wrong.any():
             return found
-        reason = Reason(f"hold something else than a finite number, such as {self.example}", impossible=True)
+        reason = Reason(f"hold what is no {kind}, such as {self.example}", impossible=True)
         return found.also(Missing.of_members(request[wrong], row[wrong], reason))
 
 

@@ -34,7 +34,7 @@ def _exact_text(value: Number, quantity: Quantity) -> str:
         exact = Fraction(value)
         return format_exact(exact.numerator) if exact.denominator == 1 else f"{float(exact)!r}ns"
     if quantity is Quantity.SHARE:
-        return f"{float(Fraction(value) * 100)!r} %"
+        return f"{str(float(Fraction(value) * 100)).removesuffix('.0')} %"
     return str(value) if isinstance(value, int) else repr(float(value))
 
 

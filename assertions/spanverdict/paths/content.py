@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Int64s, Ragged, Rows, SpanTable, UInt64s
 
 Column: TypeAlias = npt.NDArray[Any]
@@ -34,10 +35,11 @@ def fingerprints(table: SpanTable, rows: Rows) -> UInt64s:
     part = table.take(rows)
     events, links = part.events, part.links
     columns = [getattr(part, name).astype(np.uint64) for name in _COLUMNS]
-    columns.append(_row_hash(part.attributes.offsets, [part.attributes.items]))
-    columns.append(_nested_hash(events.offsets, [events.time_unix_nano, events.name], events.attributes))
-    linked: list[Column] = [links.trace, links.span_id, links.trace_state, links.flags]
-    columns.append(_nested_hash(links.offsets, linked, links.attributes))
+    columns.append(_attributes_hash(table.pool, part.attributes))
+    said = _attributes_hash(table.pool, events.attributes)
+    columns.append(_row_hash(events.offsets, [events.time_unix_nano, events.name, said]))
+    said = _attributes_hash(table.pool, links.attributes)
+    columns.append(_row_hash(links.offsets, [links.trace, links.span_id, links.trace_state, links.flags, said]))
     return np.stack([_fold(columns, seed) for seed in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)], axis=1)
 
 
@@ -49,8 +51,8 @@ def _fold(columns: list[UInt64s], seed: int) -> UInt64s:
     return total
 
 
-def _nested_hash(offsets: Int64s, columns: list[Column], attributes: Ragged) -> UInt64s:
-    return _row_hash(offsets, [*columns, _row_hash(attributes.offsets, [attributes.items])])
+def _attributes_hash(pool: Pool, lists: Ragged) -> UInt64s:
+    return _row_hash(lists.offsets, [pool.first_equals(lists.items)])
 
 
 def _row_hash(offsets: Int64s, columns: list[Column]) -> UInt64s:

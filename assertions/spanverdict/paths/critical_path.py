@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 
+from spanverdict.paths.chains import far, folded, reached, roots
 from spanverdict.telemetry.spantable import Bools, Int8s, Int32s, Int64s, Rows, UInt64s
 from spanverdict.telemetry.vocabulary import SpanKind
-
-_Column = TypeVar("_Column", Int64s, Bools)
 
 _SENDERS: Final = (SpanKind.PRODUCER, SpanKind.CLIENT)
 
@@ -103,10 +102,10 @@ def critical_paths(members: Members, extents: Extents) -> Sections:
     O(n log n) time, however deep or wide the requests are.
     """
     parent, cause = parents_and_causes(members, extents.first)
-    spine = _reached(_chosen(extents.last, len(members)), cause)
+    spine = reached(_chosen(extents.last, len(members)), cause)
     begin, finish = _clipped(members, extents)
-    begin = _folded(begin, np.where(spine, cause, parent), np.maximum)
-    finish = _folded(finish, np.where(spine, -1, parent), np.minimum)
+    begin = folded(begin, np.where(spine, cause, parent), np.maximum)
+    finish = folded(finish, np.where(spine, -1, parent), np.minimum)
     entered, waits = _climb(members, extents, cause, (begin, finish), np.flatnonzero(spine))
     cursor = finish.copy()
     cursor[spine] = entered[spine]
@@ -161,7 +160,7 @@ def _leading_links(members: Members, sync: Rows) -> tuple[Rows, Rows]:
 
     A link inside one tree of synchronous work adds nothing to what parents say.
     """
-    root = _roots(sync)
+    root = roots(sync)
     source, target = members.link_from, members.link_to
     use = members.usable[source] & members.usable[target] & (root[source] != root[target])
     source, target = source[use], target[use]
@@ -174,9 +173,9 @@ def _leading_links(members: Members, sync: Rows) -> tuple[Rows, Rows]:
 
 def _acyclic(members: Members, cause: Rows, linked: Rows) -> Rows:
     """Forget, on every cycle of causes, the link that leads to its earliest linked member."""
-    far = _far(cause)
+    distant = far(cause)
     cyclic = np.zeros(len(cause), np.bool_)
-    cyclic[far[far >= 0]] = True
+    cyclic[distant[distant >= 0]] = True
     follows_link = np.zeros(len(cause), np.bool_)
     follows_link[linked] = True
     for start in np.flatnonzero(cyclic).tolist():
@@ -192,20 +191,33 @@ def _acyclic(members: Members, cause: Rows, linked: Rows) -> Rows:
 
 
 def _attached(members: Members, parent: Rows, cause: Rows, first: Rows) -> tuple[Rows, Rows]:
-    """Put what nothing is known to lead to below the start of its request; return parents and causes.
+    """Put what nothing is known to lead to behind the start of its request; return parents and causes.
 
     Orphans, and traces that only a key joins, may be calls whose context was lost; a CONSUMER is none.
+    What began when the start was over follows from the last thing known to have ended in its process.
     """
     known = np.flatnonzero(first >= 0)
     start_of = np.full(int(members.request.max(initial=-1)) + 1, -1, np.intp)
     start_of[known] = first[known]
-    own_root = np.where(start_of >= 0, _roots(cause)[start_of], -1)
-    loose = np.flatnonzero((cause < 0) & members.usable)
-    loose = loose[own_root[members.request[loose]] != loose]
-    cause[loose] = start_of[members.request[loose]]
-    called = loose[members.kind[loose] != SpanKind.CONSUMER]
-    parent[called] = cause[called]
+    root = roots(cause)
+    connected = members.usable & (root == np.where(start_of >= 0, root[start_of], -1)[members.request])
+    loose = np.flatnonzero((cause < 0) & members.usable & ~connected)
+    begins = start_of[members.request[loose]]
+    cause[loose] = begins
+    called = members.kind[loose] != SpanKind.CONSUMER
+    parent[loose[called]] = begins[called]
+    late = loose[(begins >= 0) & (members.start[loose] >= members.end[begins])]
+    if len(late):
+        last = _last_in_process(members, connected, late)
+        cause[late[last >= 0]] = last[last >= 0]
     return parent, cause
+
+
+def _last_in_process(members: Members, known: Bools, late: Rows) -> Rows:
+    """Return the last of the known members to end in the process of each late one before it began, -1 for none."""
+    process = members.request * (int(members.resource.max(initial=0)) + 1) + members.resource
+    before = _Ended(members, process, np.flatnonzero(known), (members.start, members.end))
+    return before.by(process[late], members.start[late])
 
 
 def _clipped(members: Members, extents: Extents) -> tuple[Int64s, Int64s]:
@@ -246,14 +258,13 @@ def _work(members: Members, parent: Rows, spine: Bools, times: tuple[Int64s, Int
     `times` are when members begin and finish, and when the walk enters each, backwards in time.
     """
     begin, finish, cursor = times
-    siblings = _Siblings(members, parent, begin, finish)
-    everyone = np.arange(len(members))
-    newest = siblings.ended_by(everyone, cursor)
-    child = siblings.rows
+    child = np.flatnonzero((parent >= 0) & (finish > begin))
+    siblings = _Ended(members, parent, child, (begin, finish))
+    newest = siblings.by(np.arange(len(members)), cursor)
     older = np.full(len(members), -1, np.intp)
-    older[child] = siblings.ended_by(parent[child], begin[child])
-    followed = _reached(_chosen(newest, len(members)), older) | spine
-    on_path = _folded(followed, parent, np.logical_and)
+    older[child] = siblings.by(parent[child], begin[child])
+    followed = reached(_chosen(newest, len(members)), older) | spine
+    on_path = folded(followed, parent, np.logical_and)
     inner = np.flatnonzero(on_path & ~spine)
     outer = np.flatnonzero(on_path)
     owner = np.concatenate([outer, parent[inner]])
@@ -267,28 +278,27 @@ def _work(members: Members, parent: Rows, spine: Bools, times: tuple[Int64s, Int
     )
 
 
-class _Siblings:
-    """The children of every parent, by (end, start, id); those without any length are left out."""
+class _Ended:
+    """Some members in groups, by (end, start, id)."""
 
-    def __init__(self, members: Members, parent: Rows, begin: Int64s, finish: Int64s) -> None:
-        rows = np.flatnonzero((parent >= 0) & (finish > begin))
-        order = np.lexsort((members.span_id[rows], begin[rows], finish[rows], parent[rows]))
-        self.rows = rows[order]
-        self._parent = parent[self.rows]
+    def __init__(self, members: Members, group: Int64s | Rows, rows: Rows, times: tuple[Int64s, Int64s]) -> None:
+        begin, finish = times
+        self.rows = rows[np.lexsort((members.span_id[rows], begin[rows], finish[rows], group[rows]))]
+        self._group = group[self.rows]
         self._instants, rank = np.unique(finish[self.rows], return_inverse=True)
-        self._keys = self._parent * self._scale + rank
+        self._keys = self._group * self._scale + rank
 
     @property
     def _scale(self) -> int:
         return len(self._instants) + 1
 
-    def ended_by(self, parent: Rows, instant: Int64s) -> Rows:
-        """Return the last child of each parent to end at or before an instant, -1 for none."""
+    def by(self, group: Int64s | Rows, instant: Int64s) -> Rows:
+        """Return the last member of each group to end at or before an instant, -1 for none."""
         if not len(self.rows):
-            return np.full(len(parent), -1, np.intp)
+            return np.full(len(group), -1, np.intp)
         rank = np.searchsorted(self._instants, instant, side="right") - 1
-        place = np.searchsorted(self._keys, parent * self._scale + rank, side="right") - 1
-        found = (place >= 0) & (self._parent[place] == parent)
+        place = np.searchsorted(self._keys, group * self._scale + rank, side="right") - 1
+        found = (place >= 0) & (self._group[place] == group)
         return np.where(found, self.rows[place], -1)
 
 
@@ -313,42 +323,3 @@ def _chosen(rows: Rows, size: int) -> Bools:
     chosen = np.zeros(size, np.bool_)
     chosen[rows[rows >= 0]] = True
     return chosen
-
-
-def _reached(marked: Bools, following: Rows) -> Bools:
-    """Mark, besides, all that is reached by following pointers, doubling the stride each round."""
-    marked = marked.copy()
-    while (following >= 0).any():
-        ahead = following[marked]
-        marked[ahead[ahead >= 0]] = True
-        following = _doubled(following)
-    return marked
-
-
-def _folded(values: _Column, above: Rows, combine: np.ufunc) -> _Column:
-    """Combine the value of each member with those of all above it."""
-    while (has := above >= 0).any():
-        values = np.where(has, combine(values, values[above]), values)
-        above = _doubled(above)
-    return values
-
-
-def _doubled(above: Rows) -> Rows:
-    return np.where(above >= 0, above[above], -1)
-
-
-def _far(above: Rows) -> Rows:
-    """Return what stands farther above than any chain is long; only cycles reach so far."""
-    for _ in range(len(above).bit_length()):
-        if not (above >= 0).any():
-            break
-        above = _doubled(above)
-    return above
-
-
-def _roots(above: Rows) -> Rows:
-    """Return the top of the chain above each member."""
-    root = np.where(above >= 0, above, np.arange(len(above)))
-    while not np.array_equal(farther := root[root], root):
-        root = farther
-    return root

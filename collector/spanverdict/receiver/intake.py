@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
 from dataclasses import dataclass, replace
 from functools import partial
@@ -123,24 +124,36 @@ def _is_long(upload: Upload) -> bool:
     """Whether the work on this body would hold up the event loop by more than some milliseconds."""
     if upload.protocol is Protocol.HTTP_JSON:
         return len(upload.body) > _LONG_JSON
+    if upload.signal is Signal.TRACES and not upload.compressed:
+        return False  # handed over as it is
     return len(upload.body) > (_LONG_COMPRESSED_BODY if upload.compressed else _LONG_BODY)
 
 
 async def _outcome(future: concurrent.futures.Future[T], timeout_s: float | None = None) -> T:
     """Wait for a thread's future without ever cancelling it, whatever becomes of the waiting task."""
     if not future.done():
-        waiter = asyncio.wrap_future(future)
-        waiter.add_done_callback(_look_at)
-        await asyncio.wait((waiter,), timeout=timeout_s)
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        future.add_done_callback(lambda _: _wake_from_outside(loop, woken))
+        timer = None if timeout_s is None else loop.call_later(timeout_s, _wake, woken)
+        try:
+            await woken
+        finally:
+            if timer is not None:
+                timer.cancel()
     if not future.done():
         raise TimeoutError
     return future.result()
 
 
-def _look_at(waiter: asyncio.Future[T]) -> None:
-    """Take note of an error that nobody waits for any more, so that asyncio does not report it as lost."""
-    if not waiter.cancelled():
-        waiter.exception()
+def _wake_from_outside(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the connection that waited
+        loop.call_soon_threadsafe(_wake, waiter)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _with_warnings(receipt: Receipt, warnings: tuple[str, ...]) -> Receipt:

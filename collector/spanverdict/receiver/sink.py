@@ -23,11 +23,12 @@ class Sink(Protocol):
     """Takes trace requests and commits them durably."""
 
     def submit(self, payload: bytes) -> concurrent.futures.Future[Receipt]:
-        """Decode one binary `ExportTraceServiceRequest` and queue it; the future resolves after the commit.
+        """Queue one binary `ExportTraceServiceRequest`; the future resolves after it was decoded and committed.
 
-        Called from the receiver's event loop (small requests) and from its worker threads (long ones), several at
-        a time. It may compute but must not wait: where there is no room now, it raises `Overloaded`. The future is
-        never cancelled by the receiver and must be resolved exactly once; the payload counts as in flight until then.
+        Called from the receiver's event loop, and from its worker threads after they inflated or converted a long
+        request, several at a time. It must neither wait nor compute for long: where there is no room now, it raises
+        `Overloaded`. The future is never cancelled by the receiver and must be resolved exactly once; the payload
+        counts as in flight until then.
 
         Raises, or resolves with:
             Undecodable: the request can never be accepted.

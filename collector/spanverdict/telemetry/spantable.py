@@ -303,7 +303,10 @@ def ragged_column(pool: Pool, attributes: Ragged, key: str) -> AttributeColumn:
         return AttributeColumn(codes, ())
     places = np.flatnonzero(pool.keys.of_attributes()[attributes.items] == key_id)
     rows = np.searchsorted(attributes.offsets, places, side="right") - 1
-    distinct, positions = np.unique(pool.first_equals(attributes.items[places]), return_inverse=True)
+    distinct, positions = np.unique(attributes.items[places], return_inverse=True)
+    if pool.attributes.recent:
+        distinct, same = np.unique(pool.first_equals(distinct), return_inverse=True)
+        positions = same[positions]
     codes[rows] = positions
     return AttributeColumn(codes, tuple(pool.attribute(int(number))[1] for number in distinct))
 
