@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from hypothesis import given, settings
@@ -79,7 +80,7 @@ def delivered(batches: list[list[Row]]) -> SpanTable:
 
 def cut(rows: list[Row], places: list[int]) -> list[list[Row]]:
     ends = sorted({0, len(rows), *(place % (len(rows) + 1) for place in places)})
-    return [rows[first:last] for first, last in zip(ends, ends[1:], strict=False)]
+    return [rows[first:last] for first, last in itertools.pairwise(ends)]
 
 
 @settings(deadline=None, max_examples=60)

@@ -199,12 +199,12 @@ def test_completeness_names_the_stages_that_requests_lack() -> None:
     assert flow_end(events(rows, flow, expected=3)).completeness.expected_requests == 3
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     pass
 
 
 def broken(*_: object) -> Any:
-    raise Broken("what went wrong")
+    raise BrokenError("what went wrong")
 
 
 def test_a_rule_that_breaks_is_errored_and_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ def test_a_rule_that_breaks_is_errored_and_costs_the_others_nothing(monkeypatch:
     assert {name: str(result.outcome) for name, result in found.items()} == {
         "fast": "passed", "broken": "errored", "after": "passed",
     }  # fmt: skip
-    assert found["broken"].message == "could not be judged: Broken: what went wrong"
+    assert found["broken"].message == "could not be judged: BrokenError: what went wrong"
     assert run_outcome(events(call("a"), flow_of(rules))) == "errored"
 
 

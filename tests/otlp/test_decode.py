@@ -337,6 +337,7 @@ def test_marks_sent_from_outside_do_not_move_fields_from_span_to_span(forged: by
 @pytest.mark.parametrize(
     "tail",
     [b"\x2a\x20", b"\x4a\x7f", b"\x5b", b"\x7b", b"\x39", b"\x80", b"\x4a" + bytes([len(columns._USUAL_MARK)])],
+    ids=["name", "attribute", "group-11", "group-15", "fixed", "tag", "mark"],
 )
 def test_a_span_that_would_swallow_what_follows_it_is_undecodable(tail: bytes) -> None:
     with pytest.raises(Undecodable):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
-from spanverdict.diagnostics.yamldoc import did_you_mean
 from spanverdict.rulefiles.models import Rule
 from spanverdict.selectors import Field, Selector
 from spanverdict.selectors.columns import Spans
@@ -27,6 +27,12 @@ _CARRIERS: Final = MappingProxyType(
     }
 )
 
+_SCOPES_OF_ANY: Final = (Scope.SPAN, Scope.RESOURCE)
+_ALIKE: Final = 0.7
+_LONGEST: Final = 100
+_MOST_KNOWN: Final = 1000
+"""Names that are compared; comparing takes the square of their length."""
+
 
 def absent_fields(part: object, spans: Spans) -> list[str]:
     """Say of each attribute that a rule (or a part of one) asks for and that nothing carries.
@@ -36,7 +42,7 @@ def absent_fields(part: object, spans: Spans) -> list[str]:
     table = spans.table
     asked = dict.fromkeys(_plain(attribute) for attribute in _attributes_of(part))
     absent = [attribute for attribute in asked if not _is_carried(attribute, table)]
-    known = sorted(_known(table)) if absent else []
+    known = list(_known(table)) if absent else []
     return [_sentence(attribute, known) for attribute in absent]
 
 
@@ -82,34 +88,42 @@ def _is_carried(attribute: Attribute, table: SpanTable) -> bool:
         Scope.LINK: table.link_attribute,
         Scope.INSTRUMENTATION: table.scope_attribute,
     }
-    scopes = (Scope.SPAN, Scope.RESOURCE) if attribute.scope is Scope.ANY else (attribute.scope,)
+    scopes = _SCOPES_OF_ANY if attribute.scope is Scope.ANY else (attribute.scope,)
     return any(readers[scope](attribute.name).values for scope in scopes)
 
 
-def _sentence(attribute: Attribute, known: list[str]) -> str:
-    name = str(Field(attribute))
-    elsewhere = [other for other in known if other.partition(".")[2] == attribute.name]
-    hint = f"did you mean {elsewhere[0]}?" if elsewhere else did_you_mean(name, known).replace("`", "")
-    return f"no {_CARRIERS[attribute.scope]} carries {name}{f'; {hint}' if hint else ''}"
+def _sentence(attribute: Attribute, known: list[Attribute]) -> str:
+    likeliest = _likeliest(attribute, known)
+    hint = f"; did you mean {Field(likeliest)}?" if likeliest is not None else ""
+    return f"no {_CARRIERS[attribute.scope]} carries {Field(attribute)}{hint}"
 
 
-def _known(table: SpanTable) -> Iterator[str]:
-    """Yield the attributes that the run carries, as they are written in rules."""
+def _likeliest(attribute: Attribute, known: list[Attribute]) -> Attribute | None:
+    """Return the same name in another scope, else the name that is most like it in its own."""
+    elsewhere = next((other for other in known if other.name == attribute.name), None)
+    scopes = _SCOPES_OF_ANY if attribute.scope is Scope.ANY else (attribute.scope,)
+    beside = {other.name: other for other in known if other.scope in scopes}
+    close = get_close_matches(attribute.name[:_LONGEST], sorted(beside)[:_MOST_KNOWN], 1, _ALIKE)
+    return elsewhere or (beside[close[0]] if close else None)
+
+
+def _known(table: SpanTable) -> Iterator[Attribute]:
+    """Yield the attributes that the run carries, by scope and name."""
     pool = table.pool
-    yield from _written(table, Scope.SPAN, table.attributes.items)
-    yield from _written(table, Scope.EVENT, table.events.attributes.items)
-    yield from _written(table, Scope.LINK, table.links.attributes.items)
+    yield from _named(table, Scope.SPAN, table.attributes.items)
+    yield from _named(table, Scope.EVENT, table.events.attributes.items)
+    yield from _named(table, Scope.LINK, table.links.attributes.items)
     for scope, owned, numbers in (
         (Scope.RESOURCE, pool.resource_attributes, table.resource),
         (Scope.INSTRUMENTATION, pool.scope_attributes, table.scope),
     ):
         items = [item for number in np.unique(numbers).tolist() for item in owned[number]]
-        yield from _written(table, scope, np.array(items, np.int32))
+        yield from _named(table, scope, np.array(items, np.int32))
 
 
-def _written(table: SpanTable, scope: Scope, items: Int32s) -> Iterable[str]:
+def _named(table: SpanTable, scope: Scope, items: Int32s) -> Iterable[Attribute]:
     keys = table.pool.keys
     names = keys.names()
     used = np.zeros(len(names), np.bool_)
     used[keys.of_attributes()[items]] = True
-    return [str(Field(Attribute(scope, names[number]))) for number in np.flatnonzero(used).tolist()]
+    return [Attribute(scope, name) for name in sorted(names[number] for number in np.flatnonzero(used).tolist())]
