@@ -60,6 +60,8 @@ def section(text: str, title: str) -> str:
             "{latency: {from: score.end, to: notify.start}, expect: {p95: '< 1s'}}",
             ["stage ingest", "stage score", "stage notify"],
         ),
+        ("{latency: {critical_path: score}, expect: {p95: '< 50%'}}", ["stage ingest", "stage score"]),
+        ("{latency: {critical_path: queue}, expect: {p95: '< 50%'}}", ["stage ingest"]),
         (
             "{latency: {attribute: span.x, unit: s, in: score}, expect: {p95: '< 1s'}}",
             ["stage ingest", "stage score"],
@@ -93,6 +95,9 @@ def test_a_rule_shows_every_selector_that_it_uses(rule: str, titles: list[str]) 
     judging = flow(f"{FLOW.partition('rules:')[0]}rules:\n  - {{id: it, {rule[1:]}\n")
     found = uses(judging.rules[0], judging)
     assert [use.title for use in found] == titles
+    text = explained("it", judging)
+    assert [part.partition("\n")[0].partition("   ")[0] for part in text.split("\n\n")[1:]] == [*titles, "measured"]
+    assert re.search(r"^  samples   \d", text, re.MULTILINE)
 
 
 def test_every_measure_is_tried_above() -> None:
@@ -118,11 +123,11 @@ def test_a_stage_shows_what_it_matched_missed_and_nearly_matched() -> None:
         "stage notify   requests end here, >= 1 in each request   flow.yaml:8:5",
         '  { resource.service.name = "ledger" && span:name = "notify" && span:kind = consumer }',
         "  matched   2 spans, in 2 of 4 requests",
-        f"            e.g. notify of ledger, 5.0ms (trace {11:032x}, span {18:016x})",
-        f"            e.g. notify of ledger, 5.0ms (trace {14:032x}, span {66:016x})",
+        f"            e.g. notify of ledger, 5ms (trace {11:032x}, span {18:016x})",
+        f"            e.g. notify of ledger, 5ms (trace {14:032x}, span {66:016x})",
         f"  missed    2 of 4 requests, e.g. order-2 (trace {2:032x}), order-3 (trace {3:032x})",
         f"  nearest   {near}; 1 in requests without a match",
-        f"            e.g. notify of ledger, 5.0ms (trace {12:032x}, span {34:016x})",
+        f"            e.g. notify of ledger, 5ms (trace {12:032x}, span {34:016x})",
     ]
 
 
@@ -190,7 +195,7 @@ def test_spans_that_a_stage_cannot_use_are_named() -> None:
     run = spans([resource("gateway", [ingest]), resource("scorer", [unfinished, stray])])
     text = section(explained("whole-path", flow(), run), "stage score")
     assert "matched   2 spans, in 1 of 1 request" in text
-    assert f"1 of them belongs to no request, e.g. predict of scorer, 2.0ms (trace {70:032x}" in text
+    assert f"1 of them belongs to no request, e.g. predict of scorer, 2ms (trace {70:032x}" in text
     assert "1 of them never ended or have impossible times, and do not count" in text
 
 

@@ -42,14 +42,14 @@ def test_a_request_is_shown_from_end_to_end() -> None:
     assert ask("show", "order-1", "--rules", "flow.yaml") == (
         """\
 request order-1   flow scoring   trace 00000000000000000000000000000001
-lasted 75.0ms: ingest 31.0ms (41 %), score 20.0ms (27 %), queue 19.0ms (25 %), notify 5.0ms (7 %)
+lasted 75ms: ingest 31ms (41 %), score 20ms (27 %), queue 19ms (25 %), notify 5ms (7 %)
 3 spans, 2 traces, 3 services
 
        START  DURATION   ON PATH  SPAN
-*          0    51.0ms    31.0ms  POST /score  gateway  server  [ingest]  the request begins here
-*    +10.0ms    20.0ms    20.0ms    predict    scorer  [score]
-*    +51.0ms    19.0ms    19.0ms    (queue)
-*    +70.0ms     5.0ms     5.0ms    notify     ledger  consumer  [notify]  link to 00000000…/0000000000000010
+*          0      51ms      31ms  POST /score  gateway  server  [ingest]  the request begins here
+*      +10ms      20ms      20ms    predict    scorer  [score]
+*      +51ms      19ms      19ms    (queue)
+*      +70ms       5ms       5ms    notify     ledger  consumer  [notify]  link to 00000000…/0000000000000010
 """
     )
 
@@ -62,7 +62,7 @@ def test_what_a_request_lacks_is_said() -> None:
 
 def test_without_rules_a_trace_is_followed_along_its_links() -> None:
     shown = ask("show", TRACE)
-    assert "lasted 75.0ms: work 56.0ms (75 %), queue 19.0ms (25 %)\n3 spans, 2 traces, 3 services\n" in shown
+    assert "lasted 75ms: work 56ms (75 %), queue 19ms (25 %)\n3 spans, 2 traces, 3 services\n" in shown
     assert "[" not in shown
     assert ask("show", f"{11:032x}") == shown
 
@@ -123,17 +123,17 @@ def test_the_path_of_all_requests_together() -> None:
     assert ask("path", "--rules", "flow.yaml") == (
         """\
 flow scoring   4 requests
-lasted p50 75.0ms, p95 75.0ms, max 75.0ms
+lasted p50 75ms, p95 75ms, max 75ms
 spent on ingest 47 %, score 29 %, queue 19 %, notify 4 %, other 2 %
 
-STAGE   REQUESTS  SHARE  SPANS     P50     P95     MAX  ON PATH
-ingest         4  100 %      4  52.0ms  54.0ms  54.0ms     47 %
-score          4  100 %      4  20.0ms  20.0ms  20.0ms     29 %
-notify         2   50 %      2   5.0ms   5.0ms   5.0ms      4 %
+STAGE   REQUESTS  SHARE  SPANS   P50   P95   MAX  ON PATH
+ingest         4  100 %      4  52ms  54ms  54ms     47 %
+score          4  100 %      4  20ms  20ms  20ms     29 %
+notify         2   50 %      2   5ms   5ms   5ms      4 %
 
-WAY              BY     REQUESTS  SHARE  SPANS     P50     P95     MAX
-ingest > score   call          4  100 %      4  10.0ms  10.0ms  10.0ms
-ingest > notify  queue         2   50 %      2  16.0ms  19.0ms  19.0ms
+WAY              BY     REQUESTS  SHARE  SPANS   P50   P95   MAX
+ingest > score   call          4  100 %      4  10ms  10ms  10ms
+ingest > notify  queue         2   50 %      2  16ms  19ms  19ms
 """
     )
 

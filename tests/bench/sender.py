@@ -51,9 +51,7 @@ class Ledger:
     """From the first request to the last answer."""
 
     def save(self, path: Path) -> None:
-        np.savez(
-            path, span_ids=self.span_ids, outcomes=self.outcomes, latencies=self.latencies, seconds=self.seconds
-        )
+        np.savez(path, span_ids=self.span_ids, outcomes=self.outcomes, latencies=self.latencies, seconds=self.seconds)
 
     @classmethod
     def load(cls, path: Path) -> Ledger:
@@ -171,7 +169,7 @@ def main() -> None:
     parser.add_argument("--attributes", type=int, default=10, help="attributes a span")
     parser.add_argument("--spans", type=int, default=1_000_000, help="stop after so many")
     parser.add_argument("--seconds", type=float, default=3.0, help="stop after so long")
-    parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--streams", type=int, default=2, help="requests in flight on a connection (gRPC)")
     parser.add_argument("--gzip", action="store_true")
     parser.add_argument("--run", default="bench-1", help="run id")

@@ -80,3 +80,13 @@ def test_what_is_no_number_is_shown_as_such() -> None:
 def test_means_are_shown_though_they_are_fractions() -> None:
     assert format_duration(Fraction(10, 3)) == "3.333ns"
     assert format_duration(2.5e6) == "2.5ms"
+
+
+@given(st.integers(1, 10**18))
+def test_the_form_for_people_never_shows_as_much_as_one_of_the_next_unit(ns: int) -> None:
+    """Rounding makes no 1000ms, 60s or 60m."""
+    shown = format_duration(ns)
+    assert "1000" not in shown
+    assert "60s" not in shown
+    assert "60m" not in shown
+    assert "24h" not in shown

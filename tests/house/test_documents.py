@@ -89,7 +89,9 @@ def test_the_help_of_output_names_every_format() -> None:
 
 
 @pytest.mark.story
-@pytest.mark.parametrize("command", [c for c in commands(README) if ("--input traces.jsonl" in c and " show " not in c) or "explain SV" in c])
+@pytest.mark.parametrize(
+    "command", [c for c in commands(README) if ("--input traces.jsonl" in c and " show " not in c) or "explain SV" in c]
+)
 def test_the_commands_of_the_readme_that_need_no_server_run(command: str, tmp_path: Path) -> None:
     flow = next(block for block in blocks(README, "yaml") if block.startswith("version: 1"))
     (tmp_path / "flow.yaml").write_text(flow, encoding="utf-8")

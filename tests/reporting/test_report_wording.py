@@ -24,7 +24,7 @@ from reporting.streams import (
 )
 from spanverdict.reporting import wording
 from spanverdict.reporting.escaping import shown
-from spanverdict.reporting.quantities import duration_text, rfc3339, unix_nano
+from spanverdict.reporting.quantities import rfc3339, unix_nano
 from spanverdict.reporting.verdict import gather
 
 
@@ -108,12 +108,3 @@ def test_showing_twice_changes_nothing_more(text):
 def test_times_are_exact_both_ways(nanoseconds):
     """Proves that a time of the wire survives the JSON report to the nanosecond."""
     assert unix_nano(rfc3339(nanoseconds)) == nanoseconds
-
-
-@given(st.integers(1, 10**15), st.integers(1, 10**15))
-def test_durations_never_show_sixty_of_the_smaller_unit(one, other):
-    """Proves that rounding never yields 1000.0ms or 60.0s, and that unequal texts mean unequal times."""
-    text = duration_text(one)
-    assert "1000.0" not in text
-    assert "60.0" not in text.rpartition("m")[2]
-    assert (text == duration_text(other)) or one != other

@@ -90,7 +90,7 @@ def test_wrapped_lines_hang_under_their_text():
     """Proves that the rest of a wrapped line stands under the text and not under the outcome."""
     lines = text.render(gather(STREAMS["failed"]), look=Looks(width=80)).splitlines()
     wrapped = {first.split()[0]: rest for first, rest in pairwise(lines) if first}
-    assert wrapped["slowest:"] == " " * 17 + "features 41.0ms"
+    assert wrapped["slowest:"] == " " * 17 + "features 41ms"
     assert wrapped["defects"] == " " * 11 + "53995c3f42cd8ad8, which never came"
 
 

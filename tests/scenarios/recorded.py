@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
@@ -15,8 +17,9 @@ def payload(run: str | None, *numbers: int, slow: int = 0) -> bytes:
     for number in numbers:
         start, took = START + number * 10 * MS, (400 if number == slow else 80) * MS
         trace = (0xBEEF << 112 | number).to_bytes(16, "big")
-        gateway.append(_span(trace, number * 2, 0, "POST /score", Span.SPAN_KIND_SERVER, start, took))
-        scorer.append(_span(trace, number * 2 + 1, number * 2, "predict", Span.SPAN_KIND_INTERNAL, start, took))
+        times, server = (start, took), Span.SPAN_KIND_SERVER
+        gateway.append(_span(number * 2, 0, times, trace_id=trace, name="POST /score", kind=server))
+        scorer.append(_span(number * 2 + 1, number * 2, times, trace_id=trace, name="predict"))
         gateway[-1].attributes.append(_pair("request.id", AnyValue(string_value=f"payment-{number:02}")))
         scorer[-1].attributes.append(_pair("score", AnyValue(double_value=0.5)))
     parts = [_of_service("gateway", run, gateway), _of_service("scorer", run, scorer)]
@@ -31,15 +34,14 @@ def _of_service(name: str, run: str | None, spans: list[Span]) -> ResourceSpans:
     return part
 
 
-def _span(trace: bytes, number: int, parent: int, name: str, kind: Span.SpanKind, start: int, took: int) -> Span:
+def _span(number: int, parent: int, times: tuple[int, int], **more: Any) -> Span:
+    start, took = times
     return Span(
-        trace_id=trace,
         span_id=number.to_bytes(8, "big"),
         parent_span_id=parent.to_bytes(8, "big") if parent else b"",
-        name=name,
-        kind=kind,
         start_time_unix_nano=start,
         end_time_unix_nano=start + took,
+        **more,
     )
 
 

@@ -72,7 +72,9 @@ class Told:
     stderr: str
 
 
-def call(*arguments: str | Path, given: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Told:
+def call(
+    *arguments: str | Path, given: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Told:
     """Run `spanverdict` to its end, as a process. No traceback is ever shown, whatever happens."""
     done = subprocess.run(
         [PROGRAM, *map(str, arguments)],
@@ -205,6 +207,7 @@ class Server:
 def start(folder: Path, *options: str | Path, env: Mapping[str, str] | None = None) -> Server:
     """Start `spanverdict serve` with a store in a folder; it listens when this returns."""
     ready, log = folder / "ready", folder / "serve.log"
+    ready.unlink(missing_ok=True)
     command = [PROGRAM, "serve", *ports(), "--store", str(folder / "store.sqlite"), "--ready-file", str(ready)]
     with log.open("ab") as written:
         process = subprocess.Popen([*command, *map(str, options)], stderr=written, env=environment(env))

@@ -102,7 +102,7 @@ def test_a_broken_line_is_named(folder: Path) -> None:
     [
         ("missing.jsonl", None),
         ("metrics-only.json", b'{"something": 1}'),
-        ("cut.pb.gz", gzip.compress(b"x" * 1000)[:-9]),
+        ("cut.pb.gz", gzip.compress(b"x" * 1000, mtime=0)[:-9]),
         ("noise.pb", b"\x0a\xff\xff"),
     ],
 )
@@ -129,7 +129,9 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
     from scenarios.stories import PROGRAM, environment
 
     write(folder, "traces.jsonl", payload("gh-1", *range(1, 200)))
-    command = f"{PROGRAM} check scoring.yaml --input traces.jsonl -o json | head -c 10 >/dev/null; echo ${{PIPESTATUS[0]}}"
+    command = (
+        f"{PROGRAM} check scoring.yaml --input traces.jsonl -o json | head -c 10 >/dev/null; echo ${{PIPESTATUS[0]}}"
+    )
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=60
     )
@@ -275,9 +277,7 @@ def test_another_version_of_the_rule_file_is_told_and_rules_that_the_server_lack
     newer.write_text(RULES.replace("id: range", "id: new-rule"), encoding="utf-8")
     lacking = tell("check", newer, "--server", server.url, "--run", "gh-version")
     assert lacking.returncode == 4
-    assert lacking.stderr == (
-        f"spanverdict: {server.url} judged with another version of {newer}, without: new-rule\n"
-    )
+    assert lacking.stderr == (f"spanverdict: {server.url} judged with another version of {newer}, without: new-rule\n")
     newer.write_text(RULES.replace("flow: scoring", "flow: elsewhere"), encoding="utf-8")
     other = tell("check", newer, "--server", server.url, "--run", "gh-version")
     assert other.returncode == 4

@@ -153,8 +153,8 @@ def test_the_path_of_all_orders_has_both_ways(tmp_path: Path) -> None:
     assert said.split("\n\n")[2] == (
         """\
 WAY                      BY     REQUESTS  SHARE  SPANS     P50     P95     MAX
-order > accounting       queue         5  100 %      5  20.0ms  20.0ms  20.0ms
-order > fraud-detection  queue         4   80 %      4  40.0ms  40.0ms  40.0ms
+order > accounting       queue         5  100 %      5  20ms  20ms  20ms
+order > fraud-detection  queue         4   80 %      4  40ms  40ms  40ms
 """
     )
 
@@ -170,23 +170,23 @@ def test_one_order_is_shown_through_all_its_traces(tmp_path: Path) -> None:
     assert said == (
         f"""\
 request {order}   flow checkout
-lasted 90.0ms: order 45.0ms (50 %), queue 40.0ms (44 %), fraud-detection 5.0ms (6 %)
+lasted 90ms: order 45ms (50 %), queue 40ms (44 %), fraud-detection 5ms (6 %)
 12 spans, 3 traces, 7 services
 
        START  DURATION   ON PATH  SPAN
-      -5.0ms    60.0ms            user_checkout_single                       load-generator  above the beginning
-      -3.0ms    56.0ms              POST /api/checkout                       frontend  server  above the beginning
-      -1.0ms    52.0ms                oteldemo.CheckoutService/PlaceOrder    frontend  client  above the beginning
-*          0    50.0ms    16.0ms        oteldemo.CheckoutService/PlaceOrder  checkout  server  [order]  the request begins here
-*     +5.0ms    12.0ms     2.0ms          oteldemo/Charge                    checkout  client
-*     +6.0ms    10.0ms    10.0ms            oteldemo/Charge                  payment  server
-*    +20.0ms    12.0ms     2.0ms          oteldemo/ShipOrder                 checkout  client
-*    +21.0ms    10.0ms    10.0ms            oteldemo/ShipOrder               shipping  server
-*    +40.0ms     5.0ms     5.0ms          orders publish                     checkout  producer
-     +45.0ms    20.0ms                      (queue)
-     +65.0ms    10.0ms                      orders process                   accounting  consumer  [accounting]  {link}
-     +67.0ms     7.0ms                        INSERT order                   accounting  client
-*    +45.0ms    40.0ms    40.0ms            (queue)
-*    +85.0ms     5.0ms     5.0ms            orders process                   fraud-detection  consumer  [fraud-detection]  {link}
+      -5ms    60ms            user_checkout_single                       load-generator  above the beginning
+      -3ms    56ms              POST /api/checkout                       frontend  server  above the beginning
+      -1ms    52ms                oteldemo.CheckoutService/PlaceOrder    frontend  client  above the beginning
+*          0    50ms    16ms        oteldemo.CheckoutService/PlaceOrder  checkout  server  [order]  the request begins here
+*     +5ms    12ms     2ms          oteldemo/Charge                    checkout  client
+*     +6ms    10ms    10ms            oteldemo/Charge                  payment  server
+*    +20ms    12ms     2ms          oteldemo/ShipOrder                 checkout  client
+*    +21ms    10ms    10ms            oteldemo/ShipOrder               shipping  server
+*    +40ms     5ms     5ms          orders publish                     checkout  producer
+     +45ms    20ms                      (queue)
+     +65ms    10ms                      orders process                   accounting  consumer  [accounting]  {link}
+     +67ms     7ms                        INSERT order                   accounting  client
+*    +45ms    40ms    40ms            (queue)
+*    +85ms     5ms     5ms            orders process                   fraud-detection  consumer  [fraud-detection]  {link}
 """
     )

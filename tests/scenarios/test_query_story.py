@@ -57,10 +57,10 @@ def test_spans_that_match_are_printed_as_a_table(ask: Ask) -> None:
         0,
         """\
 START                     DURATION  SERVICE  NAME     KIND      STATUS  span.score  TRACE                             SPAN
-2026-03-02T09:00:00.170Z  5.0ms     ledger   notify   consumer  unset   -           0000000000000000000000000000000b  0000000000000012
-2026-03-02T09:00:00.270Z  5.0ms     ledger   notify   internal  unset   -           0000000000000000000000000000000c  0000000000000022
-2026-03-02T09:00:00.410Z  20.0ms    scorer   predict  internal  error   0.4         00000000000000000000000000000004  0000000000000041
-2026-03-02T09:00:00.470Z  5.0ms     ledger   notify   consumer  unset   -           0000000000000000000000000000000e  0000000000000042
+2026-03-02T09:00:00.170Z  5ms       ledger   notify   consumer  unset   -           0000000000000000000000000000000b  0000000000000012
+2026-03-02T09:00:00.270Z  5ms       ledger   notify   internal  unset   -           0000000000000000000000000000000c  0000000000000022
+2026-03-02T09:00:00.410Z  20ms      scorer   predict  internal  error   0.4         00000000000000000000000000000004  0000000000000041
+2026-03-02T09:00:00.470Z  5ms       ledger   notify   consumer  unset   -           0000000000000000000000000000000e  0000000000000042
 
 4 of 11 spans matched, in 4 of 7 traces
 """,
@@ -82,8 +82,8 @@ nothing matched: 0 of 11 spans in 7 traces
         0,
         """\
 START                     DURATION  SERVICE  NAME    KIND      STATUS  REQUEST  TRACE                             SPAN
-2026-03-02T09:00:00.170Z  5.0ms     ledger   notify  consumer  unset   order-1  0000000000000000000000000000000b  0000000000000012
-2026-03-02T09:00:00.470Z  5.0ms     ledger   notify  consumer  unset   order-4  0000000000000000000000000000000e  0000000000000042
+2026-03-02T09:00:00.170Z  5ms       ledger   notify  consumer  unset   order-1  0000000000000000000000000000000b  0000000000000012
+2026-03-02T09:00:00.470Z  5ms       ledger   notify  consumer  unset   order-4  0000000000000000000000000000000e  0000000000000042
 
 2 of 11 spans matched, in 2 of 4 requests
 """,
@@ -180,27 +180,27 @@ outcome   FAILED  ratio = 50 %, expected >= 99% (n = 4 requests): missing: notif
 stage ingest   requests start here, >= 1 in each request   flow.yaml:4:5
   { resource.service.name = "gateway" && span:kind = server }
   matched   4 spans, in 4 of 4 requests
-            e.g. POST /score of gateway, 51.0ms (trace 00000000000000000000000000000001, span 0000000000000010)
-            e.g. POST /score of gateway, 52.0ms (trace 00000000000000000000000000000002, span 0000000000000020)
-            e.g. POST /score of gateway, 53.0ms (trace 00000000000000000000000000000003, span 0000000000000030)
+            e.g. POST /score of gateway, 51ms (trace 00000000000000000000000000000001, span 0000000000000010)
+            e.g. POST /score of gateway, 52ms (trace 00000000000000000000000000000002, span 0000000000000020)
+            e.g. POST /score of gateway, 53ms (trace 00000000000000000000000000000003, span 0000000000000030)
   missed    0 of 4 requests
 
 stage score   >= 1 in each request   flow.yaml:6:5
   { resource.service.name = "scorer" && span:name = "predict" }
   matched   4 spans, in 4 of 4 requests
-            e.g. predict of scorer, 20.0ms (trace 00000000000000000000000000000001, span 0000000000000011)
-            e.g. predict of scorer, 20.0ms (trace 00000000000000000000000000000002, span 0000000000000021)
-            e.g. predict of scorer, 20.0ms (trace 00000000000000000000000000000003, span 0000000000000031)
+            e.g. predict of scorer, 20ms (trace 00000000000000000000000000000001, span 0000000000000011)
+            e.g. predict of scorer, 20ms (trace 00000000000000000000000000000002, span 0000000000000021)
+            e.g. predict of scorer, 20ms (trace 00000000000000000000000000000003, span 0000000000000031)
   missed    0 of 4 requests
 
 stage notify   requests end here, >= 1 in each request   flow.yaml:8:5
   { resource.service.name = "ledger" && span:name = "notify" && span:kind = consumer }
   matched   2 spans, in 2 of 4 requests
-            e.g. notify of ledger, 5.0ms (trace 0000000000000000000000000000000b, span 0000000000000012)
-            e.g. notify of ledger, 5.0ms (trace 0000000000000000000000000000000e, span 0000000000000042)
+            e.g. notify of ledger, 5ms (trace 0000000000000000000000000000000b, span 0000000000000012)
+            e.g. notify of ledger, 5ms (trace 0000000000000000000000000000000e, span 0000000000000042)
   missed    2 of 4 requests, e.g. order-2 (trace 00000000000000000000000000000002), order-3 (trace 00000000000000000000000000000003)
   nearest   1 span matches all but `span:kind = consumer`: span:kind is internal in 1; 1 in requests without a match
-            e.g. notify of ledger, 5.0ms (trace 0000000000000000000000000000000c, span 0000000000000022)
+            e.g. notify of ledger, 5ms (trace 0000000000000000000000000000000c, span 0000000000000022)
 
 measured
   samples   4 requests

@@ -109,7 +109,9 @@ def test_a_protocol_and_a_delay_that_the_user_chose_are_kept(folder: Path) -> No
 
 
 def test_reports_go_to_files_and_one_to_standard_output(folder: Path) -> None:
-    reports = [f"{name}={folder / name}.out" for name in ("text", "junit", "jsonl", "markdown", "tap", "ctrf", "github")]
+    reports = [
+        f"{name}={folder / name}.out" for name in ("text", "junit", "jsonl", "markdown", "tap", "ctrf", "github")
+    ]
     options = [part for report in reports for part in ("-o", report)]
     done = run(folder / "scoring.yaml", "--run-id", "gh-1", "-o", "json", *options, command=scoring("--slow", "1"))
     assert done.returncode == 1
@@ -244,7 +246,9 @@ with scorer.services(**{{"test.suite.run.id": "somebody-elses"}}) as made:
 with scorer.services(first=1000) as made:
     scorer.score(3, made=made)
 """
-    done = run(folder / "scoring.yaml", command=(sys.executable, "-c", command), env={"OTEL_TRACES_SAMPLER": "always_on"})
+    done = run(
+        folder / "scoring.yaml", command=(sys.executable, "-c", command), env={"OTEL_TRACES_SAMPLER": "always_on"}
+    )
     assert done.returncode == 0, done.stdout
     assert "6 in 3 traces" in done.stdout
     assert done.stderr == "spanverdict: spans of other runs came and were not judged: somebody-elses\n"

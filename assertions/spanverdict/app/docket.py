@@ -33,7 +33,7 @@ RETRY_S: Final = 5.0
 """After how long it is tried again to judge a run when the store did not allow it."""
 _PACE: Final = 4.0
 """Counting and stitching ahead of a verdict take one part of the time in this many and one."""
-_COUNT_EVERY_S: Final = 0.03
+_COUNT_EVERY_S: Final = 0.02
 """Not more often is it counted; a few spans cost nearly as much as a thousand."""
 
 _log = logging.getLogger(__name__)

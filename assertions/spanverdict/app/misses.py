@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 
 from spanverdict.app.values import DURATION_FIELDS, value_text
+from spanverdict.diagnostics.durations import format_duration
 from spanverdict.reporting.escaping import shown
-from spanverdict.reporting.quantities import counted, duration_text
+from spanverdict.reporting.quantities import counted
 from spanverdict.selectors import Field, Selector, SelectorError, parse, tree
 from spanverdict.selectors.columns import Spans
 from spanverdict.selectors.words import ID_DIGITS
@@ -104,7 +105,7 @@ def _range(field: Field, spans: Spans, members: Rows) -> Iterator[tuple[str, int
     numbers = field.numbers(spans)
     known = numbers.ints[members][numbers.is_int[members]]
     if len(known):
-        ends = dict.fromkeys(duration_text(int(end)) for end in (known.min(), known.max()))
+        ends = dict.fromkeys(format_duration(int(end)) for end in (known.min(), known.max()))
         yield " to ".join(ends), len(known)
     if len(known) < len(members):
         yield ABSENT, len(members) - len(known)

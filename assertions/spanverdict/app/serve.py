@@ -60,10 +60,11 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_fil
 
 
 def _serve_web(service: Service, listener: socket.socket, parts: ExitStack) -> None:
+    from spanverdict.receiver.http_connection import connection_class  # noqa: PLC0415 - as below
     from spanverdict.web.api import application  # noqa: PLC0415 - heavy, and not needed to refuse to start
     from spanverdict.web.server import WebServer  # noqa: PLC0415 - as above
 
-    server = WebServer(application(ServiceBackend(service)), listener)
+    server = WebServer(application(ServiceBackend(service)), listener, connection_class(ReceiverConfig()))
     server.start()
     parts.callback(server.stop)
     parts.callback(service.settling.close)

@@ -8,6 +8,7 @@ from typing import Any
 
 from spanverdict.app.errors import CommandError
 from spanverdict.checks.coverage import Coverage
+from spanverdict.checks.latency import OfPath
 from spanverdict.diagnostics.yamldoc import did_you_mean
 from spanverdict.rulefiles.models import Flow, Rule, Stage
 from spanverdict.selectors import Field, Selector
@@ -61,6 +62,8 @@ def _stages(measure: Any, flow: Flow) -> Iterator[str]:
     """Yield the stages that a measure names, which it does in fields called `stage` and `stages`."""
     if isinstance(measure, Coverage) and measure.attributes and not measure.stages:
         yield from (stage.name for stage in flow.stages)
+    if isinstance(measure, OfPath):
+        yield measure.name  # which may be `queue` or `other` and so no stage
     for field, value in _parts(measure):
         if field.name == "stages":
             yield from value

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from spanverdict.diagnostics.durations import format_duration
 from spanverdict.reporting.escaping import shown
-from spanverdict.reporting.quantities import duration_text
 from spanverdict.telemetry.pool import Value
 from spanverdict.telemetry.spantable import MAX_TIME
 
@@ -29,7 +29,7 @@ def value_text(value: Value, field: str = "") -> str:
         case bool():
             return str(value).lower()
         case int() if field in DURATION_FIELDS:
-            return duration_text(value)
+            return format_duration(value)
         case str():
             return shown(value, 60)
         case bytes():
@@ -79,4 +79,4 @@ def length_text(start_unix_nano: int, end_unix_nano: int) -> str:
     """
     if end_unix_nano == 0 or MAX_TIME in (start_unix_nano, end_unix_nano):
         return UNKNOWN
-    return duration_text(end_unix_nano - start_unix_nano)
+    return format_duration(end_unix_nano - start_unix_nano)

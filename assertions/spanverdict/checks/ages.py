@@ -30,7 +30,7 @@ def measure(freshness: Freshness, view: RunView) -> Measurement:
     numbers = numbers_of(view.column(freshness.field), times.member, read)
     stated = to_ns(numbers.values, "ns" if written_out else freshness.unit_name)
     ages = moment - stated if freshness.is_time else stated
-    early, late = ages < -freshness.skew_ns, ages >= moment
+    early, late = ages < -freshness.skew_ns, moment - ages < np.where(moment < _EARLIEST_NS, 1, _EARLIEST_NS)
     use = np.flatnonzero(numbers.valid & ~early & ~late)
     lacking, kind = f"have no {freshness.field} at {freshness.stage}", "time" if written_out else "finite number"
     missing = numbers.missing(times.request, times.member, lacking, kind)
@@ -59,6 +59,8 @@ def _too_old(ages: Int64s) -> Reason:
     return Reason("use features older than any clock could make them: a wrong unit?", impossible=True)
 
 
+_EARLIEST_NS: Final = 315_532_800_000_000_000
+"""The year 1980: what says that it was made before is in another unit than was written."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,18}))?(Z|z|[+-]\d\d:\d\d)", re.ASCII)
 

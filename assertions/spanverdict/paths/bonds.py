@@ -96,8 +96,8 @@ def _tags(table: SpanTable, of_row: Rows) -> Iterable[tuple[str, list[int]]]:
         for number in _distinct(numbers):
             tags = {rank: a for a in owned[number] if (rank := ranks.get(int(key_of[a]), -1)) >= 0}
             names = [str(name) for _, tag in sorted(tags.items()) if is_run_id(name := pool.attribute(tag)[1])]
-            if names:
-                named = (numbers == number) & free
+            named = (numbers == number) & free
+            if names and named.any():
                 free &= ~named
                 yield names[0], np.unique(of_row[named]).tolist()
 

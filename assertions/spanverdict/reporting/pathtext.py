@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from spanverdict.diagnostics.durations import format_duration
 from spanverdict.evaluation.flowpath import EdgeUse, FlowPath, Spread, StageUse
 from spanverdict.evaluation.outcomes import StageShare
 from spanverdict.evaluation.requestpath import PathSpan, RequestPath
 from spanverdict.paths.joins import Join
 from spanverdict.reporting.escaping import shown
-from spanverdict.reporting.quantities import counted, duration_text, share_text
+from spanverdict.reporting.quantities import counted, share_text
 from spanverdict.reporting.text import Line, Looks, Piece
 from spanverdict.telemetry.vocabulary import SpanKind, StatusCode
 
@@ -72,12 +73,12 @@ def _lasted(path: RequestPath) -> str:
     if path.duration is None:
         return "how long it lasted is not known: its first or last span has no usable times"
     spent = _spent(path.shares)
-    return f"lasted {duration_text(path.duration)}{': ' if spent else ''}{spent}"
+    return f"lasted {format_duration(path.duration)}{': ' if spent else ''}{spent}"
 
 
 def _spent(shares: Sequence[StageShare]) -> str:
     return ", ".join(
-        f"{shown(share.stage, 80)} {duration_text(share.duration_ns)} ({share_text(share.share)})" for share in shares
+        f"{shown(share.stage, 80)} {format_duration(share.duration_ns)} ({share_text(share.share)})" for share in shares
     )
 
 
@@ -97,11 +98,11 @@ def _span_lines(span: PathSpan, width: int) -> Iterator[Line]:
     indent = "  " * min(span.depth, DEEPEST)
     hang = len(_cells("", "", "", "")) + len(indent) + 2
     if span.wait:
-        waited = duration_text(span.wait_on_path) if span.wait_on_path else ""
-        cells = _cells("*" if waited else "", _offset(span.start - span.wait), duration_text(span.wait), waited)
+        waited = format_duration(span.wait_on_path) if span.wait_on_path else ""
+        cells = _cells("*" if waited else "", _offset(span.start - span.wait), format_duration(span.wait), waited)
         yield Line((Piece(f"{cells}{indent}(queue)", "" if waited else "dim"),))
-    length = _UNKNOWN if span.duration is None else duration_text(span.duration)
-    own = duration_text(span.own_time_on_path) if span.on_path else ""
+    length = _UNKNOWN if span.duration is None else format_duration(span.duration)
+    own = format_duration(span.own_time_on_path) if span.on_path else ""
     cells = _cells("*" if span.on_path else "", _offset(span.start), length, own)
     tone = "strong" if span.on_path else ""
     yield Line((Piece(cells + _indented(span).ljust(width), tone), Piece(f"  {_details(span)}", "dim")), hang)
@@ -110,7 +111,7 @@ def _span_lines(span: PathSpan, width: int) -> Iterator[Line]:
 
 
 def _offset(nanoseconds: int) -> str:
-    return "0" if nanoseconds == 0 else f"{'+' if nanoseconds > 0 else ''}{duration_text(nanoseconds)}"
+    return "0" if nanoseconds == 0 else f"{'+' if nanoseconds > 0 else ''}{format_duration(nanoseconds)}"
 
 
 def _indented(span: PathSpan) -> str:
@@ -171,7 +172,7 @@ def _row(path: FlowPath, names: tuple[str, str], use: StageUse | EdgeUse, time: 
 
 
 def _time(value: int | None) -> str:
-    return _UNKNOWN if value is None else duration_text(value)
+    return _UNKNOWN if value is None else format_duration(value)
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""Numbers, durations and times as people read them."""
+"""Numbers and times as people read them; durations are written by `diagnostics.durations`."""
 
 from __future__ import annotations
 
@@ -6,36 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 _NS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = (
-    (1_000, 1, 0, "ns"),
-    (999_950, 1e3, 1, "us"),
-    (999_950_000, 1e6, 1, "ms"),
-    (59_995_000_000, 1e9, 2, "s"),
-)
-"""(below, one of it in ns, digits, unit): each ends where rounding would show the next unit's size."""
 _HALF_PER_CENT = 0.005
-
-
-def duration_text(nanoseconds: int) -> str:
-    """Write a duration in the unit that suits its size.
-
-    >>> [duration_text(ns) for ns in (950, 41_000, 812_000_000, 1_640_000_000, 83_500_000_000)]
-    ['950ns', '41.0us', '812.0ms', '1.64s', '1m23.5s']
-    """
-    if nanoseconds < 0:
-        return f"-{duration_text(-nanoseconds)}"
-    for below, scale, digits, unit in _UNITS:
-        if nanoseconds < below:
-            return f"{nanoseconds / scale:.{digits}f}{unit}"
-    return _minutes(nanoseconds)
-
-
-def _minutes(nanoseconds: int) -> str:
-    minutes, tenths = divmod(round(nanoseconds / 1e8), 600)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02d}m{tenths // 10:02d}s"
-    return f"{minutes}m{tenths / 10:04.1f}s"
 
 
 def share_text(share: float) -> str:

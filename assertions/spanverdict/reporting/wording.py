@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from spanverdict.diagnostics.durations import format_duration
 from spanverdict.evaluation.outcomes import (
     Completeness,
     ConditionResult,
@@ -16,7 +17,7 @@ from spanverdict.evaluation.outcomes import (
     StageShare,
 )
 from spanverdict.reporting.escaping import shown
-from spanverdict.reporting.quantities import counted, duration_text, share_text
+from spanverdict.reporting.quantities import counted, share_text
 from spanverdict.reporting.verdict import FlowVerdict, Verdict
 
 MESSAGE_LIMIT = 600
@@ -120,7 +121,7 @@ def _request_name(exhibit: Exhibit, *, whole_ids: bool) -> str:
 
 
 def _stage(share: StageShare, *, first: bool) -> str:
-    text = f"{shown(share.stage)} {duration_text(share.duration_ns)}"
+    text = f"{shown(share.stage)} {format_duration(share.duration_ns)}"
     return f"{text} ({share_text(share.share)})" if first else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from typing import Final
@@ -28,15 +29,20 @@ class _Server(uvicorn.Server):
 
 
 class WebServer:
-    """Serves an application on a bound socket until it is stopped."""
+    """Serves an application on a bound socket until it is stopped.
 
-    def __init__(self, application: ASGIApp, listener: socket.socket) -> None:
+    `connections` is the class of uvicorn's connections, for one with more limits than its own. By
+    default it is the one on h11: that on httptools skips the body of a POST that carries an Upgrade header.
+    """
+
+    def __init__(
+        self, application: ASGIApp, listener: socket.socket, connections: type[asyncio.Protocol] | None = None
+    ) -> None:
         self._listener = listener
         self._listening = threading.Event()
-        # h11 is chosen on purpose: httptools skips the body of a POST that carries an Upgrade header.
         settings = uvicorn.Config(
             application,
-            http="h11",
+            http=connections or "h11",
             ws="none",
             lifespan="off",
             log_config=None,

@@ -1,0 +1,132 @@
+"""The commands that give a verdict: `run`, `check` and `serve`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spanverdict.cli.options import Duration, input_files, read_labels, read_run_id, reporting
+
+
+@click.command()
+@click.option("--rules", "-r", multiple=True, required=True, metavar="PATH", help="Rule files or directories.")
+@click.option("--run-id", callback=read_run_id, help="Name of the run. Default: a new one.")
+@click.option("--requests", type=click.IntRange(min=1), help="How many requests to expect.")
+@click.option(
+    "--label", "labels", multiple=True, callback=read_labels, metavar="NAME=VALUE", help="Such as branch=main."
+)
+@click.option(
+    "--otlp-grpc", default="127.0.0.1:0", metavar="ADDR", help="Listen here for OTLP/gRPC; port 0 is a free one."
+)
+@click.option(
+    "--otlp-http", default="127.0.0.1:0", metavar="ADDR", help="Listen here for OTLP/HTTP; port 0 is a free one."
+)
+@click.option("--allow-public", is_flag=True, help="Listen beyond this machine although anybody may send.")
+@click.option("--store", type=click.Path(path_type=Path), help="Keep spans and verdict here. Default: not kept.")
+@click.option("--webhook", "webhooks", multiple=True, metavar="URL", help="Send failures here.")
+@click.option(
+    "--webhook-secret-env", metavar="VARIABLE", help="Environment variable with the signing secret (whsec_…)."
+)
+@reporting
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(**given: Any) -> None:
+    """Run COMMAND, receive the traces of what it calls, and judge them.
+
+    A private receiver is started on free ports; COMMAND finds it, and the run's id, in the standard
+    OTEL_* variables. When COMMAND ends, the run is judged. A failing COMMAND's exit code is passed on.
+
+    \b
+      spanverdict run --rules rules/flow.yaml -o text -o junit=report.xml -- pytest tests/e2e
+    """  # noqa: D301 - \b is click's
+    from spanverdict.app.flows import load_flows  # noqa: PLC0415
+    from spanverdict.app.runcommand import RunOptions, run  # noqa: PLC0415
+    from spanverdict.app.verdicts import targets  # noqa: PLC0415
+    from spanverdict.config.settings import WebhookSettings  # noqa: PLC0415
+    from spanverdict.config.webhooks import read_webhooks  # noqa: PLC0415
+    from spanverdict.reporting.reporter import ReportOptions  # noqa: PLC0415
+
+    wanted = targets(given["outputs"])
+    hooks = [
+        WebhookSettings(name=f"webhook-{number}", url=url, secret_env=given["webhook_secret_env"], allow_private=True)
+        for number, url in enumerate(given["webhooks"], 1)
+    ]
+    options = RunOptions(
+        flows=load_flows(given["rules"], given["tags"]),
+        command=given["command"],
+        targets=wanted,
+        report=ReportOptions(quiet=given["quiet"]),
+        run_id=given["run_id"],
+        expected=given["requests"],
+        labels=given["labels"],
+        otlp_grpc=given["otlp_grpc"],
+        otlp_http=given["otlp_http"],
+        allow_public=given["allow_public"],
+        store=given["store"],
+        webhooks=read_webhooks(hooks, os.environ),
+    )
+    sys.exit(run(options))
+
+
+@click.command()
+@click.argument("rules", nargs=-1, required=True)
+@input_files
+@click.option("--run", "run_id", callback=read_run_id, help="The run to judge.")
+@click.option("--server", metavar="URL", help="Ask this server for the verdict, as in http://127.0.0.1:8080.")
+@click.option("--wait", type=Duration(), default="0s", help="Wait so long for the verdict of a server.")
+@click.option("--requests", type=click.IntRange(min=1), help="How many requests to expect (with --input).")
+@reporting
+def check(**given: Any) -> None:
+    """Judge traces that are already there, by the rule files RULES.
+
+    \b
+      spanverdict check rules/flow.yaml --input traces.jsonl
+      spanverdict check rules/flow.yaml --run gh-123 --server http://127.0.0.1:8080 --wait 60s
+    """  # noqa: D301 - \b is click's
+    from spanverdict.app.flows import load_flows  # noqa: PLC0415
+    from spanverdict.app.verdicts import report, targets  # noqa: PLC0415
+    from spanverdict.reporting.reporter import ReportOptions  # noqa: PLC0415
+
+    if bool(given["inputs"]) == (given["server"] is not None):
+        raise click.UsageError("give --input FILE or --server URL, one of them")
+    if given["server"] is not None and given["run_id"] is None:
+        raise click.UsageError("--server needs --run ID")
+    wanted = targets(given["outputs"])
+    flows = load_flows(given["rules"], given["tags"])
+    if given["server"] is not None:
+        from spanverdict.app.remote import check_server  # noqa: PLC0415
+
+        events = list(check_server(flows, given["server"], given["run_id"], given["wait"]))
+    else:
+        from spanverdict.app.offline import check_files  # noqa: PLC0415
+
+        events = list(check_files(flows, given["inputs"], given["run_id"], given["requests"]))
+    sys.exit(report(events, wanted, ReportOptions(quiet=given["quiet"])))
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), envvar="SPANVERDICT_CONFIG", help="Settings in YAML.")
+@click.option("--rules", "-r", multiple=True, metavar="PATH", help="Rule files or directories.")
+@click.option("--otlp-grpc", metavar="ADDR", help="Default: 127.0.0.1:4317.")
+@click.option("--otlp-http", metavar="ADDR", help="Default: 127.0.0.1:4318.")
+@click.option("--http", metavar="ADDR", help="API, health and metrics. Default: 127.0.0.1:8080.")
+@click.option("--store", type=click.Path(path_type=Path), help="Default: spanverdict.sqlite.")
+@click.option(
+    "--allow-public", is_flag=True, default=None, help="Listen beyond this machine although anybody may send."
+)
+@click.option(
+    "--ready-file", type=click.Path(path_type=Path), help="Written when it listens: a name and address a line."
+)
+def serve(config: Path | None, ready_file: Path | None, **flags: Any) -> None:
+    """Receive and judge the runs of a test environment until told to stop.
+
+    Flags beat the environment (SPANVERDICT_OTLP_GRPC, …), which beats the file. Port 0 is a free one.
+    """
+    from spanverdict.app.serve import serve as serve_until_stopped  # noqa: PLC0415
+    from spanverdict.config.settings import read_settings  # noqa: PLC0415
+
+    flags["rules"] = flags["rules"] or None
+    sys.exit(serve_until_stopped(read_settings(config, os.environ, flags), os.environ, ready_file))

@@ -1,0 +1,93 @@
+"""Options that several commands have, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Duration(click.ParamType[float]):
+    """A duration with a unit, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read `250ms`, `60s`, `1h30m`."""
+        from spanverdict.diagnostics.durations import DurationError, parse_duration  # noqa: PLC0415
+
+        try:
+            return parse_duration(str(value)) / 1e9
+        except DurationError as error:
+            self.fail(f"{error.message}. {error.hint}".rstrip(". "), param, ctx)
+
+
+def read_labels(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """Read labels of a run, each `NAME=VALUE`."""
+    labels = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE")
+        labels[name] = value
+    return labels
+
+
+def read_run_id(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what cannot name a run."""
+    from spanverdict.telemetry.identifiers import is_run_id  # noqa: PLC0415
+
+    if value is not None and not is_run_id(value):
+        raise click.BadParameter("a run id has 1 to 128 letters, digits, and . _ : / -")
+    return value
+
+
+input_files = click.option(
+    "--input",
+    "-i",
+    "inputs",
+    multiple=True,
+    metavar="FILE",
+    help="OTLP file: .json, .jsonl, .pb, each also .gz; - is standard input.",
+)
+
+
+def reporting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of every command that reports a verdict."""
+    for option in reversed(
+        (
+            click.option(
+                "-o",
+                "--output",
+                "outputs",
+                multiple=True,
+                metavar="FORMAT[=FILE]",
+                help="Report format: text, json, jsonl, junit, github, markdown, tap, ctrf; may be given several "
+                "times, as in -o text -o junit=report.xml. Default: text on standard output.",
+            ),
+            click.option("-q", "--quiet", is_flag=True, help="Show only what did not pass."),
+            click.option("--tags", multiple=True, metavar="TAG", help="Judge only rules that carry this tag."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def looking(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where the spans are."""
+    for option in reversed(
+        (
+            input_files,
+            click.option("--run", "run_id", callback=read_run_id, metavar="ID", help="The run to look at."),
+            click.option(
+                "--store",
+                type=click.Path(path_type=Path),
+                help="The store of the server that received the run, which may go on receiving. "
+                "Default: SPANVERDICT_STORE, else spanverdict.sqlite.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,86 @@
+"""The program: its commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.metadata import version
+from typing import Final, NoReturn
+
+import click
+
+from spanverdict.app.errors import CommandError, ExitCode
+from spanverdict.cli.judging import check, run, serve
+from spanverdict.cli.linting import lint
+from spanverdict.cli.looking import explain, path, query, show
+
+COMMANDS: Final[tuple[click.Command, ...]] = (run, check, serve, lint, query, explain, show, path)
+"""All commands, in the order in which one meets them."""
+
+_EXIT_CODES = """
+\b
+Exit codes:
+  0  passed
+  1  a rule failed; for query: nothing matched
+  2  usage, configuration or rule file
+  3  lint findings only (lint)
+  4  no data, incomplete or inconclusive
+  5  internal error, or an address or store that cannot be used
+  130  interrupted
+"""
+
+
+@click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("spanverdict"), prog_name="spanverdict")
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens, on standard error.")
+def cli(verbose: bool) -> None:
+    """One verdict a test run: did every request go the whole way, in time, on fresh features, to the right output?
+
+    \b
+    Start here:
+      spanverdict run --rules flow.yaml -- pytest tests/e2e    run a command and judge the traces it causes
+      spanverdict check flow.yaml --input traces.jsonl         judge traces that were recorded
+      spanverdict serve --rules rules/                         receive and judge the runs of a test environment
+      spanverdict lint rules/                                  find every mistake in rule files
+    """  # noqa: D301 - \b is click's
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+for _command in COMMANDS:
+    cli.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the command line; whatever goes wrong is one line and an exit code, never a traceback."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        print("spanverdict: interrupted", file=sys.stderr)  # noqa: T201 - for people
+        sys.exit(ExitCode.INTERRUPTED)
+    except CommandError as error:
+        sys.exit(_complain(str(error), error.code))
+    except Exception as error:  # noqa: BLE001 - ours, and still no traceback unless asked for
+        sys.exit(_crash(error))
+    sys.exit(code if isinstance(code, int) else ExitCode.PASSED)
+
+
+def _crash(error: Exception) -> ExitCode:
+    from spanverdict.config.settings import ConfigError  # noqa: PLC0415
+
+    if isinstance(error, ConfigError):
+        return _complain(str(error), ExitCode.USAGE)
+    if logging.getLogger().isEnabledFor(logging.INFO):
+        logging.getLogger(__name__).error("internal error", exc_info=error)
+    return _complain(f"internal error: {type(error).__name__}: {error} (run with -v for more)", ExitCode.INTERNAL)
+
+
+def _complain(message: str, code: ExitCode) -> ExitCode:
+    print(f"spanverdict: {message}", file=sys.stderr)  # noqa: T201 - for people
+    return code

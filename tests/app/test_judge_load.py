@@ -1,0 +1,115 @@
+"""The judge under load: batches are taken in together, and what waits is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from app.followed import MemoryArchive, flow, ingest, requests, score
+from spantables import new_pool, table_of
+from spanverdict.app import judge as judge_room
+from spanverdict.app.docket import Docket, DocketConfig
+from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.liverun import LiveRun
+from spanverdict.telemetry.spantable import SpanTable
+
+
+class Watched(Docket):
+    """Remembers how batches were taken in."""
+
+    def __init__(self) -> None:
+        super().__init__(DocketConfig(flows=(flow(),)), MemoryArchive(), stopwatch=lambda: 0.0)
+        self.taken: list[tuple[list[int], int]] = []
+
+    def take_in(self, batches: Sequence[int], table: SpanTable, now: float) -> None:
+        self.taken.append((list(batches), len(table)))
+        super().take_in(batches, table, now)
+
+
+class Desk:
+    """A judge on the caller's thread, with a clock that stands still until told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.noted: list[tuple[str, int]] = []
+        self.verdicts: list[Judgement] = []
+        self.docket = Watched()
+        self.judge = Judge(self.docket, self._conclude, self._note, clock=lambda: self.now)
+
+    def _conclude(self, judgement: Judgement) -> int:
+        self.verdicts.append(judgement)
+        return judgement.run.revision
+
+    def _note(self, runs: Sequence[LiveRun]) -> None:
+        self.noted += [(run.id, run.last_batch) for run in runs]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_batches_of_one_pool_that_follow_each_other_are_taken_in_as_one(desk: Desk) -> None:
+    pool, other = new_pool(), new_pool()
+    for ids, holding in (((1,), pool), ((2, 3), pool), ((4,), other), ((6,), other)):
+        desk.judge.deliver(ids, table_of([ingest(ids[0]), score(ids[0])], holding))
+    desk.judge.step()
+    assert desk.docket.taken == [([1, 2, 3], 4), ([4], 2), ([6], 2)]
+    assert desk.docket.runs["r"].last_batch == 6
+
+
+def test_joined_batches_have_a_largest_size(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge_room, "_TOGETHER", 4)
+    pool = new_pool()
+    for number in range(1, 6):
+        desk.judge.deliver((number,), table_of([ingest(number), score(number)], pool))
+    desk.judge.step()
+    assert desk.docket.taken == [([1, 2], 4), ([3, 4], 4), ([5], 2)]
+
+
+def test_the_verdict_is_on_all_that_was_joined(desk: Desk) -> None:
+    pool = new_pool()
+    desk.judge.deliver((1,), table_of([ingest(1)], pool))
+    desk.judge.deliver((2,), table_of([score(1)], pool))
+    desk.judge.step()
+    desk.now += 6
+    desk.judge.step()
+    assert [(verdict.run.id, verdict.judged_through) for verdict in desk.verdicts] == [("r", 2)]
+
+
+def test_there_is_no_room_while_too_much_waits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = new_pool()
+    tables = [table_of([ingest(number), score(number)], pool) for number in (1, 2)]
+    monkeypatch.setattr(judge_room, "MAX_BACKLOG_BYTES", tables[0].nbytes + 1)
+    desk.judge.deliver((1,), tables[0])
+    assert desk.judge.has_room()
+    desk.judge.deliver((2,), tables[1])
+    assert not desk.judge.has_room()
+    desk.judge.step()
+    assert desk.judge.has_room()
+    assert desk.judge.backlog == 0
+
+
+def test_a_new_run_is_noted_at_once_and_its_further_batches_from_time_to_time(desk: Desk) -> None:
+    for number in (1, 2, 3):
+        desk.judge.deliver((number,), requests(number))
+        desk.judge.step()
+    assert desk.noted == [("r", 1)]
+    desk.judge.deliver((4,), requests(4, run="other"))
+    desk.judge.step()
+    assert desk.noted == [("r", 1), ("r", 3), ("other", 4)]
+    desk.judge.deliver((5,), requests(5))
+    desk.judge.step()
+    desk.now += 1
+    desk.judge.step()  # nobody wakes it; it is time to note
+    assert desk.noted[3:] == [("r", 5)]
+
+
+def test_what_was_not_noted_yet_is_noted_in_the_end(desk: Desk) -> None:
+    for number in (1, 2):
+        desk.judge.deliver((number,), requests(number))
+        desk.judge.step()
+    desk.judge.stop()
+    desk.judge.step()
+    assert desk.noted == [("r", 1), ("r", 2)]
