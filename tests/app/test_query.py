@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 from collections.abc import Sequence
+
+import pytest
 
 from scoring_traces import FLOW, document, resource, scoring, span
 from spanverdict.app.query import Matches, as_json, as_text, match_requests, match_traces
@@ -172,3 +176,10 @@ def test_long_values_are_cut() -> None:
     bad = span((1, 1), "n" * 5000, "server", 0, 1, value="v" * 5000, many=["w" * 5000] * 50)
     text = as_text(matched("{ } | select(span.value, span.many)", [resource("s" * 5000, [bad])]), 0)
     assert max(map(len, text.splitlines())) < 700
+
+
+@pytest.mark.parametrize("name", ["values", "query"])
+def test_every_example_in_a_docstring_is_true(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"spanverdict.app.{name}"))
+    assert result.attempted
+    assert not result.failed

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,13 @@ def wait_until(condition: Callable[[], Any], what: str, patience_s: float = PATI
         assert time.monotonic() < end, f"no {what} within {patience_s:g} s"
         time.sleep(0.01)
     return found
+
+
+def free_address() -> str:
+    """An address of this machine that nobody listens on just now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{taken.getsockname()[1]}"
 
 
 def ports() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.recorded import payload
-from scenarios.stories import RULES, Server, as_expected, call, serving, tell
+from scenarios.stories import PROGRAM, RULES, Server, as_expected, call, environment, free_address, serving, tell
 from spanverdict.otlp.jsonexport import protobuf_to_json
 
 pytestmark = pytest.mark.story
@@ -124,10 +125,6 @@ def test_a_file_without_spans_has_no_verdict(folder: Path, data: bytes) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
-    import subprocess
-
-    from scenarios.stories import PROGRAM, environment
-
     write(folder, "traces.jsonl", payload("gh-1", *range(1, 200)))
     command = (
         f"{PROGRAM} check scoring.yaml --input traces.jsonl -o json | head -c 10 >/dev/null; echo ${{PIPESTATUS[0]}}"
@@ -216,9 +213,7 @@ def test_a_run_without_verdict_or_without_anything_is_no_data(server: Server, ho
 
 
 def test_a_server_that_is_not_there_is_tried_until_the_time_is_over(home: Path) -> None:
-    from scenarios.test_run_story import free_port
-
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://{free_address()}"
     done = tell("check", home / "scoring.yaml", "--server", url, "--run", "r", "--wait", "600ms")
     assert done.returncode == 4
     assert done.stderr.startswith(f"spanverdict: {url}/api/v1/runs/r cannot be reached: ")

@@ -23,8 +23,7 @@ import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
-from scenarios.stories import Server, start
-from scenarios.test_run_story import free_port
+from scenarios.stories import Server, free_address, start
 
 pytestmark = pytest.mark.story
 
@@ -68,8 +67,8 @@ def batch(number: int) -> tuple[bytes, range]:
 class Load:
     """Clients that send until told to stop, and what was acknowledged to them."""
 
-    grpc_port: int
-    http_port: int
+    grpc_address: str
+    http_address: str
     acknowledged: set[int] = field(default_factory=set)
     resent: int = 0
     _next: int = 0
@@ -110,7 +109,7 @@ class Load:
 
     @contextmanager
     def _http(self) -> Iterator[Callable[[bytes], bool]]:
-        url, headers = f"http://127.0.0.1:{self.http_port}/v1/traces", {"Content-Type": "application/x-protobuf"}
+        url, headers = f"http://{self.http_address}/v1/traces", {"Content-Type": "application/x-protobuf"}
         with httpx.Client(timeout=10, trust_env=False) as client:
 
             def send(payload: bytes) -> bool:
@@ -124,7 +123,7 @@ class Load:
     @contextmanager
     def _grpc(self) -> Iterator[Callable[[bytes], bool]]:
         options = [("grpc.max_reconnect_backoff_ms", 100), ("grpc.initial_reconnect_backoff_ms", 50)]
-        with grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}", options) as channel:
+        with grpc.insecure_channel(self.grpc_address, options) as channel:
             export = channel.unary_unary(PATH)
 
             def send(payload: bytes) -> bool:
@@ -141,8 +140,8 @@ def killed(folder: Path, kills: int, seed: int) -> tuple[Load, dict[str, Any], l
     """Kill a server so often under load; return the load, the final verdict and how long each start took."""
     rng = random.Random(seed)
     (folder / "survival.yaml").write_text(RULES, encoding="utf-8")
-    load = Load(free_port(), free_port())
-    listening = ("--otlp-grpc", f"127.0.0.1:{load.grpc_port}", "--otlp-http", f"127.0.0.1:{load.http_port}")
+    load = Load(free_address(), free_address())
+    listening = ("--otlp-grpc", load.grpc_address, "--otlp-http", load.http_address)
     starts = []
 
     def restarted() -> Server:

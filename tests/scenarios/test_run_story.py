@@ -19,19 +19,24 @@ import pytest
 from standardwebhooks import Webhook
 
 from alerting.hookserver import HookServer
-from scenarios.stories import PROGRAM, RULES, SCORER, as_expected, call, environment, run, tell, wait_until
+from scenarios.stories import (
+    PROGRAM,
+    RULES,
+    SCORER,
+    as_expected,
+    call,
+    environment,
+    free_address,
+    run,
+    tell,
+    wait_until,
+)
 
 pytestmark = pytest.mark.story
 
 
 def scoring(*faults: str) -> tuple[str, ...]:
     return (*SCORER, "--requests", "4", *faults)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture
@@ -208,22 +213,23 @@ def test_a_command_that_cannot_start_is_one_line(folder: Path, command: tuple[st
 
 def test_services_that_run_already_send_to_addresses_that_they_know(folder: Path) -> None:
     """They carry no run id, export at their own pace, and are judged all the same."""
-    grpc, http = free_port(), free_port()
-    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{grpc}", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
-    listening = f"import socket; socket.create_connection(('127.0.0.1', {grpc}))"
-    addresses = ("--otlp-grpc", f"127.0.0.1:{grpc}", "--otlp-http", f"127.0.0.1:{http}")
+    grpc = free_address()
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{grpc}", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    host, port = grpc.split(":")
+    listening = f"import socket; socket.create_connection(('{host}', {port}))"
+    addresses = ("--otlp-grpc", grpc, "--otlp-http", free_address())
     command = [PROGRAM, "run", "-r", folder / "scoring.yaml", *addresses, "--", sys.executable, "-c", listening]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
-    wait_until(lambda: connects(grpc), "listener")
+    wait_until(lambda: connects((host, int(port))), "listener")
     subprocess.run(scoring(), env=environment(env), check=True, timeout=30)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0, out
     assert b"8 in 4 traces" in out
 
 
-def connects(port: int) -> bool:
+def connects(address: tuple[str, int]) -> bool:
     with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
+        return client.connect_ex(address) == 0
 
 
 def test_spans_of_a_service_that_outlives_the_command_are_waited_for(folder: Path) -> None:
@@ -277,7 +283,7 @@ def test_a_webhook_that_cannot_be_delivered_is_said_and_changes_no_exit_code(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spanverdict.app.runcommand._DRAIN_S", 1.0)
-    gone = f"http://127.0.0.1:{free_port()}/hook"
+    gone = f"http://{free_address()}/hook"
     done = run(folder / "scoring.yaml", "--webhook", gone, command=scoring("--slow", "1"))
     assert done.returncode == 1
     assert "spanverdict: webhook webhook-1 was not delivered:" in done.stderr

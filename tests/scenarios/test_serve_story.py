@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from scenarios import scorer
-from scenarios.stories import PROGRAM, RULES, Server, environment, ports, serving, start, tell, wait_until
+from scenarios.stories import PROGRAM, RULES, Server, environment, free_address, ports, serving, start, tell, wait_until
 
 pytestmark = pytest.mark.story
 
@@ -185,14 +185,8 @@ def test_health_and_readiness(server: Server) -> None:
     assert (server.get("/readyz").status_code, server.get("/readyz").text) == (200, "ready\n")
 
 
-def free() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{taken.getsockname()[1]}"
-
-
 def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path, rules: Path) -> None:
-    in_file, in_environment, in_flag = free(), free(), free()
+    in_file, in_environment, in_flag = free_address(), free_address(), free_address()
     config = tmp_path / "serve.yaml"
     config.write_text(
         f"rules: [{rules}]\notlp_grpc: {in_file}\notlp_http: {in_file}\nhttp: {in_file}\nstore: {tmp_path}/file.sqlite\n",

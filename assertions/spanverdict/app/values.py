@@ -21,7 +21,7 @@ def value_text(value: Value, field: str = "") -> str:
     r"""Write the value of a field on one harmless line.
 
     >>> value_text((1, "a b", True)), value_text(41_000, "span:duration"), value_text("\x1b[0m")
-    ('[1, a b, true]', '41.0us', '\\x1b[0m')
+    ('[1, a b, true]', '41us', '\\x1b[0m')
     """
     match value:
         case None:
@@ -75,7 +75,7 @@ def length_text(start_unix_nano: int, end_unix_nano: int) -> str:
     """Write how long something took, unless it never ended or its times are out of range.
 
     >>> length_text(5, 41_005), length_text(5, 0)
-    ('41.0us', '-')
+    ('41us', '-')
     """
     if end_unix_nano == 0 or MAX_TIME in (start_unix_nano, end_unix_nano):
         return UNKNOWN

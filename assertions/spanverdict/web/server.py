@@ -11,7 +11,6 @@ import uvicorn
 from starlette.types import ASGIApp
 
 _STOP_S: Final = 5
-_MAX_CONNECTIONS: Final = 1000
 _MAX_HEAD: Final = 16 * 1024
 
 
@@ -49,7 +48,6 @@ class WebServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_MAX_CONNECTIONS,
             h11_max_incomplete_event_size=_MAX_HEAD,
             timeout_graceful_shutdown=_STOP_S,
         )
