@@ -95,7 +95,7 @@ def expected_of(rows: list[dict[str, Any]], **how: Any) -> dict[str, set[tuple[s
 registrations = st.dictionaries(st.sampled_from(TRACES), st.sampled_from(["run-1", "declared"]), max_size=2)
 
 
-@settings(max_examples=250)
+@settings(max_examples=120)
 @given(arrivals(), registrations, st.sampled_from([None, "the-window", "run-1"]), st.booleans())
 def test_the_spans_of_a_run_are_those_that_associate_finds_over_everything(came, registered, only, early) -> None:
     rows, batches = came
@@ -121,7 +121,7 @@ def register(window: Window, registered: dict[str, str]) -> None:
         window.register(run, [trace_bytes(trace)], 0.0)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(arrivals(), st.data())
 def test_batches_that_come_again_change_nothing(came, data) -> None:
     _, batches = came
@@ -139,7 +139,7 @@ def test_batches_that_come_again_change_nothing(came, data) -> None:
         assert again.first_batch_of(run) == once.first_batch_of(run)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(arrivals(), st.lists(st.booleans(), min_size=6, max_size=6))
 def test_counts_are_those_of_all_spans_that_may_be_the_runs(came, counting) -> None:
     """However often it is counted in between, nothing is counted twice or forgotten."""

@@ -152,7 +152,7 @@ def test_the_path_of_all_orders_has_both_ways(tmp_path: Path) -> None:
     assert code == 0
     assert said.split("\n\n")[2] == (
         """\
-WAY                      BY     REQUESTS  SHARE  SPANS     P50     P95     MAX
+WAY                      BY     REQUESTS  SHARE  SPANS   P50   P95   MAX
 order > accounting       queue         5  100 %      5  20ms  20ms  20ms
 order > fraud-detection  queue         4   80 %      4  40ms  40ms  40ms
 """
@@ -174,19 +174,19 @@ lasted 90ms: order 45ms (50 %), queue 40ms (44 %), fraud-detection 5ms (6 %)
 12 spans, 3 traces, 7 services
 
        START  DURATION   ON PATH  SPAN
-      -5ms    60ms            user_checkout_single                       load-generator  above the beginning
-      -3ms    56ms              POST /api/checkout                       frontend  server  above the beginning
-      -1ms    52ms                oteldemo.CheckoutService/PlaceOrder    frontend  client  above the beginning
-*          0    50ms    16ms        oteldemo.CheckoutService/PlaceOrder  checkout  server  [order]  the request begins here
-*     +5ms    12ms     2ms          oteldemo/Charge                    checkout  client
-*     +6ms    10ms    10ms            oteldemo/Charge                  payment  server
-*    +20ms    12ms     2ms          oteldemo/ShipOrder                 checkout  client
-*    +21ms    10ms    10ms            oteldemo/ShipOrder               shipping  server
-*    +40ms     5ms     5ms          orders publish                     checkout  producer
-     +45ms    20ms                      (queue)
-     +65ms    10ms                      orders process                   accounting  consumer  [accounting]  {link}
-     +67ms     7ms                        INSERT order                   accounting  client
-*    +45ms    40ms    40ms            (queue)
-*    +85ms     5ms     5ms            orders process                   fraud-detection  consumer  [fraud-detection]  {link}
+        -5ms      60ms            user_checkout_single                       load-generator  above the beginning
+        -3ms      56ms              POST /api/checkout                       frontend  server  above the beginning
+        -1ms      52ms                oteldemo.CheckoutService/PlaceOrder    frontend  client  above the beginning
+*          0      50ms      16ms        oteldemo.CheckoutService/PlaceOrder  checkout  server  [order]  the request begins here
+*       +5ms      12ms       2ms          oteldemo/Charge                    checkout  client
+*       +6ms      10ms      10ms            oteldemo/Charge                  payment  server
+*      +20ms      12ms       2ms          oteldemo/ShipOrder                 checkout  client
+*      +21ms      10ms      10ms            oteldemo/ShipOrder               shipping  server
+*      +40ms       5ms       5ms          orders publish                     checkout  producer
+       +45ms      20ms                      (queue)
+       +65ms      10ms                      orders process                   accounting  consumer  [accounting]  {link}
+       +67ms       7ms                        INSERT order                   accounting  client
+*      +45ms      40ms      40ms            (queue)
+*      +85ms       5ms       5ms            orders process                   fraud-detection  consumer  [fraud-detection]  {link}
 """
     )

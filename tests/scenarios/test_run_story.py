@@ -31,6 +31,8 @@ from scenarios.stories import (
     tell,
     wait_until,
 )
+from spanverdict.storage.errors import StoreUnavailable
+from spanverdict.storage.store import Store
 
 pytestmark = pytest.mark.story
 
@@ -258,6 +260,18 @@ with scorer.services(first=1000) as made:
     assert done.returncode == 0, done.stdout
     assert "6 in 3 traces" in done.stdout
     assert done.stderr == "spanverdict: spans of other runs came and were not judged: somebody-elses\n"
+
+
+def test_a_verdict_that_cannot_be_kept_ends_the_run_and_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bool:
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(Store, "conclude", full)
+    done = run(folder / "scoring.yaml", command=scoring())
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.splitlines()[-1] == "spanverdict: the run could not be judged: the disk is full"
 
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -73,18 +73,31 @@ def read_settings(path: Path | None, environ: Mapping[str, str], flags: Mapping[
     Raises:
         ConfigError: a file or a value cannot be used.
     """
-    values, node = _of_file(path) if path is not None else ({}, None)
-    for name in _SCALARS:
-        text = environ.get(PREFIX + name.upper())
-        if text is not None:
-            values[name] = text or None
-    if environ.get(f"{PREFIX}RULES"):
-        values["rules"] = tuple(environ[f"{PREFIX}RULES"].split())
-    values.update({name: value for name, value in flags.items() if value is not None})
+    in_file, node = _of_file(path) if path is not None else ({}, None)
+    given = _of_environment(environ)
+    told = {name: (f"--{name.replace('_', '-')}", value) for name, value in flags.items() if value is not None}
+    nearer = {**given, **told}
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate({**in_file, **{name: value for name, (_, value) in nearer.items()}})
     except ValidationError as error:
-        raise ConfigError(_explain(error, path, node)) from None
+        places = {name: place for name, (place, _) in nearer.items()}
+        raise ConfigError("\n".join(_explain(error, places, path, node))) from None
+
+
+_Given: TypeAlias = dict[str, tuple[str, object]]
+"""By setting: how a user calls the place that it comes from, and the value."""
+
+
+def _of_environment(environ: Mapping[str, str]) -> _Given:
+    variables = {name: PREFIX + name.upper() for name in (*_SCALARS, "rules")}
+    given: _Given = {
+        name: (variable, environ[variable] or None)
+        for name, variable in variables.items()
+        if variable in environ and (name != "rules" or environ[variable])
+    }
+    if "rules" in given:
+        given["rules"] = (variables["rules"], tuple(environ[variables["rules"]].split()))
+    return given
 
 
 def _of_file(path: Path) -> tuple[dict[str, Any], Node | None]:
@@ -110,7 +123,11 @@ def _of_toml(path: Path, text: str) -> dict[str, Any]:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from None
-    return dict(table.get("tool", {}).get("spanverdict", {}))
+    tool = table.get("tool", {})
+    ours = tool.get("spanverdict", {}) if isinstance(tool, dict) else None
+    if not isinstance(ours, dict):
+        raise ConfigError(f"{path}: [tool.spanverdict] has to be a table")
+    return ours
 
 
 def _plain(node: Node) -> object:
@@ -121,20 +138,26 @@ def _plain(node: Node) -> object:
     return node.value if isinstance(node, Scalar) else None
 
 
-def _explain(error: ValidationError, path: Path | None, node: Node | None) -> str:
-    """Turn what pydantic found into one line each, at the place in the file where there is one."""
-    lines = []
+def _explain(error: ValidationError, places: Mapping[str, str], path: Path | None, node: Node | None) -> Iterator[str]:
+    """Turn what pydantic found into one line each, at the place that the value comes from."""
     for found in error.errors():
         keys = tuple(found["loc"])
-        place = _place(node, keys) or (str(path) if path is not None else "configuration")
         name = ".".join(map(str, keys))
+        if keys and keys[0] in places:
+            yield f"{places[str(keys[0])]}: {_lowered(found['msg'])}"
+            continue
+        place = _place(node, keys) or (str(path) if path is not None else "configuration")
         if found["type"] == "extra_forbidden":
-            hint = did_you_mean(str(keys[-1]), Settings.model_fields)
-            lines.append(f"{place}: there is no setting {name}{f'; {hint}' if hint else ''}")
+            known = Settings.model_fields if len(keys) == 1 else WebhookSettings.model_fields
+            hint = did_you_mean(str(keys[-1]), known)
+            yield f"{place}: there is no setting {name}{f'; {hint}' if hint else ''}"
         else:
-            message = str(found["msg"]).removeprefix("Value error, ")
-            lines.append(f"{place}: {name}: {message[:1].lower()}{message[1:]}")
-    return "\n".join(lines)
+            yield f"{place}: {name}: {_lowered(found['msg'])}"
+
+
+def _lowered(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
 
 
 def _place(node: Node | None, keys: tuple[int | str, ...]) -> Position | None:

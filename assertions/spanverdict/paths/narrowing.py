@@ -13,7 +13,7 @@ import numpy as np
 
 from spanverdict.paths.forest import MAX_HOPS, SpanIndex, find_parents
 from spanverdict.paths.pathgraph import nearest
-from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, gather
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, gather, runs
 from spanverdict.telemetry.vocabulary import SpanKind
 
 
@@ -111,8 +111,7 @@ def _by_text(found: RowRuns, shared: Bools, ends: _TextEnds, width: int) -> Int6
     takers = np.flatnonzero(ends.takes & shared)
     first = np.searchsorted(known, ends.codes[takers] * width)
     sizes = np.searchsorted(known, (ends.codes[takers] + 1) * width) - first
-    places = np.arange(int(sizes.sum())) + np.repeat(first - np.cumsum(sizes) + sizes, sizes)
-    pairs: Int64s = np.repeat(takers, sizes) * width + known[places] % width
+    pairs: Int64s = np.repeat(takers, sizes) * width + known[runs(first, sizes)] % width
     return pairs
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from spanverdict.paths.forest import MAX_HOPS, Numbering
 from spanverdict.paths.joins import Join
 from spanverdict.paths.pathgraph import PathGraph
-from spanverdict.telemetry.spantable import Bools, Int64s
+from spanverdict.telemetry.spantable import Bools, Int64s, runs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,9 +158,7 @@ def _with_below(trees: _Trees, arrived: _Pairs) -> _Pairs:
     top = np.ones(len(begin), np.bool_)
     top[1:] = begin[1:] >= np.maximum.accumulate(end)[:-1]
     first, sizes = begin[top], (end - begin)[top]
-    heads = np.cumsum(sizes) - sizes
-    places = np.arange(int(sizes.sum())) + np.repeat(first - heads, sizes)
-    request, place = np.divmod(places, trees.n_nodes)
-    below = np.delete(request * trees.n_nodes + trees.node[place], heads)
+    request, place = np.divmod(runs(first + 1, sizes - 1), trees.n_nodes)
+    below = request * trees.n_nodes + trees.node[place]
     joins = np.full(len(below), int(Join.PARENT))
     return _strongest(np.concatenate([arrived[0], below]), np.concatenate([arrived[1], joins]))

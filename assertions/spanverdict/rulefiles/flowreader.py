@@ -11,7 +11,7 @@ from spanverdict.diagnostics.durations import format_exact
 from spanverdict.diagnostics.yamldoc import Node, Reader, Scalar, Sequence, wrong_type
 from spanverdict.rulefiles.conditions import Operator, parse_condition
 from spanverdict.rulefiles.mistake import Mistake
-from spanverdict.rulefiles.models import Clock, CompleteSpec, Count, Flow, RequestSpec, Rule, Sampled, Stage
+from spanverdict.rulefiles.models import CompleteSpec, Count, Flow, RequestSpec, Rule, Sampled, Stage
 from spanverdict.rulefiles.names import STAGE_NAME, read_name
 from spanverdict.rulefiles.rulereader import read_defaults, read_rule, report_taken_ids
 from spanverdict.rulefiles.statistic import Quantity
@@ -19,7 +19,7 @@ from spanverdict.rulefiles.statistic import Quantity
 VERSION: Final = 1
 """Of the rule language."""
 
-_KEYS: Final = ("clock", "complete", "defaults", "flow", "labels", "request", "rules", "sampling", "stages", "version")
+_KEYS: Final = ("complete", "defaults", "flow", "labels", "request", "rules", "sampling", "stages", "version")
 _REQUEST_KEYS: Final = ("correlate", "ends_at", "key", "starts_at")
 _COUNT_HINT: Final = 'write it like 1, "0..1" or ">= 1"'
 
@@ -40,11 +40,10 @@ def read_flow(node: Node, file: str, sha256: str, problems: Problems) -> Flow | 
     complete = _read_complete(reader)
     rules = _read_rules(reader, context)
     labels = reader.text_mapping("labels")
-    clock = cast("Clock", reader.choice("clock", get_args(Clock), "checked"))
     sampling = cast("Sampled", reader.choice("sampling", get_args(Sampled), "unexpected"))
     if name is None or name_node is None or request is None:
         return None
-    return Flow(name, stages, request, complete, rules, file, sha256, name_node.position, labels, clock, sampling)
+    return Flow(name, stages, request, complete, rules, file, sha256, name_node.position, labels, sampling)
 
 
 def _check_version(reader: Reader) -> bool:

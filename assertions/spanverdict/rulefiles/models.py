@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from spanverdict.selectors import Field, Selector
 
 OnNoData: TypeAlias = Literal["fail", "skip", "pass"]
-Clock: TypeAlias = Literal["checked", "trusted"]
 Sampled: TypeAlias = Literal["unexpected", "expected"]
 
 
@@ -127,7 +126,5 @@ class Flow:
     position: Position
     """Of its name."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    clock: Clock = "checked"
-    """`trusted`: all hosts share one clock, so skew is never a reason for doubt."""
     sampling: Sampled = "unexpected"
     """`expected`: not every span is kept, and rules that need all spans of a request are judged all the same."""

@@ -149,8 +149,9 @@ def _by_column(spans: list[bytes]) -> Columns:
     )
     return Columns(
         trace_ids=trace_ids,
-        span_ids=numbers[4],
-        parent_span_ids=numbers[5],
+        # Copies, as these two stay and would keep all the numbers and marks in memory.
+        span_ids=numbers[4].copy(),
+        parent_span_ids=numbers[5].copy(),
         wrong_parents=None,
         names=_texts(merged.name, END, n),
         trace_states=_texts(merged.trace_state, END, n) if rare else None,

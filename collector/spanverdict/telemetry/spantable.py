@@ -57,11 +57,26 @@ class Ragged:
 
 def gather(offsets: Int64s, rows: Rows) -> tuple[Int64s, Rows]:
     """Return the offsets of `rows` laid end to end, and where each of their items stands now."""
-    sizes = offsets[rows + 1] - offsets[rows]
+    first = offsets[rows]
+    sizes = offsets[rows + 1] - first
     taken = np.zeros(len(rows) + 1, np.int64)
     np.cumsum(sizes, out=taken[1:])
-    places = np.arange(taken[-1]) + np.repeat(offsets[rows] - taken[:-1], sizes)
-    return taken, places
+    return taken, runs(first, sizes)
+
+
+def runs(first: Int64s, sizes: Int64s) -> Rows:
+    """Return first[0], first[0] + 1, … of as many numbers as sizes[0], then those from first[1] on, and so on.
+
+    Adds up steps: one within a run, and the way to the next run between two.
+    """
+    some = np.flatnonzero(sizes)
+    if len(some) < len(sizes):
+        first, sizes = first[some], sizes[some]
+    steps = np.ones(int(sizes.sum()), np.intp)
+    if len(steps):
+        steps[0] = first[0]
+        steps[np.cumsum(sizes[:-1])] = np.diff(first) - sizes[:-1] + 1
+    return np.cumsum(steps, out=steps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,196 @@
+"""Settings: a flag beats the environment, which beats the file, which beats the default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spanverdict.config.settings import ConfigError, Settings, WebhookSettings, read_settings
+from spanverdict.config.webhooks import read_webhooks
+
+SECRET = "whsec_" + "QUJD" * 11
+
+
+def written(folder: Path, text: str, name: str = "serve.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(path: Path | None, environ: dict[str, str] | None = None, flags: dict[str, object] | None = None) -> str:
+    with pytest.raises(ConfigError) as error:
+        read_settings(path, environ or {}, flags or {})
+    return str(error.value)
+
+
+def test_without_anything_the_defaults_hold_and_are_loopback() -> None:
+    settings = read_settings(None, {}, {})
+    assert settings == Settings()
+    assert (settings.otlp_grpc, settings.otlp_http, settings.http) == (
+        "127.0.0.1:4317",
+        "127.0.0.1:4318",
+        "127.0.0.1:8080",
+    )
+    assert not settings.allow_public
+
+
+sources = st.fixed_dictionaries({}, optional={"file": st.just("1"), "environment": st.just("2"), "flag": st.just("3")})
+
+
+@given(st.dictionaries(st.sampled_from(["http", "otlp_grpc", "store", "external_url"]), sources))
+def test_the_nearest_word_counts(tmp_path_factory: pytest.TempPathFactory, said: dict[str, dict[str, str]]) -> None:
+    folder = tmp_path_factory.mktemp("settings")
+    lines = [f"{name}: 'from-{where['file']}'" for name, where in said.items() if "file" in where]
+    path = written(folder, "\n".join(lines) or "{}")
+    environ = {
+        f"SPANVERDICT_{name.upper()}": f"from-{where['environment']}"
+        for name, where in said.items()
+        if "environment" in where
+    }
+    flags: dict[str, object] = dict.fromkeys(("http", "otlp_http"))
+    flags |= {name: f"from-{where['flag']}" for name, where in said.items() if "flag" in where}
+    settings = read_settings(path, environ, flags)
+    for name, where in said.items():
+        expected = f"from-{max(where.values())}" if where else getattr(Settings(), name)
+        assert str(getattr(settings, name)) == str(expected)
+
+
+def test_a_file_says_everything(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+otlp_grpc: null
+http: 127.0.0.1:9090
+rules: [rules/, more.yaml]
+allow_public: true
+store: /data/spans.sqlite
+webhooks:
+  - {name: ops, url: "https://x.example/hook", secret_env: SECRET, group_by: [alertname], send_resolved: false}
+""",
+    )
+    settings = read_settings(path, {}, {})
+    assert settings.otlp_grpc is None
+    assert settings.rules == ("rules/", "more.yaml")
+    assert settings.store == Path("/data/spans.sqlite")
+    (hook,) = settings.webhooks
+    assert (hook.name, hook.group_by, hook.send_resolved, hook.allow_private) == ("ops", ("alertname",), False, False)
+
+
+def test_toml_is_read_where_projects_keep_their_settings(tmp_path: Path) -> None:
+    path = written(tmp_path, '[tool.spanverdict]\nhttp = "127.0.0.1:9090"\n[tool.other]\nx = 1\n', "pyproject.toml")
+    assert read_settings(path, {}, {}).http == "127.0.0.1:9090"
+
+
+def test_the_environment_gives_lists_and_turns_listeners_off() -> None:
+    settings = read_settings(None, {"SPANVERDICT_RULES": "a.yaml  b/", "SPANVERDICT_OTLP_GRPC": ""}, {})
+    assert (settings.rules, settings.otlp_grpc) == (("a.yaml", "b/"), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("htpp: x\n", ":1:1: there is no setting htpp; did you mean"),
+        ("http: x\nstore: [a]\n", ":2:1: store: input is not a valid path"),
+        ("allow_public: maybe\n", ":1:1: allow_public: "),
+        ("rules: one.yaml\n", ":1:1: rules: "),
+        ("rules: [1]\n", ": rules.0: "),
+        ("- a\n", ":1:1: a configuration has to be a mapping"),
+        ("http: x\nhttp: y\n", ":2:1"),
+        ("a: [\n", ":1:"),
+        ("webhooks:\n  - {name: a}\n", ":2:5: webhooks.0: give it `url` or `url_file`, one of them"),
+        ("webhooks:\n  - {name: a, url: x, url_file: y}\n", "one of them"),
+        ("webhooks:\n  - {name: a, url: x, secret_env: y, secret_file: z}\n", "not both"),
+        ("webhooks:\n  - {name: a, url: x, secret: whsec_oops}\n", "there is no setting webhooks.0.secret"),
+        ("webhooks:\n  - {url: x}\n", "webhooks.0.name: field required"),
+    ],
+)
+def test_a_mistake_in_a_file_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    path = written(tmp_path, text)
+    message = refused(path)
+    assert str(path) in message
+    assert said in message
+    assert "whsec_oops" not in message
+
+
+def test_a_mistake_in_the_environment_or_a_flag_is_told_by_its_name(tmp_path: Path) -> None:
+    path = written(tmp_path, "allow_public: true\n")
+    assert refused(path, {"SPANVERDICT_ALLOW_PUBLIC": "maybe"}).startswith("SPANVERDICT_ALLOW_PUBLIC: ")
+    assert refused(path, {}, {"allow_public": "maybe"}).startswith("--allow-public: ")
+
+
+def test_several_mistakes_are_told_together(tmp_path: Path) -> None:
+    assert len(refused(written(tmp_path, "a: 1\nb: 2\nrules: 3\n")).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: None, "No such file or directory"),
+        (lambda path: path.mkdir(), "Is a directory"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "it is not UTF-8"),
+    ],
+    ids=["missing", "directory", "not text"],
+)
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, make: Any, why: str) -> None:
+    path = tmp_path / "serve.yaml"
+    make(path)
+    assert refused(path) == f"cannot read the configuration {path}: {why}"
+
+
+@pytest.mark.parametrize("text", ["x = \n", "tool = 5\n", "[tool]\nspanverdict = 5\n"])
+def test_broken_toml_is_one_line(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, text, "serve.toml")
+    message = refused(path)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+
+
+def test_an_empty_file_is_told_and_an_empty_mapping_says_nothing(tmp_path: Path) -> None:
+    assert "the file holds nothing" in refused(written(tmp_path, "# nothing yet\n"))
+    assert read_settings(written(tmp_path, "{}\n"), {}, {}) == Settings()
+
+
+def test_secrets_are_read_from_where_they_are_kept(tmp_path: Path) -> None:
+    secret, address = tmp_path / "secret", tmp_path / "url"
+    secret.write_text(f"{SECRET}\n{SECRET}\n", encoding="utf-8")
+    address.write_text("https://x.example/token\n", encoding="utf-8")
+    hooks = [
+        WebhookSettings(name="a", url="https://x.example", secret_env="HOOK"),
+        WebhookSettings(name="b", url_file=address, secret_file=secret),
+        WebhookSettings(name="c", url="https://x.example"),
+    ]
+    found = read_webhooks(hooks, {"HOOK": SECRET})
+    assert [len(one.secrets) for one in found] == [1, 2, 0]
+    assert found[1].url == "https://x.example/token"
+    assert "QUJD" not in repr(found)
+    assert "token" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"name": "a", "url": "https://x", "secret_env": "NONE"}, "NONE is not set or empty"),
+        ({"name": "a", "url": "https://x", "secret_env": "BAD"}, "the environment variable BAD: "),
+        ({"name": "a", "url": "https://x", "secret_file": "/nowhere"}, "cannot read the secret file /nowhere"),
+        ({"name": "a", "url_file": "/nowhere"}, "cannot read the secret file /nowhere"),
+        ({"name": "a", "url": "x"}, "'a': its URL must begin with https:// or http://"),
+        ({"name": "a", "url": "https://user:canary@x"}, "'a': its URL must not hold a user name or password"),
+        ({"name": "", "url": "https://x"}, "needs a name"),
+    ],
+)
+def test_a_receiver_that_cannot_work_is_one_line_without_its_secret(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_webhooks([WebhookSettings(**settings)], {"BAD": "whsec_canary!"})
+    assert words in str(error.value)
+    assert "canary" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_two_receivers_of_one_name_are_refused() -> None:
+    hooks = [WebhookSettings(name="a", url="https://x"), WebhookSettings(name="a", url="https://y")]
+    with pytest.raises(ConfigError, match="two webhook receivers are named 'a'"):
+        read_webhooks(hooks, {})
