@@ -139,6 +139,18 @@ def free_address() -> str:
         return f"127.0.0.1:{taken.getsockname()[1]}"
 
 
+def read_all(terminal: int) -> str:
+    """Return all that is written to a pseudo-terminal until nobody holds its other end."""
+    shown = b""
+    try:
+        while data := os.read(terminal, 4096):
+            shown += data
+    except OSError:
+        pass  # on Linux, the end of a terminal
+    os.close(terminal)
+    return shown.decode()
+
+
 def ports() -> tuple[str, ...]:
     """The options that put every listener of `serve` on a free port."""
     return tuple(part for name in ("otlp-grpc", "otlp-http", "http") for part in (f"--{name}", "127.0.0.1:0"))

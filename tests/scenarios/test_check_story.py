@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import pty
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,7 +15,18 @@ from pathlib import Path
 import pytest
 
 from scenarios.recorded import payload
-from scenarios.stories import PROGRAM, RULES, Server, as_expected, call, environment, free_address, serving, tell
+from scenarios.stories import (
+    PROGRAM,
+    RULES,
+    Server,
+    as_expected,
+    call,
+    environment,
+    free_address,
+    read_all,
+    serving,
+    tell,
+)
 from spanverdict.otlp.jsonexport import protobuf_to_json
 
 pytestmark = pytest.mark.story
@@ -210,6 +223,20 @@ def test_a_run_without_verdict_or_without_anything_is_no_data(server: Server, ho
     assert (still_open.returncode, still_open.stderr) == (4, "spanverdict: run gh-open has no verdict within 0.1s\n")
     at_once = tell("check", home / "scoring.yaml", "--server", server.url, "--run", "gh-open")
     assert at_once.stderr == "spanverdict: run gh-open has no verdict yet\n"
+
+
+def test_on_a_terminal_the_wait_for_a_server_shows_how_far_the_run_is(server: Server, home: Path) -> None:
+    server.declare("gh-watched", expected_requests=5)
+    server.play("gh-watched", 2, first=5000)
+    ours, theirs = pty.openpty()
+    env = environment({"TERM": "xterm", "COLUMNS": "120"})
+    options = ("--server", server.url, "--run", "gh-watched", "--wait", "1500ms")
+    process = subprocess.Popen([PROGRAM, "check", home / "scoring.yaml", *options], stderr=theirs, env=env)
+    os.close(theirs)
+    shown = read_all(ours)
+    assert process.wait(30) == 4
+    assert "waiting: 2 of 5 requests, 4 spans, 2 of 2 stages, missing ingest (3) score (3), " in shown
+    assert shown.endswith("\r\x1b[Kspanverdict: run gh-watched has no verdict within 1.5s\r\n")
 
 
 def test_a_server_that_is_not_there_is_tried_until_the_time_is_over(home: Path) -> None:

@@ -27,6 +27,7 @@ from scenarios.stories import (
     call,
     environment,
     free_address,
+    read_all,
     run,
     tell,
     wait_until,
@@ -358,17 +359,6 @@ def test_on_a_terminal_the_wait_shows_how_far_it_is_and_leaves_no_trace(folder: 
     line = r"waiting: 4 of 5 requests, 7 spans, 2 of 2 stages, missing ingest \(1\) score \(2\), \ds left"
     assert re.search(line, shown)
     assert shown.endswith("\r\x1b[K")
-
-
-def read_all(terminal: int) -> str:
-    shown = b""
-    try:
-        while data := os.read(terminal, 4096):
-            shown += data
-    except OSError:
-        pass  # on Linux, the end of a terminal
-    os.close(terminal)
-    return shown.decode()
 
 
 def test_in_ci_the_wait_is_silent(folder: Path) -> None:

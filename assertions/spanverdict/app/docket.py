@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from spanverdict.app.agenda import Agenda
 from spanverdict.app.completeness import StageTally, has_loose_ends, is_whole, may_be_whole
 from spanverdict.app.liverun import LiveRun
 from spanverdict.paths.association import Association
@@ -90,6 +91,7 @@ class Docket:
         self._tally = StageTally(config.flows)
         readers = [_reader(key) for flow in config.flows for key in flow.request.correlate]
         self._window = Window(keys=readers, window_run=config.only, tally=self._tally)
+        self._agenda = Agenda()
         self._touched: dict[str, LiveRun] = {}
         """Runs that got spans since these were counted."""
         self._unnoted: dict[str, LiveRun] = {}
@@ -144,19 +146,16 @@ class Docket:
 
     def next_due(self) -> float | None:
         """Return when there is something to do although nothing came; None for never."""
-        dues = [run.due for run in self.runs.values() if run.due is not None]
-        if self._touched:
-            dues.append(self._count_at)
-        return min(dues, default=None)
+        due = self._agenda.first()
+        if not self._touched:
+            return due
+        return self._count_at if due is None else min(self._count_at, due)
 
     def due(self, now: float) -> Iterator[tuple[LiveRun, str]]:
-        """Yield the runs that may be judged by now, and why; call `judged` or `postpone` for each."""
-        if self._touched and now >= self._count_at:
+        """Yield the runs that may be judged by now, and why; call `judged`, `give_up` or `postpone` for each."""
+        if self._touched and (now >= self._count_at or self._is_due(now)):
             self._count(now)
-        late = [run for run in self.runs.values() if run.due is not None and run.due <= now]
-        if late and self._touched:
-            self._count(now)
-        for run in late:
+        for run in self._agenda.take(now):
             try:
                 trigger = self._trigger(run, now)
             except Exception as error:  # noqa: BLE001 - logged; the trouble of one run is not that of others
@@ -165,6 +164,10 @@ class Docket:
                 continue
             if trigger is not None:
                 yield run, trigger
+
+    def _is_due(self, now: float) -> bool:
+        first = self._agenda.first()
+        return first is not None and first <= now
 
     def evidence(self, run: LiveRun) -> tuple[SpanTable, Association] | None:
         """Return the spans of a run and how they were found; None when there are none."""
@@ -194,7 +197,8 @@ class Docket:
 
     def postpone(self, run: LiveRun, until: float, why: str) -> None:
         """Look at a run again later because it cannot be judged now."""
-        run.due, run.trouble = until, why
+        run.trouble = why
+        self._agenda.put(run, until)
 
     def give_up(self, run: LiveRun, through: int, why: str) -> None:
         """Take note that a run cannot be judged; it is tried again when more comes."""
@@ -281,13 +285,18 @@ class Docket:
 
     def _schedule(self, run: LiveRun) -> None:
         """Work out when to look at a run."""
-        if not run.fresh or not run.loaded:
-            run.due = -math.inf if run.fresh else None
-            return
+        self._agenda.put(run, self._due_of(run))
+
+    def _due_of(self, run: LiveRun) -> float | None:
+        if not run.fresh:
+            return None
+        if not run.loaded:
+            return -math.inf
         flows = self.flows_of(run)
-        run.due = run.waiting(flows).next_due()
+        due = run.waiting(flows).next_due()
         if self._may_be_whole(run, flows):
-            run.due = run.check_again if run.due is None else min(run.check_again, run.due)
+            return run.check_again if due is None else min(run.check_again, due)
+        return due
 
     def _trigger(self, run: LiveRun, now: float) -> str | None:
         """Return why a run may be judged now; None when it may not."""

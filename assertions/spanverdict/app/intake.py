@@ -59,7 +59,7 @@ class Decoder:
         return decode_all(payloads, self._with_room())
 
     def _with_room(self) -> Pool:
-        if len(self._pool.attributes) > self._limit:
+        if max(len(self._pool.attributes), len(self._pool.traces)) > self._limit:
             self._pool = new_pool(RECENT_ATTRIBUTES)
         return self._pool
 

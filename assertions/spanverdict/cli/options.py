@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    _Seconds = click.ParamType[float]
+else:
+    _Seconds = click.ParamType  # earlier releases take no type argument
 
-class Duration(click.ParamType[float]):
+
+class Duration(_Seconds):
     """A duration with a unit, in seconds."""
 
     name = "duration"
