@@ -214,6 +214,16 @@ def test_doubt_says_what_is_missing_and_where_the_statistic_may_lie() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "ends"),
+    [("p50", (1, 2)), ("max", (3, None)), ("mean", (None, None)), ("samples", (3, 3)), ("every", (3, 4))],
+)
+def test_a_result_tells_machines_where_the_statistic_may_lie(name: str, ends: tuple[int | None, int | None]) -> None:
+    expectation = Expectation(parse_statistic(name), parse_condition(">= 0", Quantity.NUMBER), PLACE)
+    result = Judge(sample([1, 2, 3], 1)).judge(expectation)
+    assert (result.observed_low, result.observed_high, result.level) == (*ends, None)
+
+
+@pytest.mark.parametrize(
     ("values", "text", "outcome", "said"),
     [
         ([0, 0, 0], "every 0..1", "passed", "3 of 3 hold"),

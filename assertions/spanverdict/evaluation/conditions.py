@@ -10,7 +10,7 @@ import numpy as np
 from spanverdict.evaluation.deciding import decide
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome
 from spanverdict.evaluation.sample import Interval, Sample
-from spanverdict.evaluation.wording import NOTHING, machine_value, number_text, observed_text
+from spanverdict.evaluation.wording import NOTHING, machine_end, machine_value, number_text, observed_text
 from spanverdict.rulefiles.conditions import Condition
 from spanverdict.rulefiles.models import Expectation
 from spanverdict.rulefiles.statistic import QUANTIFIERS, Kind, Quantity
@@ -71,7 +71,8 @@ class Judge:
         note = self._missing_note(missing) if outcome is Outcome.INCONCLUSIVE else ""
         if outcome is Outcome.PASSED and measurement.problem:
             outcome, note = Outcome.INCONCLUSIVE, measurement.problem
-        return ConditionResult(str(expectation.statistic), str(expectation.condition), said, good, outcome, note)
+        statistic, expected = str(expectation.statistic), str(expectation.condition)
+        return ConditionResult(statistic, expected, said, good, outcome, note, good, good + missing)
 
     def holds(self, condition: Condition) -> Bools:
         """Tell for each value of the measurement whether the condition holds of it, exactly."""
@@ -99,13 +100,18 @@ class Judge:
         self, expectation: Expectation, outcome: Outcome, interval: Interval | None, note: str
     ) -> ConditionResult:
         condition, quantity = expectation.condition, self._quantity(expectation)
+        statistic, expected = str(expectation.statistic), str(condition)
+        if interval is None:
+            return ConditionResult(statistic, expected, NOTHING, None, outcome, note)
         return ConditionResult(
-            str(expectation.statistic),
-            str(condition),
-            NOTHING if interval is None else observed_text(interval.observed, condition, quantity),
-            None if interval is None else machine_value(interval.observed),
+            statistic,
+            expected,
+            observed_text(interval.observed, condition, quantity),
+            machine_value(interval.observed),
             outcome,
             note,
+            machine_end(interval.low),
+            machine_end(interval.high),
         )
 
 

@@ -59,6 +59,12 @@ class ConditionResult:
     outcome: Outcome
     note: str = ""
     """Why it could not be decided, or the interval: `5 of 200 requests have no value`."""
+    observed_low: float | int | None = None
+    """The least that it may be, in base units: as observed where nothing is in doubt; None where nothing bounds it."""
+    observed_high: float | int | None = None
+    """The most that it may be, likewise."""
+    level: float | None = None
+    """The confidence that the two are for, 0..1; None when none was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,11 @@ def machine_value(value: Number) -> int | float:
     return value
 
 
+def machine_end(end: Number | None) -> int | float | None:
+    """Return one end of an interval as a number that JSON can hold; None where nothing bounds it."""
+    return None if end is None else machine_value(end)
+
+
 def message_of(conditions: Sequence[ConditionResult], outcome: Outcome, size: str) -> str:
     """Say in one line what decided: `p95 = 231.4ms, expected < 200ms (n = 200 requests)`."""
     decisive = [condition for condition in conditions if condition.outcome is outcome] or list(conditions)

@@ -118,6 +118,9 @@ def _condition_object(condition: ConditionResult) -> JsonObject:
         "expected": condition.expected,
         "observed": condition.observed,
         "observed_value": number(condition.observed_value),
+        "observed_low": number(condition.observed_low),
+        "observed_high": number(condition.observed_high),
+        "level": condition.level,
         "outcome": condition.outcome.value,
         "note": condition.note,
     }
@@ -131,6 +134,9 @@ def _condition_of(data: Mapping[str, Any]) -> ConditionResult:
         observed_value=data["observed_value"],
         outcome=Outcome(data["outcome"]),
         note=data["note"],
+        observed_low=data.get("observed_low"),
+        observed_high=data.get("observed_high"),
+        level=data.get("level"),
     )
 
 
