@@ -15,7 +15,25 @@ from spantables import trace_bytes
 
 Key = tuple[str, int]
 MAX_HOPS = 64
-SENDERS = {"producer": 0, "client": 1}
+OPERATION = "messaging.operation.type"
+
+
+def takes(row: dict[str, Any]) -> bool:
+    """A span of another kind has to say what it does."""
+    if row.get("kind") in ("consumer", "producer"):
+        return bool(row["kind"] == "consumer")
+    return row.get("attributes", {}).get(OPERATION) in ("receive", "process", "settle")
+
+
+def sends(row: dict[str, Any]) -> int:
+    """Return 0 for what sends nothing, else a number that is the lower the more certain it is."""
+    if row.get("kind") == "producer":
+        return 1
+    if row.get("kind") == "consumer" or takes(row):
+        return 0
+    if row.get("attributes", {}).get(OPERATION) in ("send", "create"):
+        return 2
+    return 3 if row.get("kind") == "client" else 0
 
 
 @dataclass
@@ -41,7 +59,7 @@ class SlowPaths:
             linked = {(link["trace"], link["id"]) for link in row.get("links", ())}
             self.joins[key] = {one for one in linked if one in self.by_key and one != key}
         for key, row in self.by_key.items():
-            if row.get("kind") == "consumer" and not self.joins[key]:
+            if takes(row) and not self.joins[key]:
                 self.joins[key] = self._senders(row)
 
     def _cut_cycles(self) -> None:
@@ -56,14 +74,12 @@ class SlowPaths:
     def _senders(self, row: dict[str, Any]) -> set[Key]:
         wanted = row.get("attributes", {}).get("messaging.message.id")
         senders = [
-            other
+            (rank, other["start"], trace_bytes(other["trace"]), other["id"], other["trace"])
             for other in self.rows
-            if wanted and other.get("kind") in SENDERS and other.get("attributes", {}).get("messaging.message.id") == wanted
-        ]  # fmt: skip
-        first = min(
-            senders, key=lambda o: (SENDERS[o["kind"]], o["start"], trace_bytes(o["trace"]), o["id"]), default=None
-        )
-        return set() if first is None else {(first["trace"], first["id"])}
+            if wanted and (rank := sends(other)) and other.get("attributes", {}).get("messaging.message.id") == wanted
+        ]
+        first = min(senders, default=None)
+        return set() if first is None else {(first[4], first[3])}
 
     def above(self, key: Key) -> list[Key]:
         """Return the ancestors, the nearest first."""

@@ -71,6 +71,13 @@ LOG = {"messaging.destination.name": "orders", "messaging.destination.partition.
         ),
         (
             [
+                {"trace": "t", "id": 1, "kind": "client", "attributes": {**MESSAGE, "rpc.method": "ReceiveMessage"}},
+                {"trace": "u", "id": 2, "kind": "client", "attributes": {**MESSAGE, RUN: "r"}},
+            ],
+            Reason.MESSAGE,
+        ),
+        (
+            [
                 {"trace": "t", "id": 1, **PRODUCER, "attributes": LOG},
                 {"trace": "u", "id": 2, **CONSUMER, "attributes": {**LOG, RUN: "r"}},
             ],
@@ -84,7 +91,18 @@ LOG = {"messaging.destination.name": "orders", "messaging.destination.partition.
             Reason.KEY,
         ),
     ],
-    ids=["span", "resource", "scope", "trace", "its link", "a link to it", "message id", "place in a log", "key"],
+    ids=[
+        "span",
+        "resource",
+        "scope",
+        "trace",
+        "its link",
+        "a link to it",
+        "message id",
+        "client",
+        "place in a log",
+        "key",
+    ],
 )
 def test_each_way_into_a_run_is_found_and_named(rows: list[Row], reason: Reason) -> None:
     assert runs_of(rows)[rows[0]["trace"], 1] == {"r": reason}
@@ -222,6 +240,15 @@ def test_the_consumers_of_a_message_do_not_bring_in_what_else_they_took() -> Non
         {"trace": "x", "id": 4, **PRODUCER, "attributes": {"messaging.message.id": "m2"}},
     ]
     assert whose(rows) == {1: "r", 2: "r", 3: "r", 4: "-"}
+
+
+def test_two_that_say_they_send_a_message_are_not_of_one_run_by_that() -> None:
+    """Nor two that say they take it; ids are given by senders, who may repeat themselves."""
+    said = {**MESSAGE, "messaging.operation.type": "send"}
+    one = {"trace": "t", "id": 1, "kind": "client", "attributes": {**said, RUN: "r"}}
+    other = {"trace": "u", "id": 2, "kind": "client", "attributes": said}
+    assert whose([one, other]) == {1: "r", 2: "-"}
+    assert whose([{**one, "attributes": {**MESSAGE, RUN: "r"}}, {**other, "attributes": MESSAGE}]) == {1: "r", 2: "r"}
 
 
 def test_a_consumer_about_several_keys_does_not_join_them() -> None:

@@ -70,6 +70,8 @@ def spans(draw: st.DrawFn) -> list[Row]:
         row["links"] = [{"trace": t, "id": i} for t, i in draw(st.lists(st.sampled_from(targets), max_size=3))]
         if draw(st.booleans()):
             row["attributes"] = {"messaging.message.id": draw(st.sampled_from(["m1", "m2"]))}
+            if operation := draw(st.sampled_from(["", "", "send", "receive", "settle", "browse"])):
+                row["attributes"]["messaging.operation.type"] = operation
         rows.append(row)
     return rows
 
@@ -227,6 +229,47 @@ def test_a_producer_comes_before_the_client_that_sends_for_it() -> None:
         {"trace": "b", "id": 3, "kind": "client", "start": 1, "attributes": message},
         {"trace": "c", "id": 4, "kind": "consumer", "attributes": message},
     ]
+    assert ids(rows) == [[1, 2, 4]]
+
+
+@pytest.mark.parametrize(
+    ("said", "joined"),
+    [
+        ({"messaging.operation.type": "receive"}, True),
+        ({"messaging.operation.type": "settle", "messaging.operation.name": "ack"}, True),
+        ({"messaging.operation.name": "poll"}, True),
+        ({"messaging.operation": "process"}, True),
+        ({"rpc.system": "aws-api", "rpc.method": "ReceiveMessage"}, True),
+        ({"rpc.method": "SQS/ReceiveMessage"}, True),
+        ({"messaging.operation.type": "send"}, False),
+        ({"messaging.operation": "publish"}, False),
+        ({"rpc.method": "SendMessage"}, False),
+        ({}, False),
+        ({"messaging.operation.type": "send", "messaging.operation.name": "receive"}, False),
+    ],
+    ids=lambda value: " ".join(value.values()) or "nothing" if isinstance(value, dict) else None,
+)
+@pytest.mark.parametrize("kind", ["client", "internal", "server"])
+def test_what_says_that_it_takes_a_message_is_joined_whatever_its_kind(
+    said: dict[str, str], joined: bool, kind: str
+) -> None:
+    """And what sends one is not joined to another that sends it too, as when it is sent again."""
+    message = {"messaging.message.id": "m1"}
+    taker = {"trace": "c", "id": 30, "kind": kind, "start": 30, "attributes": {**message, **said}}
+    below = {"trace": "c", "id": 31, "parent": 30, "start": 31}
+    expected = [[10, 11, 30, 31]] if joined else [[10, 11]]
+    assert ids([*request("a", 10, attributes=message), taker, below]) == expected
+
+
+def test_client_spans_at_both_ends_of_a_queue_are_joined_by_their_message() -> None:
+    """Neither kind says which of them sends; a send that says so comes before an earlier call that says nothing."""
+    message = {"messaging.message.id": "m1"}
+    rows = [
+        {"trace": "a", "id": 1, "name": "in"},
+        {"trace": "a", "id": 2, "parent": 1, "kind": "client", "start": 5, "attributes": {**message, "rpc.method": "SendMessage"}},
+        {"trace": "b", "id": 3, "kind": "client", "start": 1, "attributes": message},
+        {"trace": "c", "id": 4, "kind": "client", "start": 9, "attributes": {**message, "rpc.method": "ReceiveMessage"}},
+    ]  # fmt: skip
     assert ids(rows) == [[1, 2, 4]]
 
 

@@ -47,7 +47,7 @@ CONTEXT_IS_LOST = ("aiokafka", "aiokafka-batch", "botocore-sqs", "kafka-python")
 POLLS = {
     "aiokafka-batch": {"orders receive": 1},
     "boto3sqs": {"orders receive": 1},
-    "botocore-sqs": {"SQS.ReceiveMessage": 4, "SQS.DeleteMessage": 3},
+    "botocore-sqs": {"SQS.ReceiveMessage": 1, "SQS.DeleteMessage": 3},
     "confluent-kafka-batch": {"recv": 1},
 }
 """Spans of no single order, by name: polls for any message, and calls that name none."""

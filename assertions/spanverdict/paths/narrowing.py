@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spanverdict.paths.forest import MAX_HOPS, SpanIndex, find_parents
+from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.paths.pathgraph import nearest
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, gather, runs
-from spanverdict.telemetry.vocabulary import SpanKind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,10 +94,10 @@ class _TextEnds:
 def _text_ends(
     table: SpanTable, messages: Sequence[AttributeColumn], keys: Sequence[AttributeColumn]
 ) -> Iterator[_TextEnds]:
-    consumer, producer = table.kind == SpanKind.CONSUMER, table.kind == SpanKind.PRODUCER
+    roles = message_roles(table)
     for column in messages:
         codes = column.codes.astype(np.int64)
-        yield _TextEnds(codes, (codes >= 0) & ~consumer, (codes >= 0) & ~producer)
+        yield _TextEnds(codes, (codes >= 0) & (roles != Role.TAKES), (codes >= 0) & (roles != Role.SENDS))
     for column in keys:
         codes = column.codes.astype(np.int64)
         yield _TextEnds(codes, codes >= 0, codes >= 0)

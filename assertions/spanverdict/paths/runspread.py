@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spanverdict.paths.forest import MAX_HOPS
+from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, gather
-from spanverdict.telemetry.vocabulary import SpanKind
 
 LINK, MESSAGE, KEY = 5, 6, 7
 """The `Reason`s that join traces, strongest first."""
@@ -126,10 +126,13 @@ def _link_edges(table: SpanTable, place: Int64s, of_row: Rows) -> _Pairs:
 def _message_edges(table: SpanTable, column: AttributeColumn, of_row: Rows, first: int) -> tuple[_Pairs, _Pairs]:
     """Edges from traces to the messages they send, and from messages to the traces that take them.
 
-    Only producers and consumers say by their kind which they are; of others either may be true.
+    Of a span that does not say which it does either may be true.
     """
     has = column.codes >= 0
-    sends, takes = has & (table.kind != SpanKind.CONSUMER), has & (table.kind != SpanKind.PRODUCER)
+    if not column.values:
+        return _no_edges(), _no_edges()
+    roles = message_roles(table)
+    sends, takes = has & (roles != Role.TAKES), has & (roles != Role.SENDS)
     sending = _unique(of_row[sends], first + column.codes[sends].astype(np.int64))
     taking = _unique(of_row[takes], first + column.codes[takes].astype(np.int64))
     return sending, taking[::-1]

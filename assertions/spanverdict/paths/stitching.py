@@ -17,6 +17,7 @@ import numpy as np
 
 from spanverdict.paths.forest import MAX_HOPS, SpanIndex
 from spanverdict.paths.joins import Join
+from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.paths.pathgraph import Ints, PathGraph, Starts, draw, nearest, only_value
 from spanverdict.paths.search import Reached, Seeds, search
 from spanverdict.paths.sharedvalues import message_columns, texts_of
@@ -88,30 +89,34 @@ def resolve_links(table: SpanTable, index: SpanIndex | None = None) -> LinkEdges
 
 
 def message_edges(table: SpanTable, links: LinkEdges) -> tuple[Rows, Rows]:
-    """Return (from, to) rows that share message coordinates, for consumers that no link leads to."""
+    """Return (from, to) rows that share message coordinates, for what takes messages and no link leads to."""
+    columns = message_columns(table)
+    if not any(column.values for column in columns):
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
     linked = np.zeros(len(table), np.bool_)
     linked[links.target] = True
-    sends = np.isin(table.kind, (SpanKind.PRODUCER, SpanKind.CLIENT))
-    takes = (table.kind == SpanKind.CONSUMER) & ~linked
+    roles = message_roles(table)
+    sends = (roles == Role.SENDS) | ((roles == Role.UNKNOWN) & (table.kind == SpanKind.CLIENT))
+    takes = (roles == Role.TAKES) & ~linked
     sources, targets = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
-    for column in message_columns(table):
+    for column in columns:
         message = column.codes
-        producers = _sender_of_each(table, message, np.flatnonzero((message >= 0) & sends))
-        consumers = np.flatnonzero((message >= 0) & takes)
+        senders = _sender_of_each(table, message, np.flatnonzero((message >= 0) & sends), roles)
+        takers = np.flatnonzero((message >= 0) & takes)
         sender = np.full(len(column.values), -1, np.intp)
-        sender[message[producers]] = producers
-        source = sender[message[consumers]]
+        sender[message[senders]] = senders
+        source = sender[message[takers]]
         found = source >= 0
         sources.append(source[found])
-        targets.append(consumers[found])
-        takes[consumers[found]] = False
+        targets.append(takers[found])
+        takes[takers[found]] = False
     return np.concatenate(sources), np.concatenate(targets)
 
 
-def _sender_of_each(table: SpanTable, value: Ints, rows: Rows) -> Rows:
-    """Of the rows with one value keep the sender: a PRODUCER before a CLIENT, then the earliest."""
-    client = table.kind[rows] == SpanKind.CLIENT
-    order = np.lexsort((table.start_time_unix_nano[rows], client, value[rows]))
+def _sender_of_each(table: SpanTable, value: Ints, rows: Rows, roles: Int8s) -> Rows:
+    """Of the rows with one value keep the sender: a PRODUCER, else what says that it sends, then the earliest."""
+    no_producer, unsaid = table.kind[rows] != SpanKind.PRODUCER, roles[rows] == Role.UNKNOWN
+    order = np.lexsort((table.start_time_unix_nano[rows], unsaid, no_producer, value[rows]))
     _, first = np.unique(value[rows][order], return_index=True)
     return rows[order][first]
 
