@@ -12,7 +12,7 @@ from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.durations import to_ns
 from spanverdict.checks.freshness import Freshness
 from spanverdict.checks.missing import Missing, Reason
-from spanverdict.checks.numbers import each_of, number, numbers_of
+from spanverdict.checks.numbers import each_of, number, numbers_at
 from spanverdict.checks.runview import RunView
 from spanverdict.diagnostics.durations import format_duration
 from spanverdict.telemetry.pool import Value
@@ -27,13 +27,12 @@ def measure(freshness: Freshness, view: RunView) -> Measurement:
     moment = used[times.member]
     written_out = freshness.unit_name == "rfc3339"
     read = each_of(rfc3339_ns if written_out else number, min if freshness.is_time else max)
-    numbers = numbers_of(view.column(freshness.field), times.member, read)
+    lacking, kind = f"have no {freshness.field} at {freshness.stage}", "time" if written_out else "finite number"
+    numbers, missing = numbers_at(freshness.field, times, view, lacking, (read, kind))
     stated = to_ns(numbers.values, "ns" if written_out else freshness.unit_name)
     ages = moment - stated if freshness.is_time else stated
     early, late = ages < -freshness.skew_ns, moment - ages < np.where(moment < _EARLIEST_NS, 1, _EARLIEST_NS)
     use = np.flatnonzero(numbers.valid & ~early & ~late)
-    lacking, kind = f"have no {freshness.field} at {freshness.stage}", "time" if written_out else "finite number"
-    missing = numbers.missing(times.request, times.member, lacking, kind)
     for wrong, reason in (
         (numbers.valid & early, _from_the_future),
         (numbers.valid & late, _too_old),

@@ -11,8 +11,8 @@ from spanverdict.checks.output import read_stage_value
 if TYPE_CHECKING:
     from spanverdict.checks.reading import ReadContext
     from spanverdict.checks.runview import RunView
+    from spanverdict.checks.valueof import ValueOf
     from spanverdict.diagnostics.yamldoc import Node
-    from spanverdict.selectors import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Attribute:
     """Numbers, one for every span of a stage."""
 
     stage: str
-    value: Field
+    value: ValueOf
 
     key: ClassVar[str] = "attribute"
     statistics: ClassVar[None] = None

@@ -11,7 +11,7 @@ import numpy as np
 from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.latency import Between, Form, Moment, OfAttribute, OfPath, OfStage
 from spanverdict.checks.missing import Missing
-from spanverdict.checks.numbers import Float64s, numbers_of
+from spanverdict.checks.numbers import Float64s, numbers_at
 from spanverdict.checks.pathtimes import path_times
 from spanverdict.checks.runview import RunView, StageTimes
 from spanverdict.telemetry.spantable import Int64s
@@ -166,10 +166,9 @@ def _self_time(times: StageTimes, view: RunView) -> Int64s:
 
 def _attribute(form: OfAttribute, view: RunView) -> Measurement:
     times = view.stage(form.stage)
-    numbers = numbers_of(view.column(form.field), times.member)
+    numbers, missing = numbers_at(form.field, times, view, f"have no {form.field} at {form.stage}")
     use = np.flatnonzero(numbers.valid)
     values = to_ns(numbers.values[use], form.unit)
-    missing = numbers.missing(times.request, times.member, f"have no {form.field} at {form.stage}")
     missing = missing.also(view.without_stage(form.stage))
     return Measurement(
         Unit.DURATION,

@@ -11,8 +11,8 @@ from spanverdict.diagnostics import codes
 if TYPE_CHECKING:
     from spanverdict.checks.reading import ReadContext
     from spanverdict.checks.runview import RunView
+    from spanverdict.checks.valueof import ValueOf
     from spanverdict.diagnostics.yamldoc import Node, Reader
-    from spanverdict.selectors import Field
 
 _KEYS: Final = ("stage", "age", "updated_at", "unit", "at", "skew")
 _UNITS: Final = ("s", "ms", "us", "ns")
@@ -23,7 +23,7 @@ class Freshness:
     """Ages, one for every span of a stage."""
 
     stage: str
-    field: Field
+    field: ValueOf
     unit_name: str
     """`s`, `ms`, `us`, `ns`, or `rfc3339` for times written out."""
     is_time: bool
@@ -69,7 +69,7 @@ def _units(is_time: bool) -> tuple[str, ...]:
     return (*_UNITS, "rfc3339") if is_time else _UNITS
 
 
-def _source(reader: Reader, context: ReadContext) -> Field | None:
+def _source(reader: Reader, context: ReadContext) -> ValueOf | None:
     age, updated_at = reader.node("age"), reader.node("updated_at")
     if age is not None and updated_at is not None:
         hint = "keep `age` for how old they are, or `updated_at` for when they were made"
@@ -81,4 +81,4 @@ def _source(reader: Reader, context: ReadContext) -> Field | None:
         message = "a freshness needs the key 'age' or 'updated_at'"
         context.problems.error(reader.mapping.position, codes.MISSING_KEY, message)
         return None
-    return context.field(node)
+    return context.value(node)

@@ -12,7 +12,7 @@ from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Scalar
 if TYPE_CHECKING:
     from spanverdict.checks.reading import ReadContext
     from spanverdict.checks.runview import RunView
-    from spanverdict.selectors import Field
+    from spanverdict.checks.valueof import ValueOf
 
 EXTENTS: Final = ("extent", "each", "sum", "busy", "self")
 QUEUE: Final = "queue"
@@ -53,7 +53,7 @@ class OfStage:
 class OfAttribute:
     """A time that a span carries as an attribute."""
 
-    field: Field
+    field: ValueOf
     unit: str
     stage: str
 
@@ -140,7 +140,7 @@ def _read_attribute(reader: Reader, context: ReadContext) -> OfAttribute | None:
     field_node, unit_node, stage_node = (reader.require(key) for key in ("attribute", "unit", "in"))
     if field_node is None or unit_node is None or stage_node is None:
         return None
-    field, stage = context.field(field_node), context.stage(stage_node)
+    field, stage = context.value(field_node), context.stage(stage_node)
     unit = reader.choice("unit", ("s", "ms", "us", "ns"))
     if not _alone(reader, context, ("attribute", "unit", "in")) or field is None or stage is None or unit is None:
         return None

@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spanverdict.checks.missing import Missing, Reason
+from spanverdict.checks.runview import RunView, StageTimes
+from spanverdict.checks.taken import take
+from spanverdict.checks.valueof import ValueOf
 from spanverdict.telemetry.pool import Value
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows
 
@@ -33,6 +36,10 @@ class Numbers:
     """(n,) there is a value that is none."""
     example: str
     """One of the wrong ones, the same for the same values; empty when there is none."""
+
+    def part(self, rows: Rows) -> Numbers:
+        """Return some of them."""
+        return Numbers(self.values[rows], self.valid[rows], self.wrong[rows], self.example)
 
     def missing(self, request: Rows, row: Rows, lacking: str, kind: str = "finite number") -> Missing:
         """Return the rows without a number: those that lack it, and those with what cannot be read as one.
@@ -66,6 +73,25 @@ def numbers_of(column: AttributeColumn, rows: Rows, read_one: Reading | None = N
     if column.values and None in column.values:
         wrong &= ~np.array([*(value is None for value in column.values), False])[codes]
     return Numbers(table[codes], known[codes], wrong, _example(compress(column.values, used & ~known[:-1])))
+
+
+def numbers_at(
+    value: ValueOf,
+    times: StageTimes,
+    view: RunView,
+    lacking: str,
+    how: tuple[Reading | None, str] = (None, "finite number"),
+) -> tuple[Numbers, Missing]:
+    """Read the number at every span of a stage, and say which have none and why.
+
+    `lacking` says in words what a span without it is, `how` how a value is read and what it has to be.
+    """
+    taken = take(value, view, times.member, lacking)
+    read_one, kind = how
+    numbers = numbers_of(taken.column, np.arange(len(times.member)), read_one)
+    here = taken.here
+    wrong = numbers.part(here).missing(times.request[here], times.member[here], lacking, kind)
+    return numbers, taken.missing(times.request, times.member).also(wrong)
 
 
 def _bounded(found: float | None) -> int | float | None:

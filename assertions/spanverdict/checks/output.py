@@ -10,8 +10,8 @@ from spanverdict.checks.check import Measurement, Unit
 if TYPE_CHECKING:
     from spanverdict.checks.reading import ReadContext
     from spanverdict.checks.runview import RunView
+    from spanverdict.checks.valueof import ValueOf
     from spanverdict.diagnostics.yamldoc import Node
-    from spanverdict.selectors import Field
 
 _KEYS: Final = ("stage", "value")
 
@@ -21,7 +21,7 @@ class Output:
     """An attribute at a stage, of any type, one a request."""
 
     stage: str
-    value: Field
+    value: ValueOf
 
     key: ClassVar[str] = "output"
     statistics: ClassVar[None] = None
@@ -44,12 +44,12 @@ class Output:
         return values.one_a_request(self.stage, self.value, view)
 
 
-def read_stage_value(node: Node, context: ReadContext, what: str) -> tuple[str, Field] | None:
+def read_stage_value(node: Node, context: ReadContext, what: str) -> tuple[str, ValueOf] | None:
     """Read `{stage, value}`; None when something was reported."""
     reader = context.reader(node, _KEYS, what)
     if reader is None:
         return None
     stage_node, value_node = reader.require("stage"), reader.require("value")
     stage = None if stage_node is None else context.stage(stage_node)
-    value = None if value_node is None else context.field(value_node)
+    value = None if value_node is None else context.value(value_node)
     return None if stage is None or value is None else (stage, value)

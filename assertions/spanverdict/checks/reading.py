@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from spanverdict.checks.valueof import ValueOf, parse_value
 from spanverdict.diagnostics import codes
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.diagnostics.yamldoc import Mapping, Node, Plain, Reader, Scalar, Sequence, did_you_mean, wrong_type
@@ -69,6 +70,17 @@ class ReadContext:
             return None
         try:
             return parse_field(node.text)
+        except SelectorError as error:
+            self._report(node, codes.FIELD, error)
+            return None
+
+    def value(self, node: Node) -> ValueOf | None:
+        """Return a field or `json(FIELD, "PATH")`; None when it was reported."""
+        if not isinstance(node, Scalar) or not isinstance(node.value, str):
+            wrong_type(self.problems, node, "a value has to be a text", "write it like span.score")
+            return None
+        try:
+            return parse_value(node.text)
         except SelectorError as error:
             self._report(node, codes.FIELD, error)
             return None

@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from spanverdict.checks.answers import answers_of, lacking
 from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.missing import Missing
-from spanverdict.checks.numbers import numbers_of
+from spanverdict.checks.numbers import numbers_at
 from spanverdict.checks.runview import RunView
-from spanverdict.selectors import Field
+from spanverdict.checks.valueof import ValueOf
 from spanverdict.telemetry.spantable import AttributeColumn
-from spanverdict.telemetry.vocabulary import StatusCode
 
 
-def one_a_request(stage: str, value: Field, view: RunView) -> Measurement:
-    """Give the value of the stage's last span that carries one; one that did not fail comes first."""
-    times, table = view.stage(stage), view.spans.table
-    column = view.column(value)
-    carries = column.codes[times.member] >= 0
-    member, request = times.member[carries], times.request[carries]
-    good = table.status_code[member] != StatusCode.ERROR
-    order = np.lexsort((table.span_id[member], table.end_time_unix_nano[member], good, request))
-    last = np.flatnonzero(np.diff(request[order], append=-1) != 0)
-    member, request = member[order][last], request[order][last]
-    lacking = times.present.copy()
-    lacking[request] = False
-    missing = Missing.of_requests(np.flatnonzero(lacking), f"have no {value} at {stage}")
+def one_a_request(stage: str, value: ValueOf, view: RunView) -> Measurement:
+    """Give the value of the span that answers for each request."""
+    found = answers_of(stage, (value,), view)
+    (taken,) = found.taken
+    here = taken.here
+    missing = Missing.of_requests(found.silent, lacking(value, stage))
     return Measurement(
         Unit.ANY,
-        AttributeColumn(column.codes[member], column.values),
+        AttributeColumn(taken.column.codes[here], taken.column.values),
         "requests",
-        request,
-        member,
-        missing.also(view.without_stage(stage)),
+        found.request[here],
+        found.member[here],
+        missing.also(taken.missing(found.request, found.member)).also(view.without_stage(stage)),
     )
 
 
-def one_a_span(stage: str, value: Field, view: RunView) -> Measurement:
+def one_a_span(stage: str, value: ValueOf, view: RunView) -> Measurement:
     """Give the number that every span of the stage carries."""
     times = view.stage(stage)
-    numbers = numbers_of(view.column(value), times.member)
-    use = np.flatnonzero(numbers.valid)
-    missing = numbers.missing(times.request, times.member, f"have no number {value} at {stage}")
+    numbers, missing = numbers_at(value, times, view, f"have no number {value} at {stage}")
+    use = numbers.valid
     return Measurement(
         Unit.NUMBER,
         numbers.values[use],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from spanverdict.rulefiles.models import Expectation
 from spanverdict.rulefiles.statistic import QUANTIFIERS, Kind, Quantity
 from spanverdict.rulefiles.vectors import holding
 from spanverdict.telemetry.spantable import AttributeColumn, Bools
+
+_BEYOND: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +125,18 @@ def _holding(condition: Condition, values: Sequence[object]) -> Bools:
     for place, value in enumerate(values):
         of_type.setdefault(type(value), []).append(place)
     for kind, places in of_type.items():
-        if kind in (int, float, bool):
+        alike = [values[place] for place in places]
+        if kind in (int, float, bool) and not any(map(_is_beyond, alike)):
             dtype = {int: np.int64, float: np.float64, bool: np.bool_}[kind]
-            found[places] = holding(condition, np.array([values[place] for place in places], dtype))
+            found[places] = holding(condition, np.array(alike, dtype))
         else:
-            found[places] = [_holds_of(condition, values[place]) for place in places]
+            found[places] = [_holds_of(condition, value) for value in alike]
     return found
+
+
+def _is_beyond(value: object) -> bool:
+    """Tell a whole number that does not fit 64 bits: JSON may hold it."""
+    return isinstance(value, int) and not -_BEYOND <= value < _BEYOND
 
 
 def _holds_of(condition: Condition, value: object) -> bool:

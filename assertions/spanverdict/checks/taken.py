@@ -1,0 +1,83 @@
+"""Values taken from the spans of a stage, each JSON document read once however often it came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from spanverdict.checks.jsonpath import JsonPath, NotJsonError, NotThereError
+from spanverdict.checks.missing import Missing, Reason
+from spanverdict.checks.runview import RunView
+from spanverdict.checks.valueof import ValueOf
+from spanverdict.telemetry.pool import Value
+from spanverdict.telemetry.spantable import AttributeColumn, Int64s, Rows
+
+_VALUE: Final = -1
+_LACKING: Final = 0
+_NOT_JSON: Final = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """What some members hold. All arrays are (n,)."""
+
+    column: AttributeColumn
+    """-1 where there is no value."""
+    reason: Int64s
+    """Position in `reasons` of why there is none, -1 where there is one."""
+    reasons: tuple[Reason, ...]
+
+    @property
+    def here(self) -> Rows:
+        """Return the positions that have a value, ascending."""
+        return np.flatnonzero(self.reason == _VALUE)
+
+    def missing(self, request: Rows, member: Rows) -> Missing:
+        """Return those without a value, by reason; `request` and `member` say whose each value is."""
+        found = Missing.none()
+        for number, reason in enumerate(self.reasons):
+            lacking = self.reason == number
+            if lacking.any():
+                found = found.also(Missing.of_members(request[lacking], member[lacking], reason))
+        return found
+
+
+def take(value: ValueOf, view: RunView, members: Rows, lacking: str) -> Taken:
+    """Take a value from each of some members; `lacking` says in words what those without it are."""
+    column = view.column(value.field)
+    codes = column.codes[members]
+    if value.path is None:
+        reason = np.where(codes >= 0, _VALUE, _LACKING)
+        return Taken(AttributeColumn(codes, column.values), reason, (Reason(lacking),))
+    return _inside(AttributeColumn(codes, column.values), value.path, str(value.field), lacking)
+
+
+def _inside(documents: AttributeColumn, path: JsonPath, field: str, lacking: str) -> Taken:
+    """Read each distinct document once."""
+    used, position = np.unique(documents.codes, return_inverse=True)
+    found, reason, problems = list[Value](), np.full(len(used), _VALUE), set[str]()
+    code = np.full(len(used), -1, np.int32)
+    for place, number in enumerate(used.tolist()):
+        try:
+            value = _found(documents.values[number] if number >= 0 else None, path)
+        except NotThereError:
+            reason[place] = _LACKING
+        except NotJsonError as problem:
+            problems.add(str(problem))
+            reason[place] = _NOT_JSON
+        else:
+            code[place] = len(found)
+            found.append(value)
+    why = f"hold what is not JSON in {field}: {min(problems, default='')}"
+    reasons = (Reason(lacking), Reason(why, impossible=True))
+    return Taken(AttributeColumn(code[position], tuple(found)), reason[position], reasons)
+
+
+def _found(document: Value, path: JsonPath) -> Value:
+    if document is None:
+        raise NotThereError
+    if not isinstance(document, str):
+        raise NotJsonError("it is no text")
+    return path.find(document)
