@@ -134,18 +134,18 @@ def _above(view: RunView, first: Rows) -> Bools:
 
 
 def _columns(view: RunView, rows: Rows, place: Rows) -> Members:
-    table, forest = view.spans.table, view.spans.forest
+    table, joins = view.spans.table, view.members.joins.causal()
     return Members(
         request=view.request[rows],
-        parent=_moved(forest.parent[rows], place),
+        parent=_moved(view.spans.forest.parent[rows], place),
         start=table.start_time_unix_nano[rows],
         end=table.end_time_unix_nano[rows],
         usable=view.sound[rows],
         kind=table.kind[rows],
         span_id=table.span_id[rows],
         resource=table.resource[rows],
-        link_from=_moved(forest.link_from, place),
-        link_to=_moved(forest.link_to, place),
+        link_from=_moved(joins.source, place),
+        link_to=_moved(joins.target, place),
     )
 
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from spanverdict.checks.missing import Missing
 from spanverdict.paths.forest import Forest, Parents, grow
+from spanverdict.paths.joins import Join
 from spanverdict.paths.sampling import Sampling, sampling_of
 from spanverdict.selectors import Field, Selector
 from spanverdict.selectors.columns import Spans
-from spanverdict.telemetry.spantable import MAX_TIME, AttributeColumn, Bools, Int64s, Rows, SpanTable
+from spanverdict.telemetry.spantable import MAX_TIME, AttributeColumn, Bools, Int8s, Int64s, Rows, SpanTable
 from spanverdict.telemetry.vocabulary import StatusCode
 
 NEVER_ARRIVED: Final = "never arrived"
@@ -54,6 +55,26 @@ class StageTimes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class MemberJoins:
+    """What joins members of one request besides parenthood, (n_joins,) each."""
+
+    source: Rows
+    """The earlier member …"""
+    target: Rows
+    """… the one that it led to …"""
+    why: Int8s
+    """… and the `Join`: LINK, MESSAGE or KEY."""
+
+    def taken(self, use: Bools) -> MemberJoins:
+        """Return the marked ones."""
+        return MemberJoins(self.source[use], self.target[use], self.why[use])
+
+    def causal(self) -> MemberJoins:
+        """Return those that say what led to what; of a key only the order in time is known."""
+        return self.taken(self.why != Join.KEY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Members:
     """Who is in which request. All arrays are (n_members,) unless said."""
 
@@ -65,8 +86,7 @@ class Members:
     """The span that each member is."""
     parents: Parents
     """Parents within the request; orphans are what is one in its trace."""
-    links: tuple[Rows, Rows]
-    """(from, to) members of one request that a link joins."""
+    joins: MemberJoins
     first: Rows
     """(n_requests,) the ingest span of each request."""
 
@@ -76,7 +96,7 @@ class Members:
 
     def forest(self) -> Forest:
         """Grow the trees of the requests."""
-        return grow(self.table, self.group(), self.links, self.parents)
+        return grow(self.table, self.group(), (self.joins.source, self.joins.target), self.parents)
 
     def part(self, requests: Sequence[int]) -> Members:
         """Return the members of some requests, which are numbered anew in the order given."""
@@ -86,14 +106,13 @@ class Members:
         place = np.full(len(self.request) + 1, -1, np.intp)
         place[rows] = np.arange(len(rows))
         parents = self.parents
-        links = place[self.links[0]], place[self.links[1]]
-        inside = (links[0] >= 0) & (links[1] >= 0)
+        joins = MemberJoins(place[self.joins.source], place[self.joins.target], self.joins.why)
         return Members(
             self.table.take(rows),
             number[self.request[rows]],
             self.row[rows],
             Parents(place[parents.parent[rows]], parents.orphan[rows], parents.cyclic[rows]),
-            (links[0][inside], links[1][inside]),
+            joins.taken((joins.source >= 0) & (joins.target >= 0)),
             place[self.first[list(requests)]],
         )
 

@@ -8,13 +8,15 @@ from functools import partial
 
 import numpy as np
 
-from spanverdict.checks.runview import Members, RunView, StageSpec
+from spanverdict.checks.runview import MemberJoins, Members, RunView, StageSpec
 from spanverdict.paths.defects import Defect
 from spanverdict.paths.duplicates import settle
 from spanverdict.paths.forest import Parents, SpanIndex, find_parents, grow
+from spanverdict.paths.joins import Join
+from spanverdict.paths.keyedges import KeyEdges
 from spanverdict.paths.orphans import missing_parent_defect
 from spanverdict.paths.spandefects import marked_spans, span_defects
-from spanverdict.paths.stitching import LinkEdges, Requests, resolve_links, stitch
+from spanverdict.paths.stitching import LinkEdges, Requests, message_edges, resolve_links, stitch
 from spanverdict.rulefiles.models import Flow
 from spanverdict.selectors.columns import Spans
 from spanverdict.telemetry.spantable import Int64s, Rows, SpanTable, concat, gather
@@ -28,6 +30,8 @@ class PreparedRun:
     """In canonical order; structure holds within a trace."""
     parents: Parents
     links: LinkEdges
+    messages: tuple[Rows, Rows]
+    """(from, to) rows that a message joins."""
     defects: tuple[Defect, ...]
 
 
@@ -40,7 +44,8 @@ def prepare(table: SpanTable) -> PreparedRun:
     links = resolve_links(table, index)
     spans = Spans(table, partial(grow, table, group, None, parents), group)
     defects = (*repeats, *span_defects(table), *_structure_defects(spans, parents, links))
-    return PreparedRun(spans, parents, links, tuple(sorted(defects, key=lambda defect: defect.name)))
+    messages = message_edges(table, links)
+    return PreparedRun(spans, parents, links, messages, tuple(sorted(defects, key=lambda defect: defect.name)))
 
 
 def _structure_defects(spans: Spans, parents: Parents, links: LinkEdges) -> Iterator[Defect]:
@@ -59,7 +64,7 @@ def view_of(flow: Flow, run: PreparedRun, expected: int | None) -> tuple[RunView
     stages = {stage.name: StageSpec(stage.selector, stage.count.minimum, stage.count.maximum) for stage in flow.stages}
     starts = stages[flow.request.starts_at].selector.mask(spans)
     keys = [field.column(spans) for field in flow.request.correlate]
-    requests = stitch(spans.table, run.parents, starts, links=run.links, keys=keys)
+    requests = stitch(spans.table, run.parents, starts, links=run.links, messages=run.messages, keys=keys)
     members = _members(run, requests)
     view = RunView(members, stages, flow.request.starts_at, flow.request.ends_at, expected, flow.request.key)
     return view, requests
@@ -78,7 +83,7 @@ def _members(run: PreparedRun, requests: Requests) -> Members:
         request,
         row,
         Parents(places.find(run.parents.parent[row], request), run.parents.orphan[row], run.parents.cyclic[row]),
-        _member_links(run.links, places),
+        _member_joins(run, requests.keyed, places),
         places.find(requests.start_row, np.arange(len(requests))),
     )
 
@@ -105,12 +110,26 @@ class _Places:
         return found
 
 
-def _member_links(links: LinkEdges, places: _Places) -> tuple[Rows, Rows]:
-    """Return the link edges between members of one request."""
-    order = np.argsort(links.target, kind="stable")
-    offsets = np.searchsorted(links.target[order], np.arange(places.n_rows + 1)).astype(np.int64)
+def _member_joins(run: PreparedRun, keyed: KeyEdges, places: _Places) -> MemberJoins:
+    """Return what joins members of one request."""
+    by_link = _between_members((run.links.source, run.links.target), places)
+    by_message = _between_members(run.messages, places)
+    by_key = places.find(keyed.source, keyed.request), places.find(keyed.target, keyed.request)
+    edges = ((by_link, Join.LINK), (by_message, Join.MESSAGE), (by_key, Join.KEY))
+    source, target = (np.concatenate([pair[end] for pair, _ in edges]) for end in (0, 1))
+    return MemberJoins(
+        source, target, np.repeat([why for _, why in edges], [len(pair[0]) for pair, _ in edges]).astype(np.int8)
+    )
+
+
+def _between_members(edges: tuple[Rows, Rows], places: _Places) -> tuple[Rows, Rows]:
+    """Return the edges between rows as edges between members of one request."""
+    if not len(edges[0]):
+        return edges
+    order = np.argsort(edges[1], kind="stable")
+    offsets = np.searchsorted(edges[1][order], np.arange(places.n_rows + 1)).astype(np.int64)
     carriers = np.flatnonzero((np.diff(offsets)[places.row] > 0) & (places.request >= 0))
-    taken, edges = gather(offsets, places.row[carriers])
+    taken, found = gather(offsets, places.row[carriers])
     target = np.repeat(carriers, np.diff(taken))
-    source = places.find(links.source[order][edges], places.request[target])
+    source = places.find(edges[0][order][found], places.request[target])
     return source[source >= 0], target[source >= 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
@@ -138,8 +138,8 @@ class _Assembly:
     view: RunView
     paths: CriticalPaths
     led_by: Rows
-    links: frozenset[tuple[int, int]]
-    """(from, to) members."""
+    joined: Mapping[tuple[int, int], Join]
+    """What joins (from, to) members besides parenthood."""
     order: tuple[tuple[int, int], ...]
     """(member, depth) in the order of display."""
     stages: tuple[str, ...]
@@ -158,8 +158,7 @@ class _Assembly:
             stages[stage.selector.mask(spans)] = name
         order = tuple(_in_order(cause, spans.table))
         notes = SpanNotes.of(stitched.run, view.row, [str(field) for field in stitched.flow.request.correlate])
-        links = frozenset(zip(paths.members.link_from.tolist(), paths.members.link_to.tolist(), strict=True))
-        return _Assembly(stitched, number, view, paths, cause, links, order, tuple(stages.tolist()), notes)
+        return _Assembly(stitched, number, view, paths, cause, _joined(view), order, tuple(stages.tolist()), notes)
 
     def path(self) -> RequestPath:
         view, first = self.view, int(self.view.first_member[0])
@@ -270,13 +269,22 @@ class _Assembly:
 
     def _reason(self, member: int, join: Join) -> str:
         members, cause = self.paths.members, int(self.led_by[member])
-        if cause != int(members.parent[member]) and (cause, member) in self.links:
+        why = self.joined.get((cause, member)) if cause != int(members.parent[member]) else None
+        if why is Join.LINK:
             return f"link to {self._place(cause)}"
-        return self.notes.reason(member, join)
+        return self.notes.reason(member, why or join)
 
     def _place(self, member: int) -> str:
         span_id = span_id_hex(int(self.view.spans.table.span_id[member]))
         return f"{self.view.trace_of(member)[:8]}…/{span_id}"
+
+
+def _joined(view: RunView) -> dict[tuple[int, int], Join]:
+    """Return what joins (from, to) members, of several joins the strongest."""
+    joins = view.members.joins
+    order = np.argsort(-joins.why, kind="stable")
+    pairs = zip(joins.source[order].tolist(), joins.target[order].tolist(), strict=True)
+    return dict(zip(pairs, map(Join, joins.why[order].tolist()), strict=True))
 
 
 def _text(value: object) -> str:

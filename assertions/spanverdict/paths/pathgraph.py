@@ -147,6 +147,8 @@ class PathGraph:
     hops: Hops
     first_value: tuple[int, ...]
     """For each key the node of its first value."""
+    key_joins: tuple[tuple[Int64s, Rows], ...]
+    """For each key (value, row): the rows that its values lead to."""
 
     def value_node(self, key: int, value: Int64s) -> Int64s:
         """Return the nodes of values of a key."""
@@ -197,6 +199,7 @@ def draw(
         specific[rows] & (above >= 0),
         Hops.of(first_value[-1], hops),
         tuple(first_value[:-1]),
+        tuple(edges for _, edges in joined),
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from spanverdict.paths.forest import MAX_HOPS, SpanIndex
 from spanverdict.paths.joins import Join
+from spanverdict.paths.keyedges import KeyEdges, key_edges
 from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.paths.pathgraph import Ints, PathGraph, Starts, draw, nearest, only_value
 from spanverdict.paths.search import Reached, Seeds, search
@@ -59,6 +60,8 @@ class Requests:
     """Where the further memberships begin."""
     hop_cap_reached: int
     """Requests whose path goes on beyond `MAX_HOPS` joins."""
+    keyed: KeyEdges
+    """From where the values of keys came that joined spans."""
 
     def __len__(self) -> int:
         return len(self.start_row)
@@ -127,17 +130,19 @@ def stitch(
     starts: Bools,
     *,
     links: LinkEdges,
+    messages: tuple[Rows, Rows] | None = None,
     keys: Sequence[AttributeColumn] = (),
 ) -> Requests:
     """Find the requests that begin at `starts` and the spans of each.
 
     `table` is in canonical order, `trees` are its traces', `starts` marks the spans that match the
-    first stage. A match below another match is part of the outer request, not a new one; ingest
-    spans that share a key value are one request.
+    first stage; `messages` are the `message_edges`, if at hand. A match below another match is part of
+    the outer request, not a new one; ingest spans that share a key value are one request.
     """
     shared = [texts_of(column) for column in keys]
     starting = Starts.of(table, trees.parent, starts, shared)
-    graph = draw(table, trees.parent, starting, (links.source, links.target), message_edges(table, links))
+    messages = message_edges(table, links) if messages is None else messages
+    graph = draw(table, trees.parent, starting, (links.source, links.target), messages)
     seeds = _seeds(table, trees, starting, graph)
     reached = search(graph, seeds)
     while True:
@@ -195,14 +200,10 @@ def _lay_out(table: SpanTable, parent: Rows, graph: PathGraph, reached: Reached,
     of_row[row[free]], why[row[free]] = request[free], joins[free]
     further = of_row[row] != request
     held = np.flatnonzero(of_row >= 0)
-    return Requests(
-        starting.first_rows(table),
-        np.concatenate([of_row[held], request[further]]),
-        np.concatenate([held, row[further]]),
-        np.concatenate([why[held], joins[further]]).astype(np.int8),
-        len(held),
-        reached.capped,
-    )
+    held_by, rows = np.concatenate([of_row[held], request[further]]), np.concatenate([held, row[further]])
+    joined_by = np.concatenate([why[held], joins[further]]).astype(np.int8)
+    keyed = key_edges(table, starting, graph.key_joins, (held_by, rows, joined_by))
+    return Requests(starting.first_rows(table), held_by, rows, joined_by, len(held), reached.capped, keyed)
 
 
 def _first_holders(graph: PathGraph, request: Int64s, node: Int64s, join: Int64s) -> tuple[Int64s, Int64s, Bools]:
