@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from spanverdict.checks.bounds import Bounds
     from spanverdict.checks.missing import Missing
     from spanverdict.checks.reading import ReadContext
     from spanverdict.checks.runview import RunView
@@ -62,7 +63,11 @@ class Measurement:
     over: Bools | None = None
     """(n,) of truths: the values that a share is of; the others only count as true. None: all."""
     active_ns: int | None = None
-    """Of truths: the time that a rate is over."""
+    """Of truths: the time that a rate is over …"""
+    active_bounds: Bounds | None = None
+    """… and between what it lies, (1,), where clocks leave that in doubt."""
+    bounds: Bounds | None = None
+    """Between what each value lies; None where all are exact. `values` lie within."""
     explain: Callable[[int], str] | None = None
     """Says for people what value `i` is; None where the value says it."""
 

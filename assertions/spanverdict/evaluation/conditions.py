@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from spanverdict.evaluation.deciding import decide
+from spanverdict.evaluation.doubt import surely
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome
 from spanverdict.evaluation.sample import Interval, Sample
 from spanverdict.evaluation.wording import NOTHING, machine_end, machine_value, number_text, observed_text
@@ -46,7 +47,8 @@ class Judge:
         problem = self.problem
         if outcome is Outcome.PASSED and problem:
             return self._result(expectation, Outcome.INCONCLUSIVE, interval, problem)
-        note = self._doubt(expectation, interval) if outcome is Outcome.INCONCLUSIVE else ""
+        uncertain = outcome is Outcome.INCONCLUSIVE or (self.clocks and not interval.certain)
+        note = self._doubt(expectation, interval) if uncertain else ""
         return self._result(expectation, outcome, interval, note)
 
     @property
@@ -56,26 +58,46 @@ class Judge:
         of_numbers = self.sample.missing.impossible() if isinstance(measurement.values, AttributeColumn) else ""
         return measurement.problem or of_numbers
 
+    @property
+    def clocks(self) -> str:
+        """What the clocks behind the values leave in doubt; empty when they leave nothing."""
+        bounds = self.sample.measurement.bounds or self.sample.measurement.active_bounds
+        return "" if bounds is None else bounds.note()
+
     def _quantified(self, expectation: Expectation) -> ConditionResult:
         """Judge `every`, `any` or `none`; any type of value is one."""
         measurement = self.sample.measurement
-        holds = self.holds(expectation.condition)
-        good, known, missing = int(holds.sum()), len(holds), len(measurement.missing)
+        good, bad = (int(marks.sum()) for marks in self.sure(expectation.condition))
+        known, missing = len(measurement.request), len(measurement.missing)
         said = f"{good} of {known} hold"
         match expectation.statistic.kind:
             case Kind.EVERY:
-                sure, otherwise = Outcome.FAILED if good < known else None, Outcome.PASSED
-                said = f"{known - good} of {known} do not hold" if good < known else said
+                sure, otherwise = Outcome.FAILED if bad else None, Outcome.PASSED
+                said = f"{bad} of {known} do not hold" if bad else said
             case Kind.ANY:
                 sure, otherwise = Outcome.PASSED if good else None, Outcome.FAILED
             case _:
                 sure, otherwise = Outcome.FAILED if good else None, Outcome.PASSED
-        outcome = sure or (Outcome.INCONCLUSIVE if missing else otherwise)
-        note = self._missing_note(missing) if outcome is Outcome.INCONCLUSIVE else ""
+        doubtful = known - good - bad
+        outcome = sure or (Outcome.INCONCLUSIVE if missing or doubtful else otherwise)
+        note = self._open_note(missing, doubtful) if outcome is Outcome.INCONCLUSIVE else ""
         if outcome is Outcome.PASSED and measurement.problem:
             outcome, note = Outcome.INCONCLUSIVE, measurement.problem
         statistic, expected = str(expectation.statistic), str(expectation.condition)
-        return ConditionResult(statistic, expected, said, good, outcome, note, good, good + missing)
+        return ConditionResult(statistic, expected, said, good, outcome, note, good, good + doubtful + missing)
+
+    def _open_note(self, missing: int, doubtful: int) -> str:
+        population = self.sample.measurement.population
+        open_ = f"{doubtful} {population} may or may not: {self.clocks}" if doubtful else ""
+        return ", ".join(filter(None, [self._missing_note(missing) if missing else "", open_]))
+
+    def sure(self, condition: Condition) -> tuple[Bools, Bools]:
+        """Tell of each value whether the condition surely holds of it, and whether it surely does not."""
+        bounds = self.sample.measurement.bounds
+        if bounds is not None:
+            return surely(condition, bounds)
+        holds = self.holds(condition)
+        return holds, ~holds
 
     def holds(self, condition: Condition) -> Bools:
         """Tell for each value of the measurement whether the condition holds of it, exactly."""
@@ -86,9 +108,20 @@ class Judge:
         return _holding(condition, [values.values[code] for code in used.tolist()])[position]
 
     def _doubt(self, expectation: Expectation, interval: Interval) -> str:
-        quantity = self._quantity(expectation)
+        quantity, missing = self._quantity(expectation), len(self.sample.missing)
         ends = ["unknown" if end is None else number_text(end, quantity) for end in (interval.low, interval.high)]
-        return f"{self._missing_note(len(self.sample.missing))}, so it lies between {ends[0]} and {ends[1]}"
+        between = f"between {ends[0]} and {ends[1]}"
+        if missing:
+            why = ", ".join(filter(None, [self._missing_note(missing), self.clocks]))
+            return f"{why}, so it lies {between}"
+        known = "" if interval.low is None and interval.high is None else f"{between}: "
+        return f"{known}{self.clocks}{self._as_sent(expectation)}"
+
+    def _as_sent(self, expectation: Expectation) -> str:
+        """Say what the times themselves give, where the clocks show that it cannot be."""
+        sample = self.sample.as_sent
+        found = None if sample is None else sample.statistic(expectation.statistic)
+        return "" if found is None else f"; {number_text(found.observed, self._quantity(expectation))} as sent"
 
     def _missing_note(self, missing: int) -> str:
         measurement = self.sample.measurement

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spanverdict.checks.bounds import CERTAIN, NO_HIGH, NO_LOW
 from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.pathtimes import PathTimes, path_times
 from spanverdict.checks.runview import RunView
@@ -39,8 +40,9 @@ def _positions(judge: Judge, expectation: Expectation) -> Rows:
     """Return positions of values, worst first; ties in the order of the requests."""
     measurement, values = judge.sample.measurement, judge.sample.measurement.values
     if expectation.statistic.kind in QUANTIFIERS:
-        wanted = expectation.statistic.kind is Kind.NONE
-        return np.flatnonzero(judge.holds(expectation.condition) == wanted)[:MAX_EXHIBITS]
+        holds, fails = judge.sure(expectation.condition)
+        wrong, right = (holds, fails) if expectation.statistic.kind is Kind.NONE else (fails, holds)
+        return np.concatenate([np.flatnonzero(wrong), np.flatnonzero(~wrong & ~right)])[:MAX_EXHIBITS]
     if measurement.unit is Unit.TRUTH and not isinstance(values, AttributeColumn):
         return _truths(values.astype(np.bool_), expectation)
     smallest_first = expectation.condition.operator in (Operator.MORE, Operator.AT_LEAST)
@@ -77,7 +79,7 @@ def _exhibit(measurement: Measurement, number: int, view: RunView) -> Exhibit:
         view.request_name(request) if request >= 0 else "",
         view.trace_of(member) if member >= 0 else "",
         _span_of(view, member),
-        text or _value_text(view, member, value, measurement.unit),
+        text or _value_text(view, member, value, measurement.unit) + _doubt(measurement, number),
         stages,
     )
 
@@ -87,6 +89,18 @@ def _value_text(view: RunView, member: int, value: object, unit: Unit) -> str:
         table = view.spans.table
         return table.pool.string(int(table.name[member]))
     return number_text(value, Quantity(unit))
+
+
+def _doubt(measurement: Measurement, number: int) -> str:
+    """Say between what a value lies that clocks leave in doubt, and what was sent if that cannot be."""
+    bounds, quantity = measurement.bounds, Quantity(measurement.unit)
+    if bounds is None or bounds.cause[number] == CERTAIN:
+        return ""
+    low, high, sent = (end[number].item() for end in (bounds.low, bounds.high, bounds.sent))
+    least = "unknown" if low == NO_LOW else number_text(low, quantity)
+    most = "unknown" if high == NO_HIGH else number_text(high, quantity)
+    wrong = f", {number_text(sent, quantity)} as sent" if bounds.corrected[number] else ""
+    return f" (between {least} and {most}{wrong})"
 
 
 def _span_of(view: RunView, member: int) -> str:

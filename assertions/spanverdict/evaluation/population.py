@@ -50,6 +50,7 @@ def subset(measurement: Measurement, values: Bools, missing: Bools) -> Measureme
         missing=measurement.missing.part(missing),
         suspect=_kept(measurement.suspect, kept),
         over=_kept(measurement.over, kept),
+        bounds=None if measurement.bounds is None else measurement.bounds.part(kept),
         explain=None if explain is None else lambda number: explain(int(kept[number])),
     )
 

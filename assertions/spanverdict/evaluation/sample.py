@@ -1,20 +1,22 @@
-"""The values a rule judges, and what is known of those that are missing.
+"""The values a rule judges, and what is known of those that are missing or in doubt.
 
-A subject that should have a value and has none could have had any. So every statistic is an
-interval: from what it would be were all missing values smallest, to what it would be were all
-largest. A condition passes only if it holds in the whole interval.
+A subject that should have a value and has none could have had any, and one that two clocks measured
+may be off by as much as these differ. So every statistic is an interval: from what it would be were
+all such values smallest, to what it would be were all largest. A condition passes only if it holds
+in the whole interval.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 
+from spanverdict.checks.bounds import NO_HIGH, NO_LOW, Bounds
 from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.missing import Missing
 from spanverdict.checks.numbers import Float64s, Numbers, numbers_of
@@ -33,7 +35,7 @@ class Interval:
     """Where a statistic lies: `low` and `high` are None where nothing bounds it."""
 
     observed: Number
-    """Over the values that are there."""
+    """Over the values that are there, as near as they can be to what was sent."""
     low: Number | None
     high: Number | None
 
@@ -73,6 +75,21 @@ class Sample:
         values, valid = self.by_position()
         return _ascending(values[valid])
 
+    @cached_property
+    def ends(self) -> tuple[Self, Self]:
+        """The sample with all values the least that they may be, and with all the most; itself where all are exact."""
+        bounds = self.measurement.bounds
+        return (self, self) if bounds is None else (self._with(bounds.low), self._with(bounds.high))
+
+    @property
+    def as_sent(self) -> Self | None:
+        """The sample as the times that were sent have it, where these cannot be right; else None."""
+        bounds = self.measurement.bounds
+        return None if bounds is None or not bounds.corrected.any() else self._with(bounds.sent)
+
+    def _with(self, values: Int64s | Float64s) -> Self:
+        return replace(self, measurement=replace(self.measurement, values=values, bounds=None))
+
     def by_position(self) -> tuple[Int64s | Float64s, Bools]:
         """Return the number of each value of the measurement, and which of them there are."""
         values = self.measurement.values
@@ -91,11 +108,54 @@ class Sample:
             case Kind.SAMPLES:
                 return Interval.point(measurement.samples)
             case Kind.RATE:
-                active = measurement.active_ns
-                return Interval.point(Fraction(len(measurement.request) * NS_PER_S, active)) if active else None
+                return self._rate(Fraction(len(measurement.request)))
             case Kind.RATIO | Kind.COUNT if measurement.unit is Unit.TRUTH:
                 return self._of_truths(statistic.kind)
-        return self._of_numbers(statistic) if len(self.numbers) else None
+        if not len(self.numbers):
+            return None
+        return (
+            self._of_numbers(statistic)
+            if measurement.bounds is None
+            else self._of_bounds(statistic, measurement.bounds)
+        )
+
+    def _of_bounds(self, statistic: Statistic, bounds: Bounds) -> Interval:
+        """All statistics but one never fall when a value grows."""
+        observed = self._of_numbers(statistic).observed
+        if statistic.kind is Kind.STDDEV:
+            return Interval(observed, *self._deviation(bounds))
+        least, most = (sample._of_numbers(statistic) for sample in self.ends)  # noqa: SLF001 - of this class
+        whole = statistic.kind in (Kind.SUM, Kind.MEAN)
+        return Interval(
+            observed,
+            None if least.low == NO_LOW or (whole and NO_LOW in bounds.low) else least.low,
+            None if most.high == NO_HIGH or (whole and NO_HIGH in bounds.high) else most.high,
+        )
+
+    def _deviation(self, bounds: Bounds) -> tuple[float | None, float | None]:
+        """Bound the standard deviation, which errors of values change by their root mean square at most."""
+        if len(self.missing):
+            return None, None
+        if NO_LOW in bounds.low or NO_HIGH in bounds.high:
+            return 0.0, None
+        if len(bounds.low) == 1:
+            return 0.0, 0.0
+        whole, width = bounds.low.dtype == np.int64, bounds.high - bounds.low
+        near = _standard_deviation(_ascending(bounds.low + (width // 2 if whole else width / 2)))
+        error = math.sqrt(float(np.sum((width / 2 + whole) ** 2)) / (len(width) - 1))
+        return max(0.0, near - error), near + error
+
+    def _rate(self, count: Fraction) -> Interval | None:
+        """Return how many a second `count` are over the active time."""
+        active = self.measurement.active_ns
+        if not active:
+            return None
+        observed, bounds = count * NS_PER_S / active, self.measurement.active_bounds
+        if bounds is None:
+            return Interval.point(observed)
+        least, most = int(bounds.low[0]), int(bounds.high[0])
+        low = Fraction(0) if most == NO_HIGH else count * NS_PER_S / most
+        return Interval(observed, low, count * NS_PER_S / least if least > 0 else None)
 
     def _of_truths(self, kind: Kind) -> Interval | None:
         true, known, missing = int(self.numbers.sum()), self.measurement.samples, len(self.missing)

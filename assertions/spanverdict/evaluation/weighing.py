@@ -21,7 +21,7 @@ from spanverdict.checks.count import Count
 from spanverdict.checks.coverage import Coverage
 from spanverdict.checks.missing import Missing
 from spanverdict.checks.runview import RunView
-from spanverdict.evaluation.sample import NS_PER_S, Interval, Sample, as_number, total
+from spanverdict.evaluation.sample import Interval, Sample, as_number, total
 from spanverdict.paths.sampling import Sampling
 from spanverdict.rulefiles.models import Flow
 from spanverdict.rulefiles.statistic import Kind, Statistic
@@ -92,9 +92,8 @@ class WeightedSample(Sample):
 
     def statistic(self, statistic: Statistic) -> Interval | None:
         """Return where a statistic lies; None when there is no value to take it of."""
-        active = self.measurement.active_ns
-        if statistic.kind is Kind.RATE and active:
-            return Interval.point(self.weights.total() * NS_PER_S / active)
+        if statistic.kind is Kind.RATE:
+            return self._rate(self.weights.total())
         return super().statistic(statistic)
 
     def _of_truths(self, kind: Kind) -> Interval | None:
