@@ -136,8 +136,9 @@ _PARAGRAPHS: Final = {
         back references. They have to match the whole text. This one is not valid, too long, or too large when
         compiled.""",
     codes.RELATIVE_CONDITION: """
-        The condition compares with a baseline, a stored earlier run or a part of this one, and no baseline can be
-        had here. It is refused, since a comparison with nothing could only be guessed. Compare with a fixed value.""",
+        A condition relative to a baseline says how far from it a statistic may lie: "<= +10% of baseline", "<= +5ms of
+        baseline", ">= -1pp of baseline" for a share. The sign is needed, as 10% of baseline could be a tenth of it.
+        Only statistics have a baseline: every, any and none look at single values.""",
     codes.CONDITION_MISMATCH: """
         The condition compares with a value of another kind than the statistic has: a per cent value with a duration,
         a text with an order, an expression with numbers.""",

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from spanverdict.evaluation.deciding import decide
+from spanverdict.evaluation.baselinesample import BaselineSample, problem_of
+from spanverdict.evaluation.deciding import decide, decide_against
 from spanverdict.evaluation.doubt import surely
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome
 from spanverdict.evaluation.sample import Interval, Sample
-from spanverdict.evaluation.wording import NOTHING, machine_end, machine_value, number_text, observed_text
+from spanverdict.evaluation.wording import (
+    NOTHING,
+    compared_texts,
+    machine_end,
+    machine_value,
+    number_text,
+    observed_text,
+)
 from spanverdict.rulefiles.conditions import Condition
 from spanverdict.rulefiles.models import Expectation
 from spanverdict.rulefiles.statistic import QUANTIFIERS, Kind, Quantity
@@ -27,6 +35,8 @@ class Judge:
     """Judges the expectations of one rule on one sample."""
 
     sample: Sample
+    baseline: BaselineSample | str = "there is no baseline"
+    """What relative conditions compare with, or why there is nothing."""
 
     def judge(self, expectation: Expectation) -> ConditionResult:
         """Judge one expectation."""
@@ -35,12 +45,45 @@ class Judge:
         interval = self.sample.statistic(expectation.statistic)
         if interval is None:
             return self._result(expectation, Outcome.INCONCLUSIVE, None, "nothing to take it of")
+        if expectation.condition.deltas:
+            return self._compared(expectation, interval)
         outcome = decide(expectation.condition, interval)
         if expectation.statistic.kind is not Kind.SAMPLES:
             return self._settled(expectation, outcome, interval)
         if outcome is Outcome.FAILED:
             return self._result(expectation, Outcome.INCONCLUSIVE, interval, "not enough to judge by")
         return self._result(expectation, outcome, interval, "")
+
+    def _compared(self, expectation: Expectation, interval: Interval) -> ConditionResult:
+        """Judge a condition that is relative to the baseline; without one nothing can be said."""
+        baseline = self.baseline
+        if not isinstance(baseline, BaselineSample):
+            return self._result(expectation, Outcome.INCONCLUSIVE, interval, baseline)
+        limit = baseline.statistic(expectation.statistic)
+        if limit is None:
+            return self._result(expectation, Outcome.INCONCLUSIVE, interval, "the baseline has nothing to take it of")
+        outcome = decide_against(expectation.condition, interval, limit)
+        uncertain = outcome is Outcome.INCONCLUSIVE or (self.clocks and not interval.certain)
+        note = self._doubt_of_two(expectation, interval, limit) if uncertain else ""
+        if outcome is Outcome.PASSED and (problem := self.problem or _in_baseline(baseline.problem)):
+            outcome, note = Outcome.INCONCLUSIVE, problem
+        if outcome is Outcome.FAILED and expectation.statistic.kind is Kind.SAMPLES:
+            outcome, note = Outcome.INCONCLUSIVE, "not enough to judge by"
+        values = interval.observed, limit.observed
+        observed, text = compared_texts(*values, expectation.condition, self._quantity(expectation))
+        result = self._result(expectation, outcome, interval, note)
+        return replace(result, observed=observed, baseline=text, baseline_value=machine_value(limit.observed))
+
+    def _doubt_of_two(self, expectation: Expectation, interval: Interval, limit: Interval) -> str:
+        """Say what is not certain: what is compared, the baseline, or both."""
+        own = [] if interval.certain else [self._doubt(expectation, interval)]
+        others = [] if limit.certain else [f"in the baseline it lies {self._span(expectation, limit)}"]
+        return "; ".join(own + others)
+
+    def _span(self, expectation: Expectation, interval: Interval) -> str:
+        quantity = self._quantity(expectation)
+        ends = ["unknown" if end is None else number_text(end, quantity) for end in (interval.low, interval.high)]
+        return f"between {ends[0]} and {ends[1]}"
 
     def _settled(self, expectation: Expectation, outcome: Outcome, interval: Interval) -> ConditionResult:
         """A pass does not stand where values cannot be right; doubt is explained."""
@@ -54,9 +97,7 @@ class Judge:
     @property
     def problem(self) -> str:
         """Why a pass would not stand; empty when it would."""
-        measurement = self.sample.measurement
-        of_numbers = self.sample.missing.impossible() if isinstance(measurement.values, AttributeColumn) else ""
-        return measurement.problem or of_numbers
+        return problem_of(self.sample)
 
     @property
     def clocks(self) -> str:
@@ -108,9 +149,7 @@ class Judge:
         return _holding(condition, [values.values[code] for code in used.tolist()])[position]
 
     def _doubt(self, expectation: Expectation, interval: Interval) -> str:
-        quantity, missing = self._quantity(expectation), len(self.sample.missing)
-        ends = ["unknown" if end is None else number_text(end, quantity) for end in (interval.low, interval.high)]
-        between = f"between {ends[0]} and {ends[1]}"
+        missing, between = len(self.sample.missing), self._span(expectation, interval)
         if missing:
             why = ", ".join(filter(None, [self._missing_note(missing), self.clocks]))
             return f"{why}, so it lies {between}"
@@ -149,6 +188,10 @@ class Judge:
             machine_end(interval.low),
             machine_end(interval.high),
         )
+
+
+def _in_baseline(problem: str) -> str:
+    return f"in the baseline: {problem}" if problem else ""
 
 
 def _holding(condition: Condition, values: Sequence[object]) -> Bools:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
+from typing import Final, TypeAlias
 
 from spanverdict.evaluation.outcomes import Outcome
 from spanverdict.evaluation.sample import Interval, Number
@@ -27,6 +29,66 @@ def decide(condition: Condition, interval: Interval) -> Outcome:
             return _within(condition, interval)
         case _:
             return _equality(condition, interval)
+
+
+def decide_against(condition: Condition, interval: Interval, baseline: Interval) -> Outcome:
+    """Decide a condition that is relative to a baseline which itself is only known to lie in an interval.
+
+    Passed when it holds whatever both are, failed when it holds for no two of them. Nothing is rounded: floats count
+    as exactly the numbers that they are.
+
+    >>> from spanverdict.rulefiles.conditions import parse_condition
+    >>> from spanverdict.rulefiles.statistic import Quantity
+    >>> slower = parse_condition("<= +10% of baseline", Quantity.NUMBER)
+    >>> [str(decide_against(slower, Interval.point(value), Interval.point(100))) for value in (110, 111)]
+    ['passed', 'failed']
+    """
+    ends = _exact(baseline.low), _exact(baseline.high)
+    limits = [delta.limits(*ends) for delta in condition.deltas]
+    here = _exact(interval.low), _exact(interval.high)
+    match condition.operator:
+        case Operator.WITHIN:
+            return _both(_one_sided(Operator.AT_LEAST, here, limits[0]), _one_sided(Operator.AT_MOST, here, limits[1]))
+        case Operator.EQUAL | Operator.UNEQUAL:
+            sides = [_one_sided(side, here, limits[0]) for side in (Operator.AT_LEAST, Operator.AT_MOST)]
+            same = _both(*sides)
+            return same if condition.operator is Operator.EQUAL else _OPPOSITE[same]
+        case _:
+            return _one_sided(condition.operator, here, limits[0])
+
+
+_Ends: TypeAlias = tuple[Fraction | None, Fraction | None]
+_OPPOSITE: Final = {
+    Outcome.PASSED: Outcome.FAILED,
+    Outcome.FAILED: Outcome.PASSED,
+    Outcome.INCONCLUSIVE: Outcome.INCONCLUSIVE,
+}
+
+
+def _exact(value: Number | None) -> Fraction | None:
+    """Return a number as it is; what is not finite is no end."""
+    return None if value is None or (isinstance(value, float) and not math.isfinite(value)) else Fraction(value)
+
+
+def _one_sided(operator: Operator, here: _Ends, limit: _Ends) -> Outcome:
+    """Decide an order between two numbers that lie in intervals."""
+    if operator in (Operator.MORE, Operator.AT_LEAST):
+        turned = Operator.LESS if operator is Operator.MORE else Operator.AT_MOST
+        return _one_sided(turned, limit, here)
+    strict = operator is Operator.LESS
+    worst = None if here[1] is None or limit[0] is None else _below(here[1], limit[0], strict=strict)
+    best = None if here[0] is None or limit[1] is None else _below(here[0], limit[1], strict=strict)
+    return _between(worst, best)
+
+
+def _below(left: Fraction, right: Fraction, *, strict: bool) -> bool:
+    return left < right if strict else left <= right
+
+
+def _both(first: Outcome, second: Outcome) -> Outcome:
+    if Outcome.FAILED in (first, second):
+        return Outcome.FAILED
+    return Outcome.PASSED if first is second is Outcome.PASSED else Outcome.INCONCLUSIVE
 
 
 def _holds(condition: Condition, value: Number | None) -> bool | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from spanverdict.checks.runview import RunView
-from spanverdict.evaluation.judging import blank_result, judge_rule, worst_outcome
+from spanverdict.evaluation.baselines import Baseline, definition_of
+from spanverdict.evaluation.baselinesample import BaselineSample, kept_sample
+from spanverdict.evaluation.judging import blank_result, judge_samples, worst_outcome
 from spanverdict.evaluation.outcomes import (
     Completeness,
     Event,
@@ -23,6 +25,7 @@ from spanverdict.evaluation.outcomes import (
     RunInfo,
     RunStarted,
 )
+from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.evaluation.preparing import PreparedRun, prepare, view_of
 from spanverdict.evaluation.warnings import warnings_of
 from spanverdict.paths.defects import Defect
@@ -40,12 +43,15 @@ def evaluate(
     *,
     trigger: str = "input",
     defects: Sequence[Defect] = (),
+    past: Past = NOTHING_BEFORE,
+    keep_samples: bool = False,
 ) -> Iterator[Event]:
     """Judge a run by its flows and yield what is found, in the order of the flows and their rules.
 
     `table` holds the spans of the run in any order, resends included; `trigger` says why it is
-    judged now (see `Completeness`), `defects` what was met on the way here. The events depend on
-    nothing else: the same spans give the same events however they arrived.
+    judged now (see `Completeness`), `defects` what was met on the way here, `past` what came before
+    the run. The events depend on nothing else: the same spans give the same events however they
+    arrived. With `keep_samples` they hold what later runs can be compared with.
     """
     prepared = prepare(table)
     yield _started(run, prepared)
@@ -53,7 +59,7 @@ def evaluate(
     ends: list[FlowFinished] = []
     found = [*defects, *prepared.defects]
     for flow in flows:
-        for event in _judged(flow, prepared, run, trigger, found):
+        for event in _judged(flow, prepared, _Run(run, trigger, past, keep_samples), found):
             if isinstance(event, RuleEvaluated):
                 outcomes[event.result.outcome] += 1
             if isinstance(event, FlowFinished):
@@ -67,16 +73,29 @@ def evaluate(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What all flows are told of the run."""
+
+    info: RunInfo
+    trigger: str
+    past: Past
+    keep_samples: bool
+
+
 def _judged(
-    flow: Flow, prepared: PreparedRun, run: RunInfo, trigger: str, defects: list[Defect]
+    flow: Flow, prepared: PreparedRun, run: _Run, defects: list[Defect]
 ) -> Iterator[FlowStarted | RuleEvaluated | FlowFinished]:
     """Yield the events of one flow; what is wrong with its paths is added to `defects`.
 
     A flow whose requests cannot be found is errored as a whole and costs the others nothing.
     """
-    yield FlowStarted(flow.name, flow.file, flow.sha256, flow.labels)
-    expected = run.expected_requests if run.expected_requests is not None else flow.complete.requests
-    complete = trigger != CAP
+    baseline = run.past.baseline_of(flow)
+    yield FlowStarted(
+        flow.name, flow.file, flow.sha256, flow.labels, baseline.origin if baseline.origin.asked else None
+    )
+    expected = run.info.expected_requests if run.info.expected_requests is not None else flow.complete.requests
+    trigger, complete = run.trigger, run.trigger != CAP
     try:
         view, requests = view_of(flow, prepared, expected)
         missing = _missing_stages(view)
@@ -89,9 +108,9 @@ def _judged(
         detail = f"paths of flow {flow.name} go on beyond the hop limit"
         defects.append(Defect("hop_cap", requests.hop_cap_reached, detail))
     results = []
-    for result in _results(flow, view):
+    for result, sample in _results(flow, view, baseline, keep=run.keep_samples):
         results.append(result if len(prepared.spans) else _undecided(result))
-        yield RuleEvaluated(results[-1])
+        yield RuleEvaluated(results[-1], sample)
     completeness = Completeness(complete, trigger, view.n_requests, view.expected, missing)
     yield FlowFinished(flow.name, _flow_outcome(results, complete), completeness, warnings_of(flow, view, results))
 
@@ -106,13 +125,16 @@ def _started(run: RunInfo, prepared: PreparedRun) -> RunStarted:
     return RunStarted(info, len(table), int(here.sum()))
 
 
-def _results(flow: Flow, view: RunView) -> Iterator[RuleResult]:
+def _results(
+    flow: Flow, view: RunView, baseline: Baseline, *, keep: bool
+) -> Iterator[tuple[RuleResult, BaselineSample | None]]:
     """Judge rule by rule; one that breaks is errored and costs the others nothing."""
     for rule in flow.rules:
         try:
-            yield from list(judge_rule(rule, flow, view))
+            for result, sample in list(judge_samples(rule, flow, view, baseline)):
+                yield result, kept_sample(sample, definition_of(rule)) if keep and sample is not None else None
         except Exception as error:  # noqa: BLE001 - the rule is errored, the others go on
-            yield _errored(rule, flow, error)
+            yield _errored(rule, flow, error), None
 
 
 def _undecided(result: RuleResult) -> RuleResult:

@@ -10,10 +10,13 @@ from typing import Final
 from spanverdict.checks.check import Measurement
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.absentfields import absent_fields
+from spanverdict.evaluation.baselines import NO_BASELINE, Baseline, is_relative
+from spanverdict.evaluation.canary import split
 from spanverdict.evaluation.conditions import Judge
 from spanverdict.evaluation.exhibits import worst
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome, RuleResult
 from spanverdict.evaluation.population import Group, groups, of_requests
+from spanverdict.evaluation.sample import Sample
 from spanverdict.evaluation.weighing import refusal, sample_of
 from spanverdict.evaluation.wording import NOTHING, message_of
 from spanverdict.rulefiles.models import Flow, Rule
@@ -26,31 +29,40 @@ _ON_NO_DATA: Final[Mapping[str, Outcome]] = MappingProxyType(
 _GROUPS_NAMED: Final = 10
 
 
-def judge_rule(rule: Rule, flow: Flow, view: RunView) -> Iterator[RuleResult]:
+def judge_rule(rule: Rule, flow: Flow, view: RunView, baseline: Baseline = NO_BASELINE) -> Iterator[RuleResult]:
     """Yield the result of a rule; with `per` one for each group, by name."""
+    yield from (result for result, _ in judge_samples(rule, flow, view, baseline))
+
+
+def judge_samples(
+    rule: Rule, flow: Flow, view: RunView, baseline: Baseline = NO_BASELINE
+) -> Iterator[tuple[RuleResult, Sample | None]]:
+    """Yield each result of a rule with the sample that it was judged on; None where there was none."""
     blank = blank_result(rule, flow)
     if rule.skip is not None:
-        yield replace(blank, outcome=Outcome.SKIPPED, message=rule.skip)
+        yield replace(blank, outcome=Outcome.SKIPPED, message=rule.skip), None
         return
     if refused := refusal(rule.check, flow, view):
         conditions = _unjudged(rule, Outcome.INCONCLUSIVE)
-        yield replace(blank, outcome=Outcome.INCONCLUSIVE, conditions=conditions, message=refused)
+        yield replace(blank, outcome=Outcome.INCONCLUSIVE, conditions=conditions, message=refused), None
         return
     measurement = rule.check.measure(view)
     if rule.where is not None:
         measurement = of_requests(measurement, rule.where, view)
+    if flow.baseline is not None and is_relative(rule):
+        measurement, baseline = split(rule, flow.baseline, measurement, view)
     if rule.per is None:
-        yield _judge_group(rule, Group(None, measurement), view, blank)
+        yield _judge_group(rule, Group(None, measurement), view, blank, baseline)
         return
     parts, rest = groups(measurement, rule.per, view)
     for group in parts:
-        yield _judge_group(rule, group, view, blank)
+        yield _judge_group(rule, group, view, blank, baseline)
     if rest:
         named = [*rest[:_GROUPS_NAMED], *(["…"] if len(rest) > _GROUPS_NAMED else [])]
         message = f"{len(rest)} more groups than can be judged: {', '.join(named)}"
-        yield replace(blank, group="(others)", outcome=Outcome.INCONCLUSIVE, message=message)
+        yield replace(blank, group="(others)", outcome=Outcome.INCONCLUSIVE, message=message), None
     if not parts:
-        yield _without_data(rule, measurement, view, blank)
+        yield _without_data(rule, measurement, view, blank), None
 
 
 def worst_outcome(outcomes: Iterator[Outcome] | list[Outcome]) -> Outcome:
@@ -86,20 +98,23 @@ def blank_result(rule: Rule, flow: Flow) -> RuleResult:
     )
 
 
-def _judge_group(rule: Rule, group: Group, view: RunView, blank: RuleResult) -> RuleResult:
+def _judge_group(
+    rule: Rule, group: Group, view: RunView, blank: RuleResult, baseline: Baseline
+) -> tuple[RuleResult, Sample | None]:
     measurement = group.measurement
     blank = replace(blank, group=group.name, population=measurement.population, samples=measurement.samples)
     if not measurement.samples:
-        return _without_data(rule, measurement, view, blank)
+        return _without_data(rule, measurement, view, blank), None
     sample, sampling = sample_of(measurement, view)
-    judge = Judge(sample)
+    judge = Judge(sample, baseline.of(rule, group.name))
     judged = [(expectation, _noted(judge.judge(expectation), sampling)) for expectation in rule.expect]
     conditions = tuple(result for _, result in judged)
     outcome = _outcome_of(conditions)
     message = message_of(conditions, outcome, _size(measurement))
     if outcome is not Outcome.PASSED and (note := measurement.note):
         message = f"{message}: {note}"
-    return replace(blank, outcome=outcome, conditions=conditions, message=message, exhibits=worst(judge, view, judged))
+    shown = worst(judge, view, judged)
+    return replace(blank, outcome=outcome, conditions=conditions, message=message, exhibits=shown), sample
 
 
 def _outcome_of(conditions: tuple[ConditionResult, ...]) -> Outcome:

@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from spanverdict.paths.defects import Defect
 from spanverdict.rulefiles.models import Severity
 
+if TYPE_CHECKING:
+    from spanverdict.evaluation.baselinesample import BaselineSample
+
 __all__ = [
+    "BaselineOrigin",
     "Completeness",
     "ConditionResult",
     "Defect",
@@ -45,6 +49,31 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class BaselineOrigin:
+    """Which run, file or part of the run a flow was compared with."""
+
+    asked: str
+    """As it was asked for: `previous`, `branch:main`, a run id, a file, or the selector of a canary's baseline."""
+    run: str = ""
+    revision: int = 0
+    """Of the verdict on that run; 0 where there is none."""
+    file: str = ""
+    sha256: str = ""
+    """Of the file, or of the verdict on the run."""
+    missing: str = ""
+    """Why there is none to compare with."""
+
+    @property
+    def name(self) -> str:
+        """Name it for people."""
+        if self.missing:
+            return self.asked
+        if self.file:
+            return f"the baseline {self.file}"
+        return f"the baseline run {self.run}" if self.run else f"the baseline {self.asked}"
+
+
+@dataclass(frozen=True, slots=True)
 class ConditionResult:
     """One line of `expect`, judged."""
 
@@ -65,6 +94,14 @@ class ConditionResult:
     """The most that it may be, likewise."""
     level: float | None = None
     """The confidence that the two are for, 0..1; None when none was asked for."""
+    baseline: str = ""
+    """For people: the same statistic of the baseline, where the condition is relative to one and there is one."""
+    baseline_value: float | int | None = None
+
+    @property
+    def wanted(self) -> str:
+        """What was expected, with the value of the baseline: `<= +10% of baseline 200ms`."""
+        return f"{self.expected} {self.baseline}" if self.baseline else self.expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +206,8 @@ class FlowStarted:
     file: str
     sha256: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    baseline: BaselineOrigin | None = None
+    """What it is compared with, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +215,8 @@ class RuleEvaluated:
     """One rule is judged."""
 
     result: RuleResult
+    sample: BaselineSample | None = field(default=None, compare=False, repr=False)
+    """What it measured, for later runs to be compared with, where that was asked for and can be kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ class WeightedSample(Sample):
     """(n,) of the values in the order of the measurement; all are known."""
 
     @cached_property
-    def _lacking(self) -> Fraction:
+    def lacking(self) -> Fraction:
         """How many subjects those without a value stand for."""
         return self.view.sampling.take(_shown_by(self.missing, self.view)).total()
 
@@ -98,7 +98,7 @@ class WeightedSample(Sample):
 
     def _of_truths(self, kind: Kind) -> Interval | None:
         values, _ = self.by_position()
-        true, known, missing = self.weights.total(values > 0), self.weights.total(self.measurement.over), self._lacking
+        true, known, missing = self.weights.total(values > 0), self.weights.total(self.measurement.over), self.lacking
         if kind is Kind.COUNT:
             return Interval(true, true, true + missing)
         if not known:
@@ -115,7 +115,7 @@ class WeightedSample(Sample):
                 value = as_number(self._sum() / self._sorted.whole, self.numbers)
             case _:
                 return super()._of_numbers(statistic)
-        return Interval(value, None, None) if self._lacking else Interval.point(value)
+        return Interval(value, None, None) if self.lacking else Interval.point(value)
 
     @cached_property
     def _sorted(self) -> _Steps:
@@ -129,7 +129,7 @@ class WeightedSample(Sample):
 
     def _percentile(self, permyriad: int) -> Interval:
         """Take the least value at or below which a share of all lies, as many as the values stand for."""
-        steps, missing = self._sorted, self._lacking
+        steps, missing = self._sorted, self.lacking
         share = Fraction(permyriad, 10_000)
         wanted = share * (steps.whole + missing)
         return Interval(

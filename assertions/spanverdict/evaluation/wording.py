@@ -24,9 +24,40 @@ def observed_text(value: Number, condition: Condition, quantity: Quantity) -> st
     ('200.000001ms', '231.4ms')
     """
     text = number_text(value, quantity)
-    if condition.holds(value) or all(text != number_text(limit, quantity) for limit in condition.operands):
+    if (
+        condition.deltas
+        or condition.holds(value)
+        or all(text != number_text(limit, quantity) for limit in condition.operands)
+    ):
         return text
     return _exact_text(value, quantity)
+
+
+def compared_texts(value: Number, baseline: Number, condition: Condition, quantity: Quantity) -> tuple[str, str]:
+    """Write an observed value with its change, and that of the baseline; with all digits where fewer look the same.
+
+    >>> from spanverdict.rulefiles.conditions import parse_condition
+    >>> slower = parse_condition("<= +10% of baseline", Quantity.DURATION)
+    >>> compared_texts(231_400_000, 200_000_000, slower, Quantity.DURATION)
+    ('231.4ms (+15.7 %)', '200ms')
+    """
+    texts = number_text(value, quantity), number_text(baseline, quantity)
+    if texts[0] == texts[1] and value != baseline:
+        texts = _exact_text(value, quantity), _exact_text(baseline, quantity)
+    parts = [delta.amount * 100 for delta in condition.deltas if delta.relative]
+    if not baseline or not parts:
+        return texts
+    change = (Fraction(value) - Fraction(baseline)) / abs(Fraction(baseline)) * 100
+    return f"{texts[0]} ({_percent_apart(change, parts)} %)", texts[1]
+
+
+def _percent_apart(change: Fraction, limits: Sequence[Fraction]) -> str:
+    """Write a change with as many digits as it needs to look unlike the limits that it is not."""
+    for digits in (4, 12, 17):
+        text = f"{float(change):+.{digits}g}"
+        if all(change == limit or text != f"{float(limit):+.{digits}g}" for limit in limits):
+            break
+    return text
 
 
 def _exact_text(value: Number, quantity: Quantity) -> str:
@@ -90,4 +121,4 @@ def message_of(conditions: Sequence[ConditionResult], outcome: Outcome, size: st
 
 
 def _said(condition: ConditionResult) -> str:
-    return f"{condition.statistic} = {condition.observed}, expected {condition.expected}"
+    return f"{condition.statistic} = {condition.observed}, expected {condition.wanted}"

@@ -80,6 +80,7 @@ def _flow_object(flow: FlowVerdict) -> JsonObject:
         "file": flow.started.file,
         "sha256": flow.started.sha256,
         "labels": dict(flow.started.labels),
+        **({"baseline": plaindata.baseline_object(flow.started.baseline)} if flow.started.baseline else {}),
         "outcome": flow.finished.outcome.value,
         "complete": flow.finished.completeness.complete,
         "completeness": plaindata.completeness_object(flow.finished.completeness),
@@ -122,7 +123,8 @@ def _events_of(report: Mapping[str, Any]) -> Iterator[Event]:
 
 
 def _flow_events(flow: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> Iterator[Event]:
-    yield FlowStarted(flow["flow"], flow["file"], flow["sha256"], dict(flow["labels"]))
+    baseline = plaindata.baseline_of(flow.get("baseline"))
+    yield FlowStarted(flow["flow"], flow["file"], flow["sha256"], dict(flow["labels"]), baseline)
     yield from (RuleEvaluated(plaindata.rule_of(rule)) for rule in rules)
     completeness = plaindata.completeness_of(flow["completeness"])
     yield FlowFinished(flow["flow"], Outcome(flow["outcome"]), completeness, tuple(flow["warnings"]))

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from dataclasses import asdict, fields
+from typing import Any, Final, TypeAlias
 
 from spanverdict.evaluation.outcomes import (
+    BaselineOrigin,
     Completeness,
     ConditionResult,
     Defect,
@@ -113,6 +115,7 @@ def rule_of(data: Mapping[str, Any]) -> RuleResult:
 
 
 def _condition_object(condition: ConditionResult) -> JsonObject:
+    compared = {"baseline": condition.baseline, "baseline_value": number(condition.baseline_value)}
     return {
         "statistic": condition.statistic,
         "expected": condition.expected,
@@ -123,6 +126,7 @@ def _condition_object(condition: ConditionResult) -> JsonObject:
         "level": condition.level,
         "outcome": condition.outcome.value,
         "note": condition.note,
+        **(compared if condition.baseline else {}),
     }
 
 
@@ -137,6 +141,8 @@ def _condition_of(data: Mapping[str, Any]) -> ConditionResult:
         observed_low=data.get("observed_low"),
         observed_high=data.get("observed_high"),
         level=data.get("level"),
+        baseline=data.get("baseline", ""),
+        baseline_value=data.get("baseline_value"),
     )
 
 
@@ -154,6 +160,19 @@ def _exhibit_object(exhibit: Exhibit) -> JsonObject:
 def _exhibit_of(data: Mapping[str, Any]) -> Exhibit:
     stages = tuple(StageShare(s["stage"], s["duration_ns"], s["share"] or 0.0) for s in data["stages"])
     return Exhibit(data["key"], data["trace_id"], data["span_id"], data["value"], stages)
+
+
+def baseline_object(origin: BaselineOrigin) -> JsonObject:
+    """Write what a flow was compared with."""
+    return asdict(origin)
+
+
+def baseline_of(data: Mapping[str, Any] | None) -> BaselineOrigin | None:
+    """Read back what a flow was compared with; None where it was not asked for."""
+    return None if data is None else BaselineOrigin(**{name: data[name] for name in _ORIGIN})
+
+
+_ORIGIN: Final = tuple(each.name for each in fields(BaselineOrigin))
 
 
 def completeness_object(completeness: Completeness) -> JsonObject:

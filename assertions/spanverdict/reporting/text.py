@@ -189,6 +189,9 @@ def _flow_facts(flow: FlowVerdict) -> Iterator[Line]:
     yield _fact("requests", wording.requests_text(completeness))
     tone = "" if completeness.complete else "inconclusive"
     yield _fact("complete", wording.completeness_text(completeness), tone)
+    if flow.started.baseline is not None:
+        tone = "inconclusive" if flow.started.baseline.missing else ""
+        yield _fact("baseline", wording.baseline_text(flow.started.baseline), tone)
     if completeness.missing_stages:
         yield _fact("missing", wording.missing_text(completeness), "inconclusive")
     yield from _repeated("warnings", [shown(text, wording.MESSAGE_LIMIT) for text in flow.finished.warnings], "warned")

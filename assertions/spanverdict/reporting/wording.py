@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from spanverdict.diagnostics.durations import format_duration
 from spanverdict.evaluation.outcomes import (
+    BaselineOrigin,
     Completeness,
     ConditionResult,
     Exhibit,
@@ -82,11 +83,11 @@ def _weight(condition: ConditionResult) -> int:
 
 
 def _held(condition: ConditionResult) -> str:
-    return f"{shown(condition.statistic)} = {shown(condition.observed)} ({shown(condition.expected)})"
+    return f"{shown(condition.statistic)} = {shown(condition.observed)} ({shown(condition.wanted)})"
 
 
 def _decisive(condition: ConditionResult, whole: Outcome) -> str:
-    line = f"{shown(condition.statistic)} = {shown(condition.observed)}, expected {shown(condition.expected)}"
+    line = f"{shown(condition.statistic)} = {shown(condition.observed)}, expected {shown(condition.wanted)}"
     return line if condition.outcome is whole else f"{line}: {condition.outcome}"
 
 
@@ -178,6 +179,19 @@ def _lack(completeness: Completeness) -> str:
         return ""
     absent = expected - completeness.requests
     return f"; {counted(absent, 'requests')} never arrived"
+
+
+def baseline_text(origin: BaselineOrigin) -> str:
+    """Say what a flow was compared with: `run gh-122, revision 1 (previous)`."""
+    asked = shown(origin.asked)
+    if origin.missing:
+        return f"none ({asked}): {shown(origin.missing, MESSAGE_LIMIT)}"
+    if origin.file:
+        return f"{shown(origin.file, 300)} (sha256 {origin.sha256[:12]}…)"
+    if not origin.run:
+        return f"requests that contain {asked}"
+    known_as = "" if origin.asked == origin.run else f" ({asked})"
+    return f"run {shown(origin.run, 128)}, revision {origin.revision}{known_as}"
 
 
 def missing_text(completeness: Completeness) -> str:

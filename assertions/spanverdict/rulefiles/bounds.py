@@ -38,6 +38,8 @@ _DOMAINS: Final = {Quantity.SHARE: Bounds(0, 1), Quantity.COUNT: Bounds(0)}
 
 def bounds_of(condition: Condition) -> Bounds | None:
     """Return the limits that a condition sets to numbers; None when it sets none."""
+    if condition.deltas:
+        return None
     numbers = [operand for operand in condition.operands if isinstance(operand, (int, Fraction))]
     if len(numbers) != len(condition.operands) or any(isinstance(number, bool) for number in numbers):
         return None

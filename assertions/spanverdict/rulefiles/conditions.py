@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from spanverdict.diagnostics import codes
 from spanverdict.rulefiles.literals import LITERAL, Operand, read_literal
 from spanverdict.rulefiles.mistake import Mistake
+from spanverdict.rulefiles.relative import COMPARED, SAME, SYNTAX, Delta, read_delta
 from spanverdict.rulefiles.statistic import Quantity
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class Condition:
     text: str
     operator: Operator
     operands: tuple[Operand, ...]
-    """One; two (low, high) for `..`; one or more for `in`; the pattern for `matches`."""
+    """One; two (low, high) for `..`; one or more for `in`; the pattern for `matches`; none beside `deltas`."""
+    deltas: tuple[Delta, ...] = ()
+    """Of a condition relative to a baseline, in place of operands: how far from it the limits lie."""
 
     def __str__(self) -> str:
         return self.text
@@ -132,7 +135,6 @@ _SYNTAX: Final = re.compile(
     re.DOTALL,
 )
 _ITEM: Final = re.compile(rf"\s*({LITERAL})\s*(,|\Z)")
-_RELATIVE: Final = re.compile(r"(<=|>=|==|!=|<|>)\s*[+-]?[\d.]+\s*\S*\s+of\s+baseline", re.DOTALL)
 _MISSPELT: Final = {"=<": "<=", "=>": ">=", "≤": "<=", "≥": ">=", "≠": "!=", "<>": "!=", "=": "=="}
 
 
@@ -140,15 +142,38 @@ def parse_condition(text: str, quantity: Quantity) -> Condition:
     """Return the condition that `text` states about a `quantity`; raises `Mistake`."""
     stripped = text.strip()
     start = text.index(stripped) if stripped else 0
-    if _RELATIVE.fullmatch(stripped):
-        message = "a condition relative to a baseline cannot be judged without a baseline"
-        raise Mistake(codes.RELATIVE_CONDITION, message, "compare with a fixed value, such as < 200ms")
+    relative = SYNTAX.fullmatch(stripped)
+    if relative and (quantity in COMPARED or stripped.endswith("of baseline")):
+        return _relative(relative, quantity, start)
     match = _SYNTAX.fullmatch(stripped)
     if match is None:
         raise _unreadable(stripped, quantity)
     operator = Operator(match["operator"] or match["range"] or ("in" if match["list"] is not None else "matches"))
     _check_operator(operator, quantity)
     return Condition(stripped, operator, _operands(match, operator, quantity, start))
+
+
+def _relative(match: re.Match[str], quantity: Quantity, start: int) -> Condition:
+    """Return a condition that compares with a baseline."""
+    if quantity not in COMPARED:
+        raise Mistake(codes.RELATIVE_CONDITION, "only a number can be so far from a baseline")
+    names = ("delta",) if match["operator"] else ("low", "high")
+    operator = Operator(match["operator"] or "..")
+    deltas = tuple(_delta(match, name, quantity, start) for name in names)
+    if deltas[0].relative == deltas[-1].relative and deltas[0].amount > deltas[-1].amount:
+        message = f"the range {match.group()} is empty"
+        raise Mistake(codes.CONDITION_SYNTAX, message, "write the smaller value first")
+    return Condition(match.group(), operator, (), deltas)
+
+
+def _delta(match: re.Match[str], name: str, quantity: Quantity, start: int) -> Delta:
+    if match[name] is None:
+        return SAME
+    try:
+        return read_delta(match[name], quantity)
+    except Mistake as mistake:
+        mistake.offset, mistake.length = start + match.start(name), len(match[name])
+        raise
 
 
 def condition_of_list(items: tuple[Operand, ...], quantity: Quantity) -> Condition:

@@ -12,7 +12,7 @@ from spanverdict.rulefiles.conditions import Condition, bare_example, condition_
 from spanverdict.rulefiles.literals import Operand, read_literal
 from spanverdict.rulefiles.mistake import Mistake
 from spanverdict.rulefiles.models import Expectation
-from spanverdict.rulefiles.statistic import OF_UNIT, Kind, Quantity, Statistic, parse_statistic
+from spanverdict.rulefiles.statistic import OF_UNIT, QUANTIFIERS, Kind, Quantity, Statistic, parse_statistic
 
 if TYPE_CHECKING:
     from spanverdict.checks.check import Check
@@ -47,10 +47,17 @@ def _read_line(name: Scalar, value: Node, check: Check | None, problems: Problem
         return None
     try:
         condition = read_condition(value, statistic.quantity(check.unit), statistic.name)
+        _check_relative(statistic, condition)
     except Mistake as mistake:
         mistake.report(value, problems)
         return None
     return Expectation(statistic, condition, name.position)
+
+
+def _check_relative(statistic: Statistic, condition: Condition) -> None:
+    if condition.deltas and statistic.kind in QUANTIFIERS:
+        message = f"{statistic} looks at each value by itself, and none of them has a baseline"
+        raise Mistake(codes.RELATIVE_CONDITION, message, "compare a statistic, such as p95 or mean, with the baseline")
 
 
 def _check_asked(statistic: Statistic, check: Check) -> None:

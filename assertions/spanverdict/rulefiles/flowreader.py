@@ -15,11 +15,23 @@ from spanverdict.rulefiles.models import CompleteSpec, Count, Flow, RequestSpec,
 from spanverdict.rulefiles.names import STAGE_NAME, read_name
 from spanverdict.rulefiles.rulereader import read_defaults, read_rule, report_taken_ids
 from spanverdict.rulefiles.statistic import Quantity
+from spanverdict.selectors import Selector
 
 VERSION: Final = 1
 """Of the rule language."""
 
-_KEYS: Final = ("complete", "defaults", "flow", "labels", "request", "rules", "sampling", "stages", "version")
+_KEYS: Final = (
+    "baseline",
+    "complete",
+    "defaults",
+    "flow",
+    "labels",
+    "request",
+    "rules",
+    "sampling",
+    "stages",
+    "version",
+)
 _REQUEST_KEYS: Final = ("correlate", "ends_at", "key", "starts_at")
 _COUNT_HINT: Final = 'write it like 1, "0..1" or ">= 1"'
 
@@ -41,9 +53,10 @@ def read_flow(node: Node, file: str, sha256: str, problems: Problems) -> Flow | 
     rules = _read_rules(reader, context)
     labels = reader.text_mapping("labels")
     sampling = cast("Sampled", reader.choice("sampling", get_args(Sampled), "unexpected"))
+    baseline = _read_baseline(reader, context)
     if name is None or name_node is None or request is None:
         return None
-    return Flow(name, stages, request, complete, rules, file, sha256, name_node.position, labels, sampling)
+    return Flow(name, stages, request, complete, rules, file, sha256, name_node.position, labels, sampling, baseline)
 
 
 def _check_version(reader: Reader) -> bool:
@@ -120,6 +133,8 @@ def _read_count(reader: Reader) -> Count | None:
 
 def _count_of(text: str) -> Count:
     condition = parse_condition(text, Quantity.COUNT)
+    if condition.deltas:
+        raise Mistake(codes.STAGE_COUNT, f"a stage cannot be counted by `{text}`", _COUNT_HINT)
     numbers = [int(operand) for operand in condition.operands]
     match condition.operator:
         case Operator.EQUAL:
@@ -202,6 +217,14 @@ def _report_times(complete: CompleteSpec, inner: Reader) -> None:
     idle, at_most = format_exact(complete.idle_ns), format_exact(complete.at_most_ns)
     message = f"idle ({idle}) is longer than at_most ({at_most}), so it could never come to pass"
     inner.problems.error(node.position, codes.WAITING_TIMES, message, "", node.width)
+
+
+def _read_baseline(reader: Reader, context: ReadContext) -> Selector | None:
+    """Read which requests of a run the others are compared with."""
+    node = reader.node("baseline")
+    inner = Reader.of(node, context.problems, ("where",), "a baseline") if node else None
+    where = inner.require("where") if inner else None
+    return context.selector(where) if where else None
 
 
 def _read_rules(reader: Reader, context: ReadContext) -> tuple[Rule, ...]:

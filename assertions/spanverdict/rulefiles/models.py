@@ -128,3 +128,5 @@ class Flow:
     labels: Mapping[str, str] = field(default_factory=dict)
     sampling: Sampled = "unexpected"
     """`expected`: not every span is kept, and rules that need all spans of a request are judged all the same."""
+    baseline: Selector | None = None
+    """What requests of the same run must contain to be the baseline of the others."""
