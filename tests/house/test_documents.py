@@ -9,12 +9,17 @@ from pathlib import Path
 import click
 import pytest
 
+from spanverdict.app.errors import ExitCode
+from spanverdict.app.testcommand import SuiteOptions, run_tests
+from spanverdict.app.verdicts import targets
 from spanverdict.checks.catalogue import CHECKS
 from spanverdict.cli import cli
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.otlp.jsonexport import protobuf_to_json
 from spanverdict.reporting.catalogue import REPORTERS
+from spanverdict.reporting.reporter import ReportOptions
 from spanverdict.rulefiles.loader import load
+from spanverdict.ruletest.reports import TEST_REPORTERS
 
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text(encoding="utf-8")
@@ -69,6 +74,15 @@ def test_the_rule_file_of_the_readme_is_right() -> None:
         problems = Problems()
         assert load(text, "README.md", problems) is not None, problems.sorted()
         assert not problems.sorted()
+
+
+def test_the_rule_test_of_the_readme_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (flow,) = (block for block in blocks(README, "yaml") if block.startswith("version: 1"))
+    (test,) = (block for block in blocks(README, "yaml") if block.startswith("# flow_test.yaml"))
+    (tmp_path / "flow.yaml").write_text(flow, encoding="utf-8")
+    (tmp_path / "flow_test.yaml").write_text(test, encoding="utf-8")
+    options = SuiteOptions(targets((), {}, TEST_REPORTERS), ReportOptions())
+    assert run_tests([str(tmp_path)], options) is ExitCode.PASSED, capsys.readouterr().out
 
 
 def test_the_readme_names_its_commands_every_one() -> None:

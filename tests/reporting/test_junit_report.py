@@ -14,6 +14,7 @@ from reporting.hostile import streams
 from reporting.streams import GAPS, SLOW, STREAMS, flow, stream
 from spanverdict.evaluation.outcomes import Outcome
 from spanverdict.reporting import junit, text
+from spanverdict.reporting.escaping import xml_text
 from spanverdict.reporting.verdict import gather
 
 
@@ -127,7 +128,7 @@ def test_a_message_is_cut_at_its_limit():
 @pytest.mark.parametrize("limit", range(40))
 def test_cutting_never_splits_a_character(limit):
     """Proves that a cut text is whole UTF-8 and within its limit, wherever the cut falls."""
-    cut = junit.xml_text("aé漢🚚" * 10, limit)
+    cut = xml_text("aé漢🚚" * 10, limit)
     assert len(cut.encode()) <= max(limit, len("\n… (cut here)".encode()))
 
 

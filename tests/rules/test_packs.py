@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 
 from rules.make_pack_traces import PACKS, RECORDINGS, traces
 from rules.recording import Recording
+from spanverdict.app.errors import ExitCode
+from spanverdict.app.testcommand import SuiteOptions, load_tests, run_tests
+from spanverdict.app.verdicts import targets
 from spanverdict.diagnostics.render import render_all
-from spanverdict.evaluation.engine import evaluate
-from spanverdict.evaluation.judging import worst_outcome
-from spanverdict.evaluation.outcomes import Outcome, RuleEvaluated, RunInfo
 from spanverdict.otlp.decode import decode, new_pool
 from spanverdict.otlp.files import read_file
 from spanverdict.paths.association import associate
+from spanverdict.reporting.reporter import ReportOptions
 from spanverdict.rulefiles.loader import load_files
 from spanverdict.rulefiles.models import Flow
+from spanverdict.ruletest.reports import TEST_REPORTERS
 from spanverdict.telemetry.spantable import SpanTable, concat
 
 NAMES = sorted(path.parent.name for path in PACKS.glob("*/flow.yaml"))
 
 
-@dataclass(frozen=True)
-class Case:
-    """One test of a `flow_test.yaml`."""
-
-    flow: Path
-    name: str
-    traces: Path
-    expect: dict[str, str]
-
-
-def cases() -> list[Case]:
-    documents = [
-        (path.parent, yaml.safe_load(path.read_text(encoding="utf-8"))) for path in PACKS.glob("*/*_test.yaml")
-    ]
-    return [
-        Case(folder / document["flow"], test["name"], folder / test["traces"], test["expect"])
-        for folder, document in sorted(documents, key=lambda pair: pair[0])
-        for test in document["tests"]
-    ]
-
-
-CASES = [pytest.param(case, id=f"{case.flow.parent.name}: {case.name}") for case in cases()]
+TESTS = load_tests([str(PACKS)])
 
 
 def load(path: Path) -> Flow:
@@ -64,32 +41,19 @@ def spans_of(path: Path) -> SpanTable:
     return concat([each.table for each in decoded])
 
 
-@cache
-def judged(flow: Path, path: Path) -> dict[str, str]:
-    """Return the outcome of each rule; of a rule with groups the worst."""
-    outcomes: dict[str, list[Outcome]] = defaultdict(list)
-    for event in evaluate([load(flow)], spans_of(path), RunInfo("pack")):
-        if isinstance(event, RuleEvaluated):
-            outcomes[event.result.id].append(event.result.outcome)
-    return {rule: worst_outcome(found).value for rule, found in outcomes.items()}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_the_rules_say_of_recorded_traffic_what_they_should(case: Case) -> None:
-    """Proves every outcome that a rule test promises, for every rule of the flow."""
-    assert judged(case.flow, case.traces) == case.expect
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_every_rule_is_seen_to_pass_and_to_fail(name: str) -> None:
-    """Proves that no rule of a pack is without effect."""
-    seen: dict[str, set[str]] = defaultdict(set)
-    for case in cases():
-        if case.flow.parent.name == name:
-            for rule, outcome in case.expect.items():
-                seen[rule].add(outcome)
-    never = {rule.id for rule in load(PACKS / name / "flow.yaml").rules if not seen[rule.id] >= {"passed", "failed"}}
-    assert not never
+def test_every_rule_of_a_pack_passes_and_fails_as_its_tests_expect(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves all that the tests of a pack promise, and that no rule and no stage of it is without effect."""
+    options = SuiteOptions(targets((), {}, TEST_REPORTERS), ReportOptions(), coverage=True, require_coverage=True)
+    assert run_tests([str(PACKS / name)], options) is ExitCode.PASSED, capsys.readouterr().out
+
+
+def test_every_test_of_a_pack_says_something_of_every_rule() -> None:
+    for test in TESTS:
+        named = {expected.rule for expected in test.expect}
+        assert test.others is not None or named == {rule.id for rule in test.flow.rules}, test.name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -114,7 +78,8 @@ def test_the_traces_are_what_the_sdk_records(path: Path, record: Callable[[], Re
 
 
 def test_no_traces_lie_about_unused() -> None:
-    assert {case.traces for case in cases()} == {path for path, _ in traces()} == set(PACKS.glob("*/traces/*"))
+    named = {file.path.resolve() for test in TESTS for file in test.traces}
+    assert named == {path for path, _ in traces()} == set(PACKS.glob("*/traces/*"))
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path, _ in traces()])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
-import yaml
 
 from rules.reference import README, Block, Example, blocks, examples, whole_flow, with_part, with_rules
 from rules.reference_spans import ids, selected, view
+from spanverdict.app.errors import ExitCode
+from spanverdict.app.testcommand import SuiteOptions, run_tests
+from spanverdict.app.verdicts import targets
 from spanverdict.checks.catalogue import CHECKS
 from spanverdict.checks.latency import EXTENTS
 from spanverdict.checks.runview import RunView
@@ -16,11 +19,16 @@ from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.diagnostics.durations import NS_PER_UNIT
 from spanverdict.diagnostics.render import render_all
 from spanverdict.evaluation.outcomes import Outcome
+from spanverdict.reporting.reporter import ReportOptions
 from spanverdict.rulefiles import flowreader, rulereader
 from spanverdict.rulefiles.conditions import Operator
 from spanverdict.rulefiles.loader import load
 from spanverdict.rulefiles.models import Flow
 from spanverdict.rulefiles.statistic import Kind
+from spanverdict.ruletest import reading
+from spanverdict.ruletest.expectations import VERDICT_KEYS
+from spanverdict.ruletest.notation import LOST, WORDS
+from spanverdict.ruletest.reports import TEST_REPORTERS
 from spanverdict.selectors import SelectorError, parse
 from spanverdict.selectors.expressions import ARITHMETIC, COMPARISONS
 from spanverdict.selectors.mapping import KEYS
@@ -103,22 +111,20 @@ def test_a_selector_is_refused_with_what_the_reference_says(example: Example) ->
 
 def test_the_mistakes_are_answered_as_shown() -> None:
     (block,) = blocks("yaml wrong")
-    (answer,) = blocks("text")
+    (answer,) = (block for block in blocks("text") if block.kind == "text")
     problems = Problems()
     assert load(block.text, block.kind.removeprefix("yaml wrong "), problems) is None
     assert answer.text == render_all(problems.sorted())
 
 
-def test_the_rule_test_is_that_of_a_pack() -> None:
-    """Proves that the shown test is in the file that the reference says it is from, and expects the same."""
-    (block,) = blocks("yaml test")
-    shown = yaml.safe_load(block.text)
-    whole = yaml.safe_load((README.parent / "http" / "flow_test.yaml").read_text(encoding="utf-8"))
-    assert shown["flow"] == whole["flow"]
-    (shown_test,) = shown["tests"]
-    own = next(test for test in whole["tests"] if test["name"] == shown_test["name"])
-    assert own["traces"] == shown_test["traces"]
-    assert shown_test["expect"].items() <= own["expect"].items()
+@pytest.mark.parametrize("block", params("yaml test"))
+def test_a_file_of_tests_passes_for_the_first_flow(
+    block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fraud.yaml").write_text(whole_flow(), encoding="utf-8")
+    (tmp_path / "fraud_test.yaml").write_text(block.text, encoding="utf-8")
+    options = SuiteOptions(targets((), {}, TEST_REPORTERS), ReportOptions())
+    assert run_tests([str(tmp_path)], options) is ExitCode.PASSED, capsys.readouterr().out
 
 
 def test_no_block_goes_unchecked() -> None:
@@ -168,6 +174,8 @@ def quoted(*words: str) -> set[str]:
         pytest.param(KEYWORDS, id="keywords"),
         pytest.param([*KINDS, *STATUSES], id="kinds and statuses"),
         pytest.param(METRICS, id="metrics functions"),
+        pytest.param([*reading.TEST_KEYS, *VERDICT_KEYS], id="keys of a test"),
+        pytest.param([*(word for word in WORDS if "." not in word), LOST], id="words of the trace notation"),
     ],
 )
 def test_nothing_of_the_language_is_left_out(words: list[str]) -> None:

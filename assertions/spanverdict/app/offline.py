@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from spanverdict.app.associating import defects_of
 from spanverdict.app.errors import CommandError, ExitCode
-from spanverdict.evaluation.engine import evaluate
+from spanverdict.evaluation.engine import CAP, evaluate
 from spanverdict.evaluation.outcomes import Event, RunInfo
 from spanverdict.otlp.decode import decode, new_pool
 from spanverdict.otlp.errors import Undecodable, UnreadableFile
@@ -94,6 +94,20 @@ def check_files(flows: Sequence[Flow], paths: Sequence[str], run: str | None, ex
     everything = read_spans(paths)
     if not len(everything):
         print(f"spanverdict: there are no spans in {', '.join(paths)}", file=sys.stderr)  # noqa: T201 - a warning
+    yield from judge_table(flows, everything, run, expected)
+
+
+def judge_table(
+    flows: Sequence[Flow], everything: SpanTable, run: str | None, expected: int | None, *, complete: bool = True
+) -> Iterator[Event]:
+    """Judge the run that a table holds, or of several runs the one that is named.
+
+    A run that is not `complete` is judged as one that was given up on.
+
+    Raises:
+        CommandError: which run is meant is not clear, or it is not there.
+    """
     found = _associated(everything, flows)
     run_id, spans = _chosen(everything, found, run)
-    yield from evaluate(flows, spans, RunInfo(run_id, expected_requests=expected), defects=defects_of(found))
+    info = RunInfo(run_id, expected_requests=expected)
+    yield from evaluate(flows, spans, info, trigger="input" if complete else CAP, defects=defects_of(found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from io import TextIOWrapper
 from pathlib import Path
@@ -24,10 +24,12 @@ _CODES: Mapping[Outcome, ExitCode] = {
 }
 
 
-def targets(asked: Sequence[str], environ: Mapping[str, str] = os.environ) -> tuple[Target, ...]:
+def targets(
+    asked: Sequence[str], environ: Mapping[str, str] = os.environ, formats: Collection[str] = REPORTERS
+) -> tuple[Target, ...]:
     """Read `-o` options; text on standard output when none goes there, and what the CI understands."""
     try:
-        wanted = [parse_target(text) for text in asked]
+        wanted = [parse_target(text, formats) for text in asked]
     except UnknownFormatError as error:
         raise CommandError(str(error)) from None
     on_screen = [target.name for target in wanted if target.path is None]
@@ -41,7 +43,7 @@ def targets(asked: Sequence[str], environ: Mapping[str, str] = os.environ) -> tu
             raise CommandError(f"two reports cannot go to the same file {path}")
         _check_writable(Path(path))
     ci = ci_targets(environ) if on_screen in ([], ["text"]) else ()
-    return (*wanted, *ci)
+    return (*wanted, *(target for target in ci if target.name in formats))
 
 
 def _check_writable(path: Path) -> None:

@@ -13,15 +13,16 @@ from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.cli.judging import check, run, serve
 from spanverdict.cli.linting import lint
 from spanverdict.cli.looking import explain, path, query, show
+from spanverdict.cli.testing import test
 
-COMMANDS: Final[tuple[click.Command, ...]] = (run, check, serve, lint, query, explain, show, path)
+COMMANDS: Final[tuple[click.Command, ...]] = (run, check, serve, lint, test, query, explain, show, path)
 """All commands, in the order in which one meets them."""
 
 _EXIT_CODES = """
 \b
 Exit codes:
   0  passed
-  1  a rule failed; for query: nothing matched
+  1  a rule failed, or a test; for query: nothing matched
   2  usage, configuration or rule file
   3  lint findings only (lint)
   4  no data, incomplete or inconclusive
@@ -42,6 +43,7 @@ def cli(verbose: bool) -> None:
       spanverdict check flow.yaml --input traces.jsonl         judge traces that were recorded
       spanverdict serve --rules rules/                         receive and judge the runs of a test environment
       spanverdict lint rules/                                  find every mistake in rule files
+      spanverdict test rules/                                  test rules on small traces
     """  # noqa: D301 - \b is click's
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,

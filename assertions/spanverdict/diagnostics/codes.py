@@ -64,6 +64,14 @@ SELECTOR: Final = "SV060"
 FIELD: Final = "SV061"
 SELECTOR_MAPPING: Final = "SV062"
 
+SPAN_NOTATION: Final = "SV080"
+SPAN_LINK: Final = "SV081"
+TEST_TRACES: Final = "SV082"
+TEST_RULE: Final = "SV083"
+TEST_GROUP: Final = "SV084"
+TEST_VALUE: Final = "SV085"
+TEST_EMPTY: Final = "SV086"
+
 CODES: Final[Mapping[str, str]] = MappingProxyType(
     {
         FILE_UNREADABLE: "file cannot be read",
@@ -115,6 +123,13 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         SELECTOR: "selector that cannot be read",
         FIELD: "field that cannot be read",
         SELECTOR_MAPPING: "selector mapping that cannot be read",
+        SPAN_NOTATION: "span line that cannot be read",
+        SPAN_LINK: "link to a span that is not there, or to several",
+        TEST_TRACES: "traces of a test that cannot be used",
+        TEST_RULE: "test of a rule that is not there",
+        TEST_GROUP: "test of a group that a rule cannot have",
+        TEST_VALUE: "value that a rule does not give",
+        TEST_EMPTY: "test that expects nothing",
     }
 )
 """Code → title, in order of the codes."""

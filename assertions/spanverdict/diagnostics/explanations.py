@@ -163,6 +163,30 @@ _PARAGRAPHS: Final = {
     codes.SELECTOR_MAPPING: """
         The short form of a selector is a mapping such as {service: scorer, name: predict, kind: server}. This one has
         a key or a value that it does not know. A TraceQL selector has to be put in quotes.""",
+    codes.SPAN_NOTATION: """
+        In a rule test, each line of `spans` is a span: its service, its name, a kind if it has one, start..end, then
+        attributes as key=value. Lines further in are its children, and a line that begins with * is an event. This
+        line is none of that. A text that holds spaces stands in double quotes.""",
+    codes.SPAN_LINK: """
+        `link=` names one span that stands above: by its service, its name, or the label that it carries. No span or
+        several are called so. A label is written behind the times of a span, as in @first, and linked to as
+        link=@first.""",
+    codes.TEST_TRACES: """
+        A rule test judges either files of traces or spans that it writes down. There are none of either, or both, or
+        a file that is not there or is not OTLP. Paths are relative to the file of the test.""",
+    codes.TEST_RULE: """
+        The test expects something of a rule that its flow does not have, so it would expect it for ever without
+        anybody looking. The rule may have been renamed.""",
+    codes.TEST_GROUP: """
+        Only a rule with `per` has groups, and rule[group] expects something of one of them. What is expected of the
+        rule as a whole, that is of the worst of its groups, is written without brackets.""",
+    codes.TEST_VALUE: """
+        Beside its outcome, a test may expect values of the statistics that the rule's own `expect` asks for, and
+        `samples`. Quantifiers (every, any, none) have no value. The rule asks for nothing of that name, or the value
+        is of another kind.""",
+    codes.TEST_EMPTY: """
+        A test has to expect something: an outcome of a rule, of the others, or of the flow as a whole. One that
+        expects nothing could never fail.""",
 }
 
 EXPLANATIONS: Final[Mapping[str, str]] = MappingProxyType(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import NamedTuple, TextIO, TypeAlias
@@ -40,7 +40,7 @@ class Target(NamedTuple):
     """Whether the file holds other people's lines that must stay."""
 
 
-def parse_target(asked: str) -> Target:
+def parse_target(asked: str, formats: Collection[str] = REPORTERS) -> Target:
     """Read what stands behind `-o`: `FORMAT` or `FORMAT=FILE`, `-` being standard output.
 
     Raises:
@@ -52,9 +52,9 @@ def parse_target(asked: str) -> Target:
     True
     """
     name, given, path = asked.partition("=")
-    if name not in REPORTERS:
-        close = get_close_matches(name, REPORTERS, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"formats: {', '.join(REPORTERS)}"
+    if name not in formats:
+        close = get_close_matches(name, formats, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"formats: {', '.join(formats)}"
         raise UnknownFormatError(f"there is no report format {name!r}; {hint}")
     if given and not path:
         raise UnknownFormatError(f"{asked!r} names no file; write {name}=FILE, or only {name} for standard output")

@@ -77,8 +77,12 @@ def looks(stream: TextIO, options: ReportOptions, environ: Mapping[str, str]) ->
 
 def render(verdict: Verdict, options: ReportOptions | None = None, look: Looks | None = None) -> str:
     """Write the report as text that ends with a newline."""
-    options, look = options or ReportOptions(), look or Looks()
-    lines = report_lines(verdict, quiet=options.quiet)
+    options = options or ReportOptions()
+    return written(report_lines(verdict, quiet=options.quiet), look or Looks())
+
+
+def written(lines: Iterable[Line], look: Looks) -> str:
+    """Write lines as text, each ending with a newline."""
     if look.colour or look.width is not None:
         from spanverdict.reporting.terminal import painted  # noqa: PLC0415 - rich is slow to import
 
