@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.load import make_payload
+from spanverdict.app import decoding
 from spanverdict.app import intake as intake_room
 from spanverdict.app.intake import Intake
 from spanverdict.otlp.decode import decode, new_pool
@@ -39,9 +40,11 @@ class Journal:
     """Commits when it is told to, and only what it is told to."""
 
     def __init__(self) -> None:
-        self.commits: list[Future[int]] = []
+        self.payloads: list[list[bytes]] = []
+        self.commits: list[Future[range]] = []
 
-    def append(self, payload: bytes, received_unix_nano: int) -> Future[int]:
+    def append_all(self, payloads: Sequence[bytes], received_unix_nano: int) -> Future[range]:
+        self.payloads.append(list(payloads))
         self.commits.append(Future())
         return self.commits[-1]
 
@@ -88,21 +91,22 @@ def test_a_request_that_is_no_otlp_or_empty_costs_its_neighbours_nothing(store: 
     assert [ids for ids, _ in judge.delivered] == [[1, 2]]
 
 
-def test_only_what_was_committed_is_handed_on(judge: Judge) -> None:
-    payloads = [make_payload(5, 3, seed) for seed in range(3)]
+def test_only_what_was_committed_is_handed_on(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    payloads = [make_payload(5, 3, seed) for seed in range(4)]
+    monkeypatch.setattr(intake_room, "GROUP_BYTES", 2 * len(payloads[0]) - 100)
     journal = Journal()
     intake = Intake(journal, judge.deliver)  # type: ignore[arg-type]
     receipts = [intake.submit(payload) for payload in payloads]
     intake.start()
     intake.close()
-    first, second, third = journal.commits
-    third.set_result(8)
-    first.set_result(7)
+    assert journal.payloads == [payloads[:2], payloads[2:]]
     assert not any(receipt.done() for receipt in receipts)
-    second.set_exception(JournalUnavailable("the disk is full"))
-    assert outcomes(receipts) == [5, Unavailable, 5]
+    first, second = journal.commits
+    first.set_exception(JournalUnavailable("the disk is full"))
+    second.set_result(range(7, 9))
+    assert outcomes(receipts) == [Unavailable, Unavailable, 5, 5]
     assert [ids for ids, _ in judge.delivered] == [[7, 8]]
-    assert judge.span_ids() == span_ids(payloads[0]) + span_ids(payloads[2])
+    assert judge.span_ids() == span_ids(payloads[2]) + span_ids(payloads[3])
 
 
 def test_nothing_is_acknowledged_before_the_judge_has_it() -> None:
@@ -111,7 +115,7 @@ def test_nothing_is_acknowledged_before_the_judge_has_it() -> None:
     receipt = intake.submit(make_payload(5, 3, 1))
     intake.start()
     intake.close()
-    journal.commits[0].set_result(1)
+    journal.commits[0].set_result(range(1, 2))
     assert done == [False]
     assert receipt.done()
 
@@ -134,7 +138,7 @@ def test_a_fault_of_ours_is_told_to_the_clients_and_ends_nothing(
 ) -> None:
     intake = Intake(store.journal, judge.deliver)
     with monkeypatch.context() as broken:
-        broken.setattr(intake_room, "decode_all", lambda *_: 1 / 0)
+        broken.setattr(decoding, "decode_all", lambda *_: 1 / 0)
         failed = intake.submit(make_payload(5, 3, 1))
         intake.start()
         assert outcomes([failed]) == [ZeroDivisionError]
@@ -144,6 +148,6 @@ def test_a_fault_of_ours_is_told_to_the_clients_and_ends_nothing(
 
 
 def test_a_pool_is_left_behind_when_it_has_grown_large() -> None:
-    decoder = intake_room.Decoder(pool_limit=10)
+    decoder = decoding.Decoder(pool_limit=10)
     pools = [decoder.decode(make_payload(5, 10, seed)).table.pool for seed in range(3)]
     assert len({id(pool) for pool in pools}) == 3

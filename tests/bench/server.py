@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -21,6 +22,23 @@ SAMPLE_S = 0.05
 START_S = 30.0
 STOP_S = 60.0
 DRAIN_S = 120.0
+
+
+class CpuTime(NamedTuple):
+    """Seconds, of all threads."""
+
+    server: float
+    child: float
+    """The process that decodes, once there is one, its start included."""
+
+    def since(self, before: CpuTime) -> CpuTime:
+        """Return what was added."""
+        return CpuTime(self.server - before.server, self.child - before.child)
+
+
+def _cpu_of(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 @dataclass(slots=True, eq=False)
@@ -39,14 +57,16 @@ class Server:
     def __post_init__(self) -> None:
         self._watched = psutil.Process(self.process.pid)
 
-    def cpu_seconds(self) -> float:
-        """Return the CPU time that all of its threads took so far."""
-        times = self._watched.cpu_times()
-        return float(times.user + times.system)
+    def cpu_seconds(self) -> CpuTime:
+        """Return the CPU time that it, and what it started, took so far."""
+        return CpuTime(_cpu_of(self._watched), sum(map(_cpu_of, self._children())))
 
     def rss(self) -> int:
-        """Return the size of the resident set now."""
-        return int(self._watched.memory_info().rss)
+        """Return the size of the resident sets now: its own, and of what it started."""
+        return sum(int(process.memory_info().rss) for process in (self._watched, *self._children()))
+
+    def _children(self) -> list[psutil.Process]:
+        return self._watched.children()
 
     def watch_memory(self, until: threading.Event) -> None:
         """Note the largest resident set."""

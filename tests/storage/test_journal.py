@@ -221,7 +221,7 @@ def test_one_bad_change_spoils_nobody_elses(store: Store) -> None:
 
 
 def entry(size: int) -> Append:
-    return Append(Entry(b"x" * size, 0, 0))
+    return Append((Entry(b"x" * size, 0, 0),))
 
 
 def test_a_group_is_bounded_by_bytes_and_count_and_a_large_batch_goes_alone() -> None:

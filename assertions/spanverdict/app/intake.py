@@ -1,7 +1,7 @@
 """From a request's bytes to a durable batch: decode, journal, acknowledge, hand on.
 
 One thread decodes for all connections. It takes what has come in meanwhile together, which costs less than one
-request at a time, and leaves the receiver's event loop free.
+request at a time, and leaves the receiver's event loop free. Where there is much to decode, a process of its own does.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
-import numpy as np
-from opentelemetry import metrics, trace
+from opentelemetry import context, metrics, trace
 
-from spanverdict.otlp.decode import Decoded, Tally, decode, decode_all, new_pool
+from spanverdict.app.decoding import Decoder
+from spanverdict.app.decodingprocess import DecodingProcess
+from spanverdict.otlp.decode import Tally
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.receiver.errors import Overloaded, Unavailable
 from spanverdict.receiver.sink import Receipt
 from spanverdict.storage.errors import StoreUnavailable
 from spanverdict.storage.journal import Journal
-from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import SpanTable
 
-POOL_LIMIT: Final = 1_000_000
-"""Distinct attributes after which a fresh pool is begun, so that old values can be let go."""
-RECENT_ATTRIBUTES: Final = 20_000
-"""How many a pool remembers: those that come again do so soon, and a small memory is a fast one."""
 GROUP_BYTES: Final = 512 * 1024
 """Payload that is decoded together. Larger groups would cost no less, and let the first request wait longer."""
+BUSY_S: Final = 0.15
+"""Who decodes for so long …"""
+WITHIN_S: Final = 0.25
+"""… in a time of this length gets a process for it."""
 
 Deliver: TypeAlias = Callable[[Sequence[int], SpanTable], None]
 """Takes the spans of committed batches, whose ids follow each other."""
@@ -41,27 +41,6 @@ _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("spanverdict")
 _meter = metrics.get_meter("spanverdict")
 _spans = _meter.create_counter("spanverdict.spans.accepted", "{span}", "Spans journaled and acknowledged")
-
-
-class Decoder:
-    """Decodes payloads into tables of one pool; begins a fresh pool when it grows large. For one thread."""
-
-    def __init__(self, pool_limit: int = POOL_LIMIT) -> None:
-        self._pool: Pool = new_pool(RECENT_ATTRIBUTES)
-        self._limit = pool_limit
-
-    def decode(self, payload: bytes) -> Decoded:
-        """Decode a payload; raises `Undecodable`."""
-        return decode(payload, self._with_room())
-
-    def decode_all(self, payloads: Sequence[bytes]) -> tuple[SpanTable, tuple[Tally, ...]]:
-        """Decode payloads into one table; what is not OTLP is said in its tally."""
-        return decode_all(payloads, self._with_room())
-
-    def _with_room(self) -> Pool:
-        if max(len(self._pool.attributes), len(self._pool.traces)) > self._limit:
-            self._pool = new_pool(RECENT_ATTRIBUTES)
-        return self._pool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,14 +56,22 @@ class _Stop:
 class Intake:
     """The receiver's sink. `deliver` gets all that was committed; `has_room` says whether more can be taken now.
 
-    Start it before the receiver and close it after.
+    With `apart`, a process is started to decode as soon as there is a lot to do. Start the intake before the receiver
+    and close it after.
     """
 
-    def __init__(self, journal: Journal, deliver: Deliver, has_room: Callable[[], bool] = lambda: True) -> None:
-        self._journal = journal
-        self._deliver = deliver
+    def __init__(
+        self,
+        journal: Journal,
+        deliver: Deliver,
+        has_room: Callable[[], bool] = lambda: True,
+        apart: DecodingProcess | None = None,
+    ) -> None:
+        self._way = _Way(journal, deliver)
         self._has_room = has_room
         self._decoder = Decoder()
+        self._apart = apart
+        self._load = _Load()
         self._waiting: SimpleQueue[_Request | _Stop] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
@@ -96,6 +83,8 @@ class Intake:
         """Decode and queue what was submitted, then stop."""
         self._waiting.put(_Stop())
         self._thread.join()
+        if self._apart is not None:
+            self._apart.close()
 
     def submit(self, payload: bytes) -> Future[Receipt]:
         """Queue a request; the future resolves once it is committed. Raises `Overloaded`."""
@@ -106,14 +95,12 @@ class Intake:
         return request.receipt
 
     def _run(self) -> None:
-        while group := self._next_group():
+        while requests := self._next_group():
+            group = _Group(requests, self._way)
             try:
-                self._take_in(group)
+                self._decode(group)
             except Exception as error:  # noqa: BLE001 - logged and told to the clients; the thread must outlive any one group
-                _log.exception("%d requests could not be taken in", len(group))
-                for request in group:
-                    if not request.receipt.done():
-                        request.receipt.set_exception(error)
+                group.failed(error)
 
     def _next_group(self) -> list[_Request]:
         """Wait for a request and take those that have come with it; empty when told to stop."""
@@ -132,70 +119,104 @@ class Intake:
             size += len(item.payload)
         return group
 
-    def _take_in(self, group: Sequence[_Request]) -> None:
-        with _tracer.start_as_current_span("receive") as receiving:
-            receiving.set_attribute("spanverdict.requests", len(group))
-            with _tracer.start_as_current_span("decode") as decoding:
-                table, tallies = self._decoder.decode_all([request.payload for request in group])
-                decoding.set_attribute("spanverdict.spans", len(table))
-            held = _Held(table, self._deliver, _tracer.start_span("journal"))
-            for request, tally in zip(group, tallies, strict=True):
-                if tally.accepted:
-                    held.add(request, tally)
-                else:
-                    _answer_without_spans(request.receipt, tally)
-            held.commit(self._journal)
+    def _decode(self, group: _Group) -> None:
+        apart = self._apart
+        if apart is not None and apart.submit(group):
+            return
+        begun = time.perf_counter()
+        table, tallies = self._decoder.decode_all(group.payloads)
+        if apart is not None and self._load.is_high(begun, time.perf_counter()):
+            apart.start()
+        group.decoded(table, tallies)
 
 
 @dataclass(slots=True, eq=False)
-class _Held:
-    """Requests decoded together, from then until all of them are committed or refused."""
+class _Load:
+    """How much of the time goes into something."""
 
-    table: SpanTable
+    _since: float = 0.0
+    _busy: float = 0.0
+
+    def is_high(self, begun: float, ended: float) -> bool:
+        """Tell whether it was done for most of the time lately; `begun` and `ended` are those of the last time."""
+        if ended - self._since > WITHIN_S:
+            self._since, self._busy = begun, 0.0
+        self._busy += ended - begun
+        return self._busy > BUSY_S
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Way:
+    """Where spans go after they were decoded."""
+
+    journal: Journal
     deliver: Deliver
-    waiting: trace.Span
-    requests: list[_Request] = field(default_factory=list)
-    tallies: list[Tally] = field(default_factory=list)
-    commits: list[Future[int]] = field(default_factory=list)
-    _open: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, request: _Request, tally: Tally) -> None:
-        """Hold a request with spans; in the order of their rows."""
-        self.requests.append(request)
-        self.tallies.append(tally)
 
-    def commit(self, journal: Journal) -> None:
-        """Queue all for the journal. What follows is done on the thread that commits, after the last."""
-        self._open = len(self.requests)
-        now = time.time_ns()
-        self.commits = [journal.append(request.payload, now) for request in self.requests]
-        for commit in self.commits:
-            commit.add_done_callback(self._one_done)
-        if not self.requests:
-            self.waiting.end()
+class _Group:
+    """Requests that are decoded and committed together, from then until all of them are answered."""
 
-    def _one_done(self, _commit: Future[int]) -> None:
-        with self._lock:
-            self._open -= 1
-            last = self._open == 0
-        if last:
-            self.waiting.end()
-            self._settle([commit.exception() for commit in self.commits])
+    def __init__(self, requests: Sequence[_Request], way: _Way) -> None:
+        self._requests = requests
+        self._way = way
+        self._receiving = _tracer.start_span("receive", attributes={"spanverdict.requests": len(requests)})
+        self._step = self._begin("decode")
 
-    def _settle(self, errors: Sequence[BaseException | None]) -> None:
-        """Hand on what was committed, then tell the clients."""
-        ids = [commit.result() for commit, error in zip(self.commits, errors, strict=True) if error is None]
-        if ids:
-            kept = np.repeat([error is None for error in errors], [tally.accepted for tally in self.tallies])
-            _spans.add(int(kept.sum()))
-            self.deliver(ids, self.table if kept.all() else self.table.take(np.flatnonzero(kept)))
-        for request, tally, error in zip(self.requests, self.tallies, errors, strict=True):
+    @property
+    def payloads(self) -> Sequence[bytes]:
+        """Those of the requests, in order."""
+        return [request.payload for request in self._requests]
+
+    def split(self) -> Sequence[_Group]:
+        """Return the requests one by one."""
+        self._end()
+        return [_Group((request,), self._way) for request in self._requests]
+
+    def failed(self, error: Exception) -> None:
+        """Tell the clients of a fault that is not theirs."""
+        if not isinstance(error, Unavailable):
+            _log.error("%d requests could not be taken in", len(self._requests), exc_info=error)
+        self._end()
+        for request in self._requests:
+            if not request.receipt.done():
+                request.receipt.set_exception(error)
+
+    def decoded(self, table: SpanTable, tallies: Sequence[Tally]) -> None:
+        """Answer requests without spans, and queue the others for the journal."""
+        self._step.set_attribute("spanverdict.spans", len(table))
+        self._step.end()
+        held = [(request, tally) for request, tally in zip(self._requests, tallies, strict=True) if tally.accepted]
+        for request, tally in zip(self._requests, tallies, strict=True):
+            if not tally.accepted:
+                _answer_without_spans(request.receipt, tally)
+        if not held:
+            self._receiving.end()
+            return
+        self._step = self._begin("journal")
+        commit = self._way.journal.append_all([request.payload for request, _ in held], time.time_ns())
+        commit.add_done_callback(lambda done: self._settle(done, held, table))
+
+    def _settle(self, commit: Future[range], held: Sequence[tuple[_Request, Tally]], table: SpanTable) -> None:
+        """Hand on what was committed, then tell the clients. Called on the thread that commits."""
+        self._end()
+        error = commit.exception()
+        if error is None:
+            _spans.add(len(table))
+            self._way.deliver(commit.result(), table)
+        elif isinstance(error, StoreUnavailable):
+            error = Unavailable(str(error))
+        for request, tally in held:
             if error is None:
                 request.receipt.set_result(_receipt(tally))
             else:
-                known = isinstance(error, StoreUnavailable)
-                request.receipt.set_exception(Unavailable(str(error)) if known else error)
+                request.receipt.set_exception(error)
+
+    def _begin(self, step: str) -> trace.Span:
+        return _tracer.start_span(step, trace.set_span_in_context(self._receiving, context.Context()))
+
+    def _end(self) -> None:
+        self._step.end()
+        self._receiving.end()
 
 
 def _answer_without_spans(receipt: Future[Receipt], tally: Tally) -> None:

@@ -42,6 +42,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_fil
         receiver=receiver_config(settings),
         webhooks=read_webhooks(settings.webhooks, environ),
         external_url=settings.external_url.rstrip("/"),
+        decode_apart=len(os.sched_getaffinity(0)) > 1,
     )
     if ready_file is not None:
         _remove(ready_file)  # one from before a crash would tell of addresses that nobody listens on

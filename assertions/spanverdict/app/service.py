@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from spanverdict.alerting.alerts import scope_of
 from spanverdict.alerting.config import ReceiverSettings
 from spanverdict.alerting.decision import decide
+from spanverdict.app.decodingprocess import DecodingProcess
 from spanverdict.app.docket import Docket, DocketConfig
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.intake import Intake
@@ -49,6 +50,8 @@ class ServiceConfig:
     external_url: str = ""
     only: str | None = None
     """The one run that is received and judged, once; it takes every span that names no other."""
+    decode_apart: bool = False
+    """Much load is decoded in a process of its own."""
     patient: bool = False
     """Services that were there before send to it, at their own pace."""
 
@@ -87,7 +90,8 @@ class Service:
                 self.judge.start(*archive.left_over())
             else:
                 self.judge.start()
-            intake = Intake(self.store.journal, self.judge.deliver, self.judge.has_room)
+            apart = DecodingProcess() if self.config.decode_apart else None
+            intake = Intake(self.store.journal, self.judge.deliver, self.judge.has_room, apart)
             intake.start()
             self._parts.callback(intake.close)
             self.receiver = Receiver(self.config.receiver, intake)

@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from spanverdict.app.decoding import Decoder
 from spanverdict.app.docket import KEEP_S, Recalled
-from spanverdict.app.intake import Decoder
 from spanverdict.app.liverun import LiveRun
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.storage.records import RunRecord, RunTouch

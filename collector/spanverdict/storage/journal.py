@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +50,11 @@ class Journal:
         the very end may still be there after a restart: readers must bear a resent request.
         Cancelling the future before its turn takes the batch back.
         """
-        return self._writer.append(Entry(payload, received_unix_nano, zlib.crc32(payload)))
+        return self._writer.append(_entry(payload, received_unix_nano))
+
+    def append_all(self, payloads: Sequence[bytes], received_unix_nano: int) -> Future[range]:
+        """Journal requests together, as `append` does one: all of them or none, under ids that follow each other."""
+        return self._writer.append_all([_entry(payload, received_unix_nano) for payload in payloads])
 
     def read(self, first: int = 1, last: int | None = None, on_damage: OnDamage | None = None) -> Iterator[Batch]:
         """Give the batches from `first` to `last` (default: the last now) in order, one in memory at a time.
@@ -142,3 +146,7 @@ class Journal:
             _log.error("batch %d of the journal is damaged and left out: %s", damage.batch_id, damage.reason)
         if on_damage is not None:
             on_damage(damage)
+
+
+def _entry(payload: bytes, received_unix_nano: int) -> Entry:
+    return Entry(payload, received_unix_nano, zlib.crc32(payload))

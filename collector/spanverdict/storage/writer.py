@@ -10,9 +10,10 @@ import contextlib
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any, TypeAlias, TypeVar
 
 from spanverdict.storage.batches import DamagedState, Entry, write_entries
@@ -34,15 +35,16 @@ class GroupLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Append:
-    """A batch to journal; the future gives its id."""
+    """Batches to journal, all of them or none; the future gives the range of their ids, or the id of one `alone`."""
 
-    entry: Entry
-    future: Future[int] = field(default_factory=Future)
+    entries: Sequence[Entry]
+    alone: bool = False
+    future: Future[Any] = field(default_factory=Future)
 
     @property
     def size(self) -> int:
         """Bytes of payload."""
-        return len(self.entry.payload)
+        return sum(len(entry.payload) for entry in self.entries)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +138,13 @@ class Writer:
 
     def append(self, entry: Entry) -> Future[int]:
         """Queue a batch; the future resolves to its id once it is on disk, or to `JournalUnavailable`."""
-        job = Append(entry)
+        return self._queued(Append((entry,), alone=True))
+
+    def append_all(self, entries: Sequence[Entry]) -> Future[range]:
+        """Queue batches that are written together, or not at all; the future is as that of `append`."""
+        return self._queued(Append(entries))
+
+    def _queued(self, job: Append) -> Future[Any]:
         if not self._queue.put(job):
             job.future.set_exception(JournalUnavailable("the store is closed"))
         return job.future
@@ -187,8 +195,7 @@ class Writer:
     def _transact(self, group: Sequence[Job]) -> list[Any]:
         connection = self._connected()
         connection.execute("BEGIN IMMEDIATE")
-        entries = [job.entry for job in group if isinstance(job, Append)]
-        ids = iter(write_entries(connection, entries) if entries else ())
+        ids = _write_all(connection, [job for job in group if isinstance(job, Append)])
         outcomes = [next(ids) if isinstance(job, Append) else _attempt(connection, job.change) for job in group]
         connection.execute("COMMIT")
         return outcomes
@@ -204,6 +211,15 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
+
+
+def _write_all(connection: sqlite3.Connection, jobs: Sequence[Append]) -> Iterator[int | range]:
+    """Write the entries of all jobs and return what each job's future gives."""
+    if not jobs:
+        return iter(())
+    ids = write_entries(connection, [entry for job in jobs for entry in job.entries])
+    ends = accumulate((len(job.entries) for job in jobs), initial=0)
+    return (ids[start] if job.alone else ids[start:end] for job, (start, end) in zip(jobs, pairwise(ends), strict=True))
 
 
 def _attempt(connection: sqlite3.Connection, change: Change[Any]) -> Any:

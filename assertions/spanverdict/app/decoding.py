@@ -1,0 +1,36 @@
+"""Payloads to tables of one pool, in whichever process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from spanverdict.otlp.decode import Decoded, Tally, decode, decode_all, new_pool
+from spanverdict.telemetry.pool import Pool
+from spanverdict.telemetry.spantable import SpanTable
+
+POOL_LIMIT: Final = 1_000_000
+"""Distinct attributes after which a fresh pool is begun, so that old values can be let go."""
+RECENT_ATTRIBUTES: Final = 20_000
+"""How many a pool remembers: those that come again do so soon, and a small memory is a fast one."""
+
+
+class Decoder:
+    """Decodes payloads into tables of one pool; begins a fresh pool when it grows large. For one thread."""
+
+    def __init__(self, pool_limit: int = POOL_LIMIT) -> None:
+        self._pool: Pool = new_pool(RECENT_ATTRIBUTES)
+        self._limit = pool_limit
+
+    def decode(self, payload: bytes) -> Decoded:
+        """Decode a payload; raises `Undecodable`."""
+        return decode(payload, self._with_room())
+
+    def decode_all(self, payloads: Sequence[bytes | memoryview]) -> tuple[SpanTable, tuple[Tally, ...]]:
+        """Decode payloads into one table; what is not OTLP is said in its tally."""
+        return decode_all(payloads, self._with_room())
+
+    def _with_room(self) -> Pool:
+        if max(len(self._pool.attributes), len(self._pool.traces)) > self._limit:
+            self._pool = new_pool(RECENT_ATTRIBUTES)
+        return self._pool

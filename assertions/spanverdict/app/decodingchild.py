@@ -1,0 +1,72 @@
+"""The process that decodes for `decodingprocess`: payloads in, tables and tallies out, until the other end is gone.
+
+It holds nothing that anybody would miss: what it was decoding when it ends is decoded again.
+"""
+
+from __future__ import annotations
+
+import gc
+import marshal
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from typing import Final
+
+from spanverdict.app.channel import Bytes, Channel, Gone, Message
+from spanverdict.app.decoding import Decoder
+from spanverdict.telemetry.transfer import TableWriter
+
+COLLECT_AFTER: Final = (50_000, 20, 20)
+"""When to look for cyclic garbage: seldom, as decoding makes none."""
+
+
+def main(number: int) -> None:
+    """Serve the socket of that number, which the parent opened."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)  # these are the parent's business, which ends us by hanging up
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+    serve(Channel(socket.socket(fileno=number)), _Answers(Decoder()))
+
+
+def serve(channel: Channel, answers: _Answers) -> None:
+    """Say hello, then answer every message in turn."""
+    try:
+        channel.send(b"")
+        while True:
+            channel.send(*answers.to(channel.receive()))
+    except Gone:
+        return
+
+
+class _Answers:
+    """Says of payloads what they held, or what went wrong."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._writer: TableWriter | None = None
+
+    def to(self, message: Message) -> tuple[bytes, Sequence[Bytes]]:
+        """Return head and body of an answer."""
+        try:
+            return self._decoded([*_payloads(message)])
+        except Exception as error:  # noqa: BLE001 - told to the clients; it costs these payloads and no others
+            return marshal.dumps(f"{type(error).__name__}: {error}"), ()
+
+    def _decoded(self, payloads: Sequence[Bytes]) -> tuple[bytes, Sequence[Bytes]]:
+        table, tallies = self._decoder.decode_all(payloads)
+        writer = self._writer
+        fresh = writer is None or writer.pool is not table.pool
+        if writer is None or fresh:
+            writer = self._writer = TableWriter(table.pool)
+        packed = writer.pack(table)
+        head = marshal.dumps((fresh, [astuple(tally) for tally in tallies], packed.head))
+        return head, [column.data.cast("B") for column in packed.columns if len(column)]
+
+
+def _payloads(message: Message) -> Iterator[memoryview]:
+    start, body = 0, message.body.data
+    for size in marshal.loads(message.head):  # noqa: S302 - from the process that started us
+        yield body[start : start + size]
+        start += size

@@ -1,0 +1,243 @@
+"""Decoding in a process of its own, so that it does not take turns with all else that Python does here.
+
+Jobs are handed over as they come and answered in that order. When the process ends, another is started, and what was
+unfinished is decoded again: one payload at a time at first, so that one that ends processes is found out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import marshal
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Protocol, Self
+
+from spanverdict.app.channel import Channel, Gone, Message
+from spanverdict.otlp.decode import Tally
+from spanverdict.otlp.values import decode_attribute
+from spanverdict.receiver.errors import Unavailable
+from spanverdict.telemetry.spantable import SpanTable
+from spanverdict.telemetry.transfer import TableReader
+
+MAX_TRIES: Final = 2
+"""Processes that may end over one payload that is decoded alone."""
+MAX_STARTS: Final = 5
+"""Processes that may end one after the other without having decoded anything."""
+_PAUSE_S: Final = 0.25
+"""Before another start when the last one was to no avail; twice as long each time."""
+
+PROGRAM: Final = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]);"
+    "from spanverdict.app.decodingchild import main; main(int(sys.argv[1]))"
+)
+"""What the process runs. The path is ours, so that it finds what we found, and nothing in the current directory."""
+
+_log = logging.getLogger(__name__)
+
+
+class Job(Protocol):
+    """Payloads to decode. Its methods are called on a thread of the decoding process' keeper, one at a time."""
+
+    @property
+    def payloads(self) -> Sequence[bytes]:
+        """What to decode."""
+        ...
+
+    def split(self) -> Sequence[Self]:
+        """Return the payloads as jobs of one each."""
+        ...
+
+    def decoded(self, table: SpanTable, tallies: Sequence[Tally]) -> None:
+        """Take what they held."""
+        ...
+
+    def failed(self, error: Exception) -> None:
+        """Take note that they cannot be decoded."""
+        ...
+
+
+class DecodingProcess:
+    """Keeps a process that decodes. Start it once; close it when no more jobs come."""
+
+    def __init__(self, program: str = PROGRAM) -> None:
+        self._program = program
+        self._unfinished: deque[Job] = deque()
+        self._channel: Channel | None = None
+        """Where jobs are sent; None while there is no process, or it has to catch up."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._tables = TableReader(decode_attribute)
+        self._lock = threading.Lock()
+        self._idle = threading.Condition()
+        self._closing = threading.Event()
+        self._tries = 0
+        """Processes that the first job has ended, as far as it was sent alone."""
+        self._starts = 0
+        """Processes started since a job was last finished."""
+        self._ready = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes jobs. Between two processes it does: they wait for the next one."""
+        return self._ready
+
+    @property
+    def pid(self) -> int | None:
+        """The process' number, for those who watch it."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start the process, without waiting for it; changes nothing when that was done before."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._keep, name="decoding", daemon=True)
+            self._thread.start()
+
+    def submit(self, job: Job) -> bool:
+        """Hand a job over; may wait for the process to take it. False when it will not be done."""
+        with self._lock:
+            if not self._ready:
+                return False
+            self._unfinished.append(job)
+            if self._channel is not None:
+                try:
+                    _send(self._channel, job)
+                except Gone:
+                    self._channel = None  # whoever receives notices, too, and decodes all again
+        return True
+
+    def close(self) -> None:
+        """Finish what was handed over, then end the process."""
+        if self._thread is None:
+            return
+        with self._idle:
+            self._idle.wait_for(lambda: not self._unfinished)
+        self._closing.set()
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()  # it has nothing to lose
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while (channel := self._begin()) is not None:
+            try:
+                self._follow(channel)
+            except Gone:
+                self._reap(channel)
+            except Exception:  # noqa: BLE001 - the thread must outlive any one process
+                _log.exception("the decoding process cannot be understood")
+                self._reap(channel)
+        self._give_up()
+
+    def _begin(self) -> Channel | None:
+        """Start a process; None when there shall be none, or there have been too many."""
+        if self._starts:
+            self._closing.wait(_PAUSE_S * 2 ** (self._starts - 1))
+        if self._starts == MAX_STARTS:
+            _log.error("the decoding process ends again and again; decoding goes on without it")
+            return None
+        self._starts += 1
+        ours, theirs = Channel.pair()
+        with theirs, self._lock:
+            if self._closing.is_set():
+                ours.close()
+                return None
+            try:
+                self._process = _spawn(self._program, theirs)
+            except OSError as error:
+                _log.error("no decoding process can be started: %s", error)
+                ours.close()
+                return None
+        return Channel(ours)
+
+    def _follow(self, channel: Channel) -> None:
+        """Let a process catch up, then take its answers until it is gone."""
+        channel.receive()
+        while not self._caught_up(channel):
+            self._decode_first_alone(channel)
+        while True:
+            self._finish_first(channel.receive())
+
+    def _caught_up(self, channel: Channel) -> bool:
+        """When nothing is left over, send what comes from now on."""
+        with self._lock:
+            if self._unfinished:
+                return False
+            self._channel, self._ready = channel, True
+            return True
+
+    def _decode_first_alone(self, channel: Channel) -> None:
+        job = self._unfinished[0]
+        if len(job.payloads) > 1:
+            with self._idle:
+                self._unfinished.popleft()
+                self._unfinished.extendleft(reversed(job.split()))
+        elif self._tries >= MAX_TRIES:
+            _log.error("a request of %d bytes ends the process that decodes it", len(job.payloads[0]))
+            job.failed(Unavailable("the request cannot be decoded now"))
+            self._finished()
+        else:
+            self._tries += 1
+            _send(channel, job)
+            self._finish_first(channel.receive())
+
+    def _finish_first(self, answer: Message) -> None:
+        """Hand on the answer to the oldest job."""
+        job = self._unfinished[0]
+        said = marshal.loads(answer.head)  # noqa: S302 - from a process that we started
+        if isinstance(said, str):
+            job.failed(RuntimeError(said))
+        else:
+            fresh, tallies, head = said
+            if fresh:
+                self._tables = TableReader(decode_attribute)
+            table = self._tables.unpack(head, answer.body)
+            try:
+                job.decoded(table, [Tally(*tally) for tally in tallies])
+            except Exception as error:  # noqa: BLE001 - the job's own trouble; decoding it again would not help
+                job.failed(error)
+        self._finished()
+
+    def _finished(self) -> None:
+        self._tries = self._starts = 0
+        with self._idle:
+            self._unfinished.popleft()
+            self._idle.notify_all()
+
+    def _reap(self, channel: Channel) -> None:
+        with self._lock:
+            self._channel = None
+            process, self._process = self._process, None
+        channel.close()
+        if process is not None:
+            process.kill()
+            code = process.wait()
+            if not self._closing.is_set():
+                _log.error("the decoding process ended (%d); another one takes over", code)
+
+    def _give_up(self) -> None:
+        """Leave nobody waiting; from now on all is decoded without us."""
+        with self._lock:
+            self._ready = False
+        while self._unfinished:
+            self._unfinished[0].failed(Unavailable("decoding was interrupted"))
+            self._finished()
+
+
+def _send(channel: Channel, job: Job) -> None:
+    payloads = job.payloads
+    channel.send(marshal.dumps([len(payload) for payload in payloads]), payloads)
+
+
+def _spawn(program: str, end: socket.socket) -> subprocess.Popen[bytes]:
+    """Start a process that serves one end, and exits when the other is closed: by us, or because we are no more."""
+    command = [sys.executable, "-P", "-c", program, str(end.fileno()), json.dumps(sys.path)]
+    environ = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.Popen(  # noqa: S603 - our own program
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(end.fileno(),), env=environ
+    )

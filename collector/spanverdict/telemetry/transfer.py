@@ -1,0 +1,147 @@
+"""Span tables on their way to another process: columns as they lie in memory, and what their pool has learned.
+
+The pool over there follows the one here: it appends what it is told and nothing else, so a number means the same in
+both. What has been told once is not told again.
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from spanverdict.telemetry.pool import AttributeDecoder, Int32s, Interner, Pool
+from spanverdict.telemetry.spantable import SpanTable
+
+Column: TypeAlias = npt.NDArray[Any]
+
+_ITEMS: Final = ("traces", "strings", "attributes", "resources", "scopes")
+_LISTS: Final = ("resource_attributes", "scope_attributes", "scope_names")
+_MARSHAL_VERSION: Final = 2
+"""The last that does not look for objects that come twice; in a pool none does."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """A table ready to be sent: `head` first, then the bytes of `columns` end to end."""
+
+    head: bytes
+    columns: list[Column]
+
+
+class TableWriter:
+    """Packs the tables of one pool, in the order in which they are to be unpacked."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self._told = dict.fromkeys((*_ITEMS, *_LISTS), 0)
+
+    def pack(self, table: SpanTable) -> Packed:
+        """Pack a table, with all that the pool has learned since the last one."""
+        # Wide columns go first: so all of them are aligned in a row of bytes.
+        placed = sorted(enumerate(_columns(table)), key=lambda entry: -entry[1].itemsize)
+        shape = [(place, column.dtype.str, len(column)) for place, column in placed]
+        news = [self._news(name, getattr(self.pool, name).items_by_id) for name in _ITEMS]
+        news += [self._news(name, getattr(self.pool, name)) for name in _LISTS]
+        head = (self.pool.attributes.recent, news, shape)
+        return Packed(marshal.dumps(head, _MARSHAL_VERSION), [column for _, column in placed])
+
+    def _news(self, name: str, items: list[Any]) -> list[Any]:
+        new = items[self._told[name] :]
+        self._told[name] += len(new)
+        return new
+
+
+class TableReader:
+    """Unpacks what one `TableWriter` packed, in the same order, into tables of one pool."""
+
+    def __init__(self, decode_attribute: AttributeDecoder) -> None:
+        self._decode_attribute = decode_attribute
+        self._pool: Pool | None = None
+
+    def unpack(self, head: bytes, body: npt.NDArray[np.uint8]) -> SpanTable:
+        """Make the table; its columns are views of `body`, which must not change any more."""
+        recent, news, shape = marshal.loads(head)  # noqa: S302 - from a process that we started ourselves
+        if self._pool is None:
+            self._pool = Follower(self._decode_attribute, recent)
+        for name, new in zip((*_ITEMS, *_LISTS), news, strict=True):
+            known = getattr(self._pool, name)
+            (known.items_by_id if isinstance(known, Interner) else known).extend(new)
+        table: SpanTable = _with_columns(SpanTable.empty(self._pool), iter(_views(shape, body)))
+        return table
+
+
+class Follower(Pool):
+    """A pool that is only told what another one holds."""
+
+    def __init__(self, decode_attribute: AttributeDecoder, recent_attributes: int = 0) -> None:
+        super().__init__(decode_attribute, recent_attributes)
+        self.traces = _Told()
+        self.strings = _Told()
+        self.attributes = _Told(recent_attributes)
+        self.resources = _Told()
+        self.scopes = _Told()
+
+
+class _Told(Interner):
+    """Items by their numbers, given from outside. Looking one up is rare, so the way back is made when asked for."""
+
+    __slots__ = ("_looked_through", "_places")
+
+    def __init__(self, recent: int = 0) -> None:
+        super().__init__(recent)
+        self._places: dict[bytes, int] = {}
+        self._looked_through = 0
+
+    def __getitem__(self, item: bytes) -> int:
+        number = self.find(item)
+        if number < 0:
+            raise LookupError("a pool that follows another one numbers nothing itself")
+        return number
+
+    def find(self, item: bytes) -> int:
+        end = len(self.items_by_id)
+        for number in range(self._looked_through, end):
+            self._places[self.items_by_id[number]] = number
+        self._looked_through = end
+        return self._places.get(item, -1)
+
+    def number_all(self, items: Sequence[bytes]) -> Int32s:
+        return np.fromiter(map(self.__getitem__, items), np.int32, len(items))
+
+
+def _columns(part: object) -> Iterator[Column]:
+    """Yield all arrays of a table in the order of its fields, those of its lists included."""
+    for entry in fields(part):  # type: ignore[arg-type] # a table, or one of its lists
+        value = getattr(part, entry.name)
+        if isinstance(value, np.ndarray):
+            yield value
+        elif is_dataclass(value):
+            yield from _columns(value)
+
+
+def _views(shape: Sequence[tuple[int, str, int]], body: npt.NDArray[np.uint8]) -> list[Column]:
+    """Cut a row of bytes into columns, in the order in which `_columns` yields them."""
+    views: dict[int, Column] = {}
+    start = 0
+    for place, dtype, length in shape:
+        end = start + length * np.dtype(dtype).itemsize
+        views[place] = body[start:end].view(dtype)
+        start = end
+    return [views[place] for place in range(len(views))]
+
+
+def _with_columns(part: Any, columns: Iterator[Column]) -> Any:
+    """Return a table, or one of its lists, with other columns."""
+    values: dict[str, Any] = {}
+    for entry in fields(part):
+        value = getattr(part, entry.name)
+        if isinstance(value, np.ndarray):
+            values[entry.name] = next(columns)
+        elif is_dataclass(value):
+            values[entry.name] = _with_columns(value, columns)
+    return replace(part, **values)

@@ -1,0 +1,89 @@
+"""Tables in another process are the tables here."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.load import make_payload
+from spanverdict.otlp.decode import decode, new_pool
+from spanverdict.otlp.values import decode_attribute
+from spanverdict.telemetry.pool import Pool
+from spanverdict.telemetry.spantable import SpanTable, concat
+from spanverdict.telemetry.transfer import TableReader, TableWriter
+
+KEYS = ("request.id", "thread.id", "cached", "nothing")
+
+
+def sent(table: SpanTable, writer: TableWriter, reader: TableReader) -> SpanTable:
+    packed = writer.pack(table)
+    body = b"".join(column.tobytes() for column in packed.columns)
+    return reader.unpack(packed.head, np.frombuffer(body, np.uint8))
+
+
+def assert_same(here: object, there: object) -> None:
+    """Numbers for numbers, what they stand for included."""
+    for entry in fields(here):  # type: ignore[arg-type]
+        one, other = getattr(here, entry.name), getattr(there, entry.name)
+        if isinstance(one, np.ndarray):
+            assert one.dtype == other.dtype, entry.name
+            assert one.tolist() == other.tolist(), entry.name
+        elif not isinstance(one, Pool | dict):
+            assert_same(one, other)
+
+
+def assert_same_pool(here: Pool, there: Pool) -> None:
+    for name in ("traces", "strings", "attributes", "resources", "scopes"):
+        assert getattr(here, name).items_by_id == getattr(there, name).items_by_id
+    assert here.resource_attributes == there.resource_attributes
+    assert here.scope_attributes == there.scope_attributes
+    assert here.scope_names == there.scope_names
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 16), st.integers(0, 9)), min_size=1, max_size=6))
+def test_a_table_arrives_as_it_was_sent(payloads: list[tuple[int, int, int]]) -> None:
+    pool = new_pool(recent_attributes=30)
+    writer, reader = TableWriter(pool), TableReader(decode_attribute)
+    tables = [decode(make_payload(*payload, run_id="r"), pool).table for payload in payloads]
+    arrived = [sent(table, writer, reader) for table in tables]
+    for here, there in zip(tables, arrived, strict=True):
+        assert_same(here, there)
+        assert_same_pool(here.pool, there.pool)
+    here, there = concat(tables), concat(arrived)
+    for key in KEYS:
+        assert here.attribute(key).codes.tolist() == there.attribute(key).codes.tolist()
+        assert here.attribute(key).values == there.attribute(key).values
+    assert_same(here.into(new_pool()), there.into(new_pool()))
+
+
+def test_what_was_told_is_not_told_again() -> None:
+    pool = new_pool()
+    writer = TableWriter(pool)
+    table = decode(make_payload(200, 10, 1), pool).table
+    first, second = writer.pack(table), writer.pack(table)
+    assert len(second.head) < len(first.head) / 10
+
+
+def test_a_pool_that_follows_knows_the_way_back_and_numbers_nothing() -> None:
+    pool = new_pool()
+    writer, reader = TableWriter(pool), TableReader(decode_attribute)
+    for seed in (1, 2):
+        there = sent(decode(make_payload(30, 5, seed), pool).table, writer, reader).pool
+        for number, trace in enumerate(pool.traces.items_by_id):
+            assert there.traces.find(trace) == there.traces[trace] == number
+    assert there.traces.number_all(pool.traces.items_by_id).tolist() == list(range(len(pool.traces)))
+    assert there.traces.find(b"never seen") == -1
+    with pytest.raises(LookupError):
+        there.strings[b"never seen"]
+
+
+def test_columns_are_aligned() -> None:
+    pool = new_pool()
+    there = sent(decode(make_payload(7, 5, 1), pool).table, TableWriter(pool), TableReader(decode_attribute))
+    assert there.start_time_unix_nano.flags.aligned
+    assert there.attributes.items.flags.aligned
