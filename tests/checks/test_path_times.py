@@ -13,8 +13,6 @@ from spantables import table_of
 from spanverdict.checks.pathtimes import PathTimes, critical_paths_of, path_times
 from spanverdict.checks.runview import RunView
 from spanverdict.diagnostics.diagnostic import Problems
-from spanverdict.evaluation.exhibits import stage_shares
-from spanverdict.evaluation.outcomes import StageShare
 from spanverdict.evaluation.preparing import prepare, view_of
 from spanverdict.rulefiles.loader import load
 
@@ -164,16 +162,6 @@ def test_sections_name_members_of_the_view() -> None:
     table, members = seen.part([1]).spans.table, found.sections.member
     names = [table.pool.string(number) for number in table.name[found.rows[members[members >= 0]]].tolist()]
     assert names == ["POST /", "features", "redis", "features", "score", "send", "process", "insert", "process"]
-
-
-def test_a_failing_request_is_shown_with_its_shares_longest_first() -> None:
-    assert stage_shares(view(request("a")), 0) == (
-        StageShare("score", 70, 0.35),
-        StageShare("notify", 55, 0.275),
-        StageShare("queue", 40, 0.2),
-        StageShare("features", 20, 0.1),
-        StageShare("ingest", 15, 0.075),
-    )
 
 
 @settings(deadline=None, max_examples=50)

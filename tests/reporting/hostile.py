@@ -16,6 +16,7 @@ from spanverdict.evaluation.outcomes import (
     RunStarted,
     Severity,
     StageShare,
+    TimeSpent,
 )
 
 _PIECES = (
@@ -49,7 +50,8 @@ counts = st.integers(0, 10**6)
 string_maps = st.dictionaries(texts, texts, max_size=2)
 values = st.one_of(st.none(), st.integers(-(10**18), 10**18), st.floats())
 shares = st.builds(StageShare, texts, counts, st.floats(0, 1))
-exhibits = st.builds(Exhibit, texts, texts, texts, texts, st.lists(shares, max_size=2).map(tuple))
+exhibits = st.builds(Exhibit, texts, texts, texts, texts, st.lists(shares, max_size=2).map(tuple), st.booleans())
+spent = st.builds(TimeSpent, st.lists(shares, max_size=10).map(tuple), counts, counts, st.booleans())
 statistics = st.sampled_from(("p95", "ratio", "every", "max"))
 conditions = st.builds(ConditionResult, statistics, texts, texts, values, outcomes, texts)
 results = st.builds(
@@ -110,6 +112,7 @@ def streams(draw):
             file=draw(texts),
             completeness=draw(completenesses),
             warnings=tuple(draw(st.lists(texts, max_size=1))),
+            spent=draw(st.none() | spent),
         )
         for rules in flows
     ]

@@ -20,6 +20,7 @@ from spanverdict.evaluation.outcomes import (
     RunStarted,
     Severity,
     StageShare,
+    TimeSpent,
 )
 
 MS = 1_000_000
@@ -137,7 +138,16 @@ GAPS = replace(
     outcome=FAILED,
     message="ratio = 97.5 %, expected >= 99% (n = 200 requests)",
     conditions=(condition("ratio >= 99%", "97.5 %", 0.975, FAILED, "5 of 200 requests have no notify"),),
-    exhibits=(Exhibit("order-000042", TRACES[1], "b7ad6b7169203331", "missing: notify"),),
+    exhibits=(
+        Exhibit(
+            "order-000042",
+            TRACES[1],
+            "b7ad6b7169203331",
+            "missing: notify",
+            (StageShare("score", 40 * MS, 0.8), StageShare("ingest", 10 * MS, 0.2)),
+            about_time=False,
+        ),
+    ),
 )
 ODD_SCORE = replace(
     SCORE_RANGE,
@@ -227,15 +237,27 @@ CUT = Completeness(
     expected_requests=200,
     missing_stages=(("score", 1), ("notify", 7)),
 )
+SPENT = TimeSpent(
+    (
+        StageShare("score", 14_640 * MS, 0.61),
+        StageShare("queue", 5_280 * MS, 0.22),
+        StageShare("features", 2_160 * MS, 0.09),
+        StageShare("ingest", 1_920 * MS, 0.08),
+    ),
+    200,
+    200,
+)
 _WORST = (FAILED, ERRORED, INCONCLUSIVE, PASSED, SKIPPED)
 
 
-def flow(*results, name="fraud-scoring", file="rules/fraud.yaml", completeness=WHOLE, warnings=(), outcome=None):
+def flow(
+    *results, name="fraud-scoring", file="rules/fraud.yaml", completeness=WHOLE, warnings=(), outcome=None, spent=SPENT
+):
     counted = [result.outcome for result in results if not result.report_only] or [SKIPPED]
     return [
         FlowStarted(name, file, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", {"team": "risk"}),
         *(RuleEvaluated(result) for result in results),
-        FlowFinished(name, outcome or min(counted, key=_WORST.index), completeness, warnings),
+        FlowFinished(name, outcome or min(counted, key=_WORST.index), completeness, warnings, spent),
     ]
 
 
@@ -290,11 +312,18 @@ STREAMS: dict[str, list[Event]] = {
     "incomplete": stream(
         flow(*ALL_GOOD[:-2], SCORE_RANGE, LATE, completeness=CUT), started=run(spans=1_571, traces=384)
     ),
-    "failed_incomplete": stream(flow(SLOW, QUEUE_WAIT, GAPS, completeness=CUT), started=run(spans=1_571, traces=384)),
-    "errored": stream(flow(END_TO_END, BROKEN)),
+    "failed_incomplete": stream(
+        flow(SLOW, QUEUE_WAIT, GAPS, completeness=CUT, spent=replace(SPENT, requests=188)),
+        started=run(spans=1_571, traces=384),
+    ),
+    "errored": stream(flow(END_TO_END, BROKEN, spent=None)),
     "skipped": stream(flow(END_TO_END, LEFT_OUT)),
     "many_groups": stream(
-        flow(*(replace(FRESH[0], group=f"view_{number:02d}") for number in range(11)), replace(STALE, group="view_99"))
+        flow(
+            *(replace(FRESH[0], group=f"view_{number:02d}") for number in range(11)),
+            replace(STALE, group="view_99"),
+            spent=replace(SPENT, requests=8_000, of_requests=100_000, sampled=True),
+        )
     ),
     "two_flows": stream(
         flow(END_TO_END, GAPS),
@@ -307,7 +336,7 @@ STREAMS: dict[str, list[Event]] = {
     ),
     "no_flow": stream(started=run(spans=12, traces=3)),
     "hostile": stream(
-        flow(HOSTILE_RULE, warnings=(EVIL,)),
+        flow(HOSTILE_RULE, warnings=(EVIL,), spent=TimeSpent((StageShare(EVIL, 5, 1.0),) * 9, 1, 1)),
         started=run(labels={EVIL: EVIL}, revision=3),
         defects=(Defect("missing_parent", 1, EVIL),),
         changes=(EVIL, *(f"change {number}" for number in range(20))),

@@ -32,11 +32,20 @@ class PathTimes:
         """Return the time spent on one name in each request."""
         return np.asarray(self.time[:, self.names.index(name)])
 
+    def only(self, place: int) -> PathTimes:
+        """Return the times of one request alone."""
+        return PathTimes(self.names, self.request[place : place + 1], self.time[place : place + 1])
+
+    def totals(self) -> list[int]:
+        """Return the time that all requests together spent on each name, exact even where it is centuries."""
+        high, low = (self.time >> 32).sum(axis=0).tolist(), (self.time & 0xFFFFFFFF).sum(axis=0).tolist()
+        return [(upper << 32) + lower for upper, lower in zip(high, low, strict=True)]
+
     def shares(self) -> dict[str, float]:
         """Return what part of the time of all requests together each name has; all 0 where there is none."""
-        total = self.time.sum(axis=0)
-        whole = int(total.sum())
-        return {name: int(spent) / whole if whole else 0.0 for name, spent in zip(self.names, total, strict=True)}
+        totals = self.totals()
+        whole = sum(totals)
+        return {name: spent / whole if whole else 0.0 for name, spent in zip(self.names, totals, strict=True)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

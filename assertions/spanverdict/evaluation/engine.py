@@ -24,9 +24,11 @@ from spanverdict.evaluation.outcomes import (
     RunFinished,
     RunInfo,
     RunStarted,
+    TimeSpent,
 )
 from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.evaluation.preparing import PreparedRun, prepare, view_of
+from spanverdict.evaluation.timespent import time_spent
 from spanverdict.evaluation.warnings import warnings_of
 from spanverdict.paths.defects import Defect
 from spanverdict.rulefiles.models import Flow, Rule
@@ -112,7 +114,9 @@ def _judged(
         results.append(result if len(prepared.spans) else _undecided(result))
         yield RuleEvaluated(results[-1], sample)
     completeness = Completeness(complete, trigger, view.n_requests, view.expected, missing)
-    yield FlowFinished(flow.name, _flow_outcome(results, complete), completeness, warnings_of(flow, view, results))
+    spent, trouble = _time_spent(view)
+    warnings = (*warnings_of(flow, view, results), *trouble)
+    yield FlowFinished(flow.name, _flow_outcome(results, complete), completeness, warnings, spent)
 
 
 def _started(run: RunInfo, prepared: PreparedRun) -> RunStarted:
@@ -135,6 +139,14 @@ def _results(
                 yield result, kept_sample(sample, definition_of(rule)) if keep and sample is not None else None
         except Exception as error:  # noqa: BLE001 - the rule is errored, the others go on
             yield _errored(rule, flow, error), None
+
+
+def _time_spent(view: RunView) -> tuple[TimeSpent | None, tuple[str, ...]]:
+    """Say where the time went; a fault of ours costs only that, and is told."""
+    try:
+        return time_spent(view), ()
+    except Exception as error:  # noqa: BLE001 - told as a warning, the verdict stands
+        return None, (f"where the time went could not be found out: {type(error).__name__}: {error}",)
 
 
 def _undecided(result: RuleResult) -> RuleResult:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from spanverdict.checks.bounds import CERTAIN, NO_HIGH, NO_LOW
 from spanverdict.checks.check import Measurement, Unit
-from spanverdict.checks.pathtimes import PathTimes, path_times
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.conditions import Judge
-from spanverdict.evaluation.outcomes import ConditionResult, Exhibit, Outcome, StageShare
+from spanverdict.evaluation.outcomes import ConditionResult, Exhibit, Outcome
 from spanverdict.evaluation.sample import Sample
+from spanverdict.evaluation.timespent import shares_of_each
 from spanverdict.evaluation.wording import number_text
 from spanverdict.rulefiles.conditions import Operator
 from spanverdict.rulefiles.models import Expectation
@@ -33,7 +34,17 @@ def worst(judge: Judge, view: RunView, judged: Sequence[tuple[Expectation, Condi
     found = [_exhibit(measurement, number, view) for number in _positions(judge, decisive[0]).tolist()]
     if not found or not failed:
         found = [*_missing(measurement, view), *found]
-    return tuple(found[:MAX_EXHIBITS])
+    return _with_times(found[:MAX_EXHIBITS], view)
+
+
+_Found = tuple[int, Exhibit]
+"""The request, -1 for none, and what is shown of it."""
+
+
+def _with_times(found: Sequence[_Found], view: RunView) -> tuple[Exhibit, ...]:
+    """Say of each request where its time went."""
+    spent = shares_of_each(view, [request for request, _ in found if request >= 0])
+    return tuple(replace(exhibit, stages=spent.get(request, ())) for request, exhibit in found)
 
 
 def _positions(judge: Judge, expectation: Expectation) -> Rows:
@@ -69,18 +80,17 @@ def _extremes(sample: Sample, *, smallest: bool) -> Rows:
     return candidates[np.argsort(rank, kind="stable")][:MAX_EXHIBITS]
 
 
-def _exhibit(measurement: Measurement, number: int, view: RunView) -> Exhibit:
+def _exhibit(measurement: Measurement, number: int, view: RunView) -> _Found:
     request, member = int(measurement.request[number]), int(measurement.row[number])
     values = measurement.values
     value = values[number] if isinstance(values, AttributeColumn) else values[number].item()
     text = measurement.explain(number) if measurement.explain is not None else ""
-    stages = stage_shares(view, request) if measurement.unit in (Unit.DURATION, Unit.SHARE) and request >= 0 else ()
-    return Exhibit(
+    return request, Exhibit(
         view.request_name(request) if request >= 0 else "",
         view.trace_of(member) if member >= 0 else "",
         _span_of(view, member),
         text or _value_text(view, member, value, measurement.unit) + _doubt(measurement, number),
-        stages,
+        about_time=measurement.unit in (Unit.DURATION, Unit.SHARE),
     )
 
 
@@ -107,7 +117,7 @@ def _span_of(view: RunView, member: int) -> str:
     return span_id_hex(int(view.spans.table.span_id[member])) if member >= 0 else ""
 
 
-def _missing(measurement: Measurement, view: RunView) -> list[Exhibit]:
+def _missing(measurement: Measurement, view: RunView) -> list[_Found]:
     """Show requests that lack a value, each once, with what it lacks."""
     missing = measurement.missing
     here = np.flatnonzero(missing.request >= 0)
@@ -118,21 +128,6 @@ def _missing(measurement: Measurement, view: RunView) -> list[Exhibit]:
         member = row if row >= 0 else int(view.first_member[request])
         reason = missing.reasons[missing.reason[number]]
         text = f"missing: {reason.text.removeprefix('have no ')}"
-        found.append(Exhibit(view.request_name(request), view.trace_of(member), _span_of(view, member), text))
+        name, trace, span = view.request_name(request), view.trace_of(member), _span_of(view, member)
+        found.append((request, Exhibit(name, trace, span, text, about_time=False)))
     return found
-
-
-def stage_shares(view: RunView, request: int) -> tuple[StageShare, ...]:
-    """Return what the time of a request was spent on along its critical path, the longest first."""
-    return shares_of(path_times(view.part([request])))
-
-
-def shares_of(times: PathTimes) -> tuple[StageShare, ...]:
-    """Return what the time of all requests together was spent on, the longest first."""
-    whole = int(times.time.sum())
-    found = [
-        StageShare(name, spent, spent / whole)
-        for name, spent in zip(times.names, times.time.sum(axis=0).tolist(), strict=True)
-        if spent
-    ]
-    return tuple(sorted(found, key=lambda share: (-share.duration_ns, share.stage)))

@@ -8,8 +8,8 @@ import numpy as np
 
 from spanverdict.checks.pathtimes import CriticalPaths, critical_paths_of
 from spanverdict.checks.runview import RunView
-from spanverdict.evaluation.exhibits import shares_of
 from spanverdict.evaluation.outcomes import StageShare
+from spanverdict.evaluation.timespent import shares_of
 from spanverdict.paths.critical_path import parents_and_causes
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows
 

@@ -35,6 +35,7 @@ __all__ = [
     "RunStarted",
     "Severity",
     "StageShare",
+    "TimeSpent",
 ]
 
 
@@ -125,7 +126,9 @@ class Exhibit:
     value: str
     """For people: `812.0ms`, `missing: notify`, `1.7`."""
     stages: tuple[StageShare, ...] = ()
-    """Longest first; empty where time is not the matter."""
+    """What its time was spent on, longest first; empty where that is not known."""
+    about_time: bool = True
+    """Whether its time is why it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,20 @@ class Completeness:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeSpent:
+    """What the time of all requests of a flow together was spent on, along their critical paths."""
+
+    shares: tuple[StageShare, ...]
+    """Longest first; sums over the requests that were looked at. Waits in queues stand under `queue`."""
+    requests: int
+    """How many were looked at and have a beginning and an end …"""
+    of_requests: int
+    """… of how many in all."""
+    sampled: bool = False
+    """Whether only some were looked at, as there are so many."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """Judging of a run begins."""
 
@@ -227,6 +244,8 @@ class FlowFinished:
     outcome: Outcome
     completeness: Completeness
     warnings: tuple[str, ...] = ()
+    spent: TimeSpent | None = None
+    """None where nothing is known of any request's time."""
 
 
 @dataclass(frozen=True, slots=True)

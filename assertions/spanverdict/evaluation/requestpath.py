@@ -11,10 +11,10 @@ import numpy as np
 
 from spanverdict.checks.pathtimes import CriticalPaths, critical_paths_of
 from spanverdict.checks.runview import RunView
-from spanverdict.evaluation.exhibits import shares_of
 from spanverdict.evaluation.outcomes import StageShare
 from spanverdict.evaluation.preparing import PreparedRun, prepare, view_of
 from spanverdict.evaluation.spannotes import SpanNotes
+from spanverdict.evaluation.timespent import shares_of
 from spanverdict.paths.critical_path import SectionKind, parents_and_causes
 from spanverdict.paths.joins import Join
 from spanverdict.paths.stitching import Requests

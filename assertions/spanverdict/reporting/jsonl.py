@@ -59,6 +59,7 @@ def _flow_end(event: FlowFinished) -> JsonObject:
         "flow": event.flow,
         "outcome": event.outcome.value,
         "completeness": plaindata.completeness_object(event.completeness),
+        "critical_path": plaindata.spent_object(event.spent),
         "warnings": list(event.warnings),
     }
 

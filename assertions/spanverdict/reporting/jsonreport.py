@@ -84,6 +84,7 @@ def _flow_object(flow: FlowVerdict) -> JsonObject:
         "outcome": flow.finished.outcome.value,
         "complete": flow.finished.completeness.complete,
         "completeness": plaindata.completeness_object(flow.finished.completeness),
+        "critical_path": plaindata.spent_object(flow.finished.spent),
         "warnings": list(flow.finished.warnings),
         "results": len(flow.results),
     }
@@ -127,4 +128,5 @@ def _flow_events(flow: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) ->
     yield FlowStarted(flow["flow"], flow["file"], flow["sha256"], dict(flow["labels"]), baseline)
     yield from (RuleEvaluated(plaindata.rule_of(rule)) for rule in rules)
     completeness = plaindata.completeness_of(flow["completeness"])
-    yield FlowFinished(flow["flow"], Outcome(flow["outcome"]), completeness, tuple(flow["warnings"]))
+    spent = plaindata.spent_of(flow.get("critical_path"))
+    yield FlowFinished(flow["flow"], Outcome(flow["outcome"]), completeness, tuple(flow["warnings"]), spent)

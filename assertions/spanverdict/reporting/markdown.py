@@ -73,6 +73,8 @@ def _flow_blocks(flow: FlowVerdict) -> Iterator[str]:
     yield f"Complete: {escaped(wording.completeness_text(completeness))}.\n"
     if completeness.missing_stages:
         yield f"\nMissing: {escaped(wording.missing_text(completeness))}.\n"
+    if flow.finished.spent is not None:
+        yield f"\nTime spent on: {escaped(wording.spent_text(flow.finished.spent))}.\n"
     yield from (f"\n> {escaped(warning)}\n" for warning in flow.finished.warnings)
     if flow.results:
         yield "\n| | Rule | Seen |\n|---|---|---|\n"

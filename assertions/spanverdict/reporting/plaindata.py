@@ -23,6 +23,7 @@ from spanverdict.evaluation.outcomes import (
     RunInfo,
     Severity,
     StageShare,
+    TimeSpent,
 )
 from spanverdict.reporting.quantities import rfc3339, unix_nano
 
@@ -147,19 +148,46 @@ def _condition_of(data: Mapping[str, Any]) -> ConditionResult:
 
 
 def _exhibit_object(exhibit: Exhibit) -> JsonObject:
-    stages = [{"stage": s.stage, "duration_ns": s.duration_ns, "share": number(s.share)} for s in exhibit.stages]
     return {
+        "about_time": exhibit.about_time,
         "key": exhibit.key,
         "trace_id": exhibit.trace_id,
         "span_id": exhibit.span_id,
         "value": exhibit.value,
-        "stages": stages,
+        "stages": _share_objects(exhibit.stages),
     }
 
 
 def _exhibit_of(data: Mapping[str, Any]) -> Exhibit:
-    stages = tuple(StageShare(s["stage"], s["duration_ns"], s["share"] or 0.0) for s in data["stages"])
-    return Exhibit(data["key"], data["trace_id"], data["span_id"], data["value"], stages)
+    stages, about_time = _shares_of(data["stages"]), data.get("about_time", True)
+    return Exhibit(data["key"], data["trace_id"], data["span_id"], data["value"], stages, about_time)
+
+
+def _share_objects(shares: Iterable[StageShare]) -> list[JsonObject]:
+    return [{"stage": s.stage, "duration_ns": s.duration_ns, "share": number(s.share)} for s in shares]
+
+
+def _shares_of(data: Iterable[Mapping[str, Any]]) -> tuple[StageShare, ...]:
+    return tuple(StageShare(s["stage"], s["duration_ns"], s["share"] or 0.0) for s in data)
+
+
+def spent_object(spent: TimeSpent | None) -> JsonObject | None:
+    """Write what the time of all requests was spent on."""
+    if spent is None:
+        return None
+    return {
+        "requests": spent.requests,
+        "of_requests": spent.of_requests,
+        "sampled": spent.sampled,
+        "stages": _share_objects(spent.shares),
+    }
+
+
+def spent_of(data: Mapping[str, Any] | None) -> TimeSpent | None:
+    """Read back what the time of all requests was spent on; older reports do not say."""
+    if data is None:
+        return None
+    return TimeSpent(_shares_of(data["stages"]), data["requests"], data["of_requests"], data["sampled"])
 
 
 def baseline_object(origin: BaselineOrigin) -> JsonObject:

@@ -198,6 +198,8 @@ def _flow_facts(flow: FlowVerdict) -> Iterator[Line]:
         yield _fact("baseline", wording.baseline_text(flow.started.baseline), tone)
     if completeness.missing_stages:
         yield _fact("missing", wording.missing_text(completeness), "inconclusive")
+    if flow.finished.spent is not None:
+        yield _fact("spent on", wording.spent_text(flow.finished.spent))
     yield from _repeated("warnings", [shown(text, wording.MESSAGE_LIMIT) for text in flow.finished.warnings], "warned")
 
 

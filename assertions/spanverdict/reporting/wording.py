@@ -16,6 +16,7 @@ from spanverdict.evaluation.outcomes import (
     Outcome,
     RuleResult,
     StageShare,
+    TimeSpent,
 )
 from spanverdict.reporting.escaping import shown
 from spanverdict.reporting.quantities import counted, share_text
@@ -24,6 +25,7 @@ from spanverdict.reporting.verdict import FlowVerdict, Verdict
 MESSAGE_LIMIT = 600
 """Characters of a message or note that are shown."""
 _STAGES_SHOWN = 4
+_SHARES_SHOWN = 8
 _COUNT_ORDER = (Outcome.ERRORED, Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.PASSED, Outcome.SKIPPED)
 _TRIGGERS = {
     "manifest": "every expected request is there with all its stages",
@@ -109,7 +111,8 @@ def _worst_word(result: RuleResult) -> str:
 def exhibit_line(exhibit: Exhibit, *, whole_ids: bool) -> str:
     """Name one request: `4bf92f35… 812.0ms — score 640.1ms (79 %), queue 96.3ms`."""
     line = f"{_request_name(exhibit, whole_ids=whole_ids)} {shown(exhibit.value)}"
-    stages = ", ".join(_stage(share, first=share is exhibit.stages[0]) for share in exhibit.stages[:_STAGES_SHOWN])
+    shares = exhibit.stages[:_STAGES_SHOWN] if exhibit.about_time else ()
+    stages = ", ".join(_stage(share, first=share is exhibit.stages[0]) for share in shares)
     return f"{line} — {stages}" if stages else line
 
 
@@ -124,6 +127,22 @@ def _request_name(exhibit: Exhibit, *, whole_ids: bool) -> str:
 def _stage(share: StageShare, *, first: bool) -> str:
     text = f"{shown(share.stage)} {format_duration(share.duration_ns)}"
     return f"{text} ({share_text(share.share)})" if first else text
+
+
+def spent_text(spent: TimeSpent) -> str:
+    """Say what the time of all requests was spent on: `score 61 %, queue 22 %, features 9 %`."""
+    said = [f"{shown(share.stage, 80)} {share_text(share.share)}" for share in spent.shares[:_SHARES_SHOWN]]
+    if rest := spent.shares[_SHARES_SHOWN:]:
+        said.append(f"{len(rest)} more {share_text(sum(share.share for share in rest))}")
+    return f"{', '.join(said)}{_of_how_many(spent)}"
+
+
+def _of_how_many(spent: TimeSpent) -> str:
+    if spent.sampled:
+        return f"   (a sample of {spent.requests:,} of {counted(spent.of_requests, 'requests')})"
+    if spent.requests < spent.of_requests:
+        return f"   ({spent.requests:,} of {counted(spent.of_requests, 'requests')} have a beginning and an end)"
+    return ""
 
 
 def summary_lines(result: RuleResult) -> list[str]:
