@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FAULT ?= none
 PEER ?=
+BENCH_JSON ?=
 
 .PHONY: help demo test check tests lint-fix bench soak proto clean
 
@@ -36,8 +37,8 @@ lint-fix: $(VENV)/.installed ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed ## speed and memory of every stage, printed
-	$(BIN)/python tests/bench/run.py
+bench: $(VENV)/.installed ## speed and memory of every stage, printed; PEER=otelcol|rotel sends the same load there, too
+	$(BIN)/python tests/bench/run.py $(if $(PEER),--peer $(PEER)) $(if $(BENCH_JSON),--json $(BENCH_JSON))
 
 soak: $(VENV)/.installed ## the long versions of the tests that have one
 	SPANVERDICT_SOAK=1 $(BIN)/python -m pytest -m soak --timeout=7200

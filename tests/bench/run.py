@@ -1,9 +1,10 @@
 """Runs the benchmarks one after the other and says whether the floors are met.
 
-    python tests/bench/run.py [--only NAME] [--seconds N] [--check] [--json FILE]
+    python tests/bench/run.py [--only NAME] [--seconds N] [--peer NAME] [--check] [--json FILE]
 
 Each is a process of its own, short by default: all together take two to three minutes. The names are those of
-the files: decode, judging, selectors, verdict_latency, paths, ingest. With `--check` the exit code is 1 when a
+the files: decode, judging, selectors, verdict_latency, paths, ingest; `--peer` adds a comparison with another
+receiver, see `peers.py`. With `--check` the exit code is 1 when a
 floor is missed. Another program at work on the machine makes every number worse: the load is printed, too.
 """
 
@@ -96,6 +97,7 @@ BENCHES: Final = (
         to_file=True,
     ),
 )
+PEERS: Final = Bench("peers", lambda seconds: ("--seconds", str(seconds)), to_file=True)
 
 
 def _number(number: float, unit: str) -> str:
@@ -106,13 +108,15 @@ def _verdict(met: bool) -> str:
     return "met" if met else "MISSED"
 
 
-def run(bench: Bench, seconds: float) -> Any:
+def run(bench: Bench, seconds: float, *more: str) -> Any:
     """Run a benchmark, print what it prints, and return its JSON; None when it has none."""
-    command = [sys.executable, str(HERE / f"bench_{bench.name}.py"), *bench.arguments(seconds)]
+    command = [sys.executable, str(HERE / f"bench_{bench.name}.py"), *bench.arguments(seconds), *more]
     if bench.to_file:
         with tempfile.TemporaryDirectory(prefix="spanverdict-bench-") as folder:
             path = Path(folder) / "result.json"
-            subprocess.run([*command, "--json", str(path)], check=True)
+            code = subprocess.run([*command, "--json", str(path)], check=False).returncode
+            if code:
+                sys.exit(f"bench_{bench.name}.py ended with {code}")
             return json.loads(path.read_text())
     if not bench.writes_json:
         code = subprocess.run(command, check=False).returncode
@@ -134,6 +138,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", action="append", choices=[bench.name for bench in BENCHES], metavar="NAME")
     parser.add_argument("--seconds", type=float, default=2.0, help="of load, each time spans are received")
+    parser.add_argument("--peer", choices=("otelcol", "rotel"), help="send the same load to another receiver, too")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a floor is missed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
     asked = parser.parse_args()
@@ -143,6 +148,9 @@ def main() -> int:
             print(f"== {bench.name}", flush=True)
             documents[bench.name] = run(bench, asked.seconds)
             rows += rows_of(bench, documents[bench.name])
+    if asked.peer is not None:
+        print(f"== {asked.peer}", flush=True)
+        documents["peers"] = run(PEERS, asked.seconds, asked.peer)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print(
         f"\n== floors, after {time.monotonic() - begun:.0f} s; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"

@@ -59,6 +59,15 @@ class Ledger:
             return cls(kept["span_ids"], kept["outcomes"], kept["latencies"], float(kept["seconds"]))
 
 
+NOTHING_REJECTED: Final = (b"", b"\x0a\x00")
+"""Answers that accept every span: without `partial_success`, or (the Collector's) with an empty one."""
+
+
+def outcome_of(answer: bytes) -> int:
+    """Tell what became of a request by the bytes of its ExportTraceServiceResponse."""
+    return ACKNOWLEDGED if answer in NOTHING_REJECTED else REFUSED
+
+
 @contextmanager
 def grpc_channel(address: str, compressed: bool) -> Iterator[Send]:
     """Open a connection of its own; gRPC compresses itself."""
@@ -76,7 +85,7 @@ def grpc_channel(address: str, compressed: bool) -> Iterator[Send]:
             except grpc.RpcError as error:
                 answered = error.code() in refusals and error.trailing_metadata()
                 return REFUSED if answered else UNKNOWN
-            return ACKNOWLEDGED if not answer else REFUSED
+            return outcome_of(answer)
 
         yield send
 
@@ -95,7 +104,7 @@ def http_connection(address: str, compressed: bool) -> Iterator[Send]:
             except (OSError, http.client.HTTPException):
                 connection.close()
                 return UNKNOWN
-            return ACKNOWLEDGED if answer.status == 200 and not body else REFUSED
+            return outcome_of(body) if answer.status == 200 else REFUSED
 
         yield send
 

@@ -48,7 +48,8 @@ class Server:
     process: subprocess.Popen[bytes]
     addresses: dict[str, str]
     """By listener: otlp-grpc, otlp-http, http."""
-    store: Path
+    store: Path | None
+    """None where what is received is not kept in a store of ours."""
     started_s: float
     """From the start of the process until it listened."""
     peak_rss: int = 0
@@ -87,12 +88,27 @@ class Server:
 
     def drain(self) -> float:
         """Wait until all that was received is decoded, journaled and taken in by the judge; return the seconds."""
+        if self.store is None:
+            return 0.0
         begun = time.perf_counter()
         while self.metric("judge_backlog_bytes") or self.metric("journal_backlog_bytes"):
             if time.perf_counter() - begun > DRAIN_S:
                 raise TimeoutError("the judge does not catch up")
             time.sleep(SAMPLE_S)
         return time.perf_counter() - begun
+
+
+@contextmanager
+def watched(server: Server) -> Iterator[Server]:
+    """Note a server's largest resident set meanwhile."""
+    done = threading.Event()
+    watcher = threading.Thread(target=server.watch_memory, args=(done,))
+    watcher.start()
+    try:
+        yield server
+    finally:
+        done.set()
+        watcher.join()
 
 
 @contextmanager
@@ -111,15 +127,8 @@ def serving(folder: Path, rules: Path | None = None) -> Iterator[Server]:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
         try:
             addresses = _addresses(process, ready, folder / "server.log")
-            server = Server(process, addresses, store, time.perf_counter() - begun)
-            done = threading.Event()
-            watcher = threading.Thread(target=server.watch_memory, args=(done,))
-            watcher.start()
-            try:
+            with watched(Server(process, addresses, store, time.perf_counter() - begun)) as server:
                 yield server
-            finally:
-                done.set()
-                watcher.join()
         finally:
             process.send_signal(signal.SIGTERM)
             try:
