@@ -10,7 +10,6 @@ import pytest
 
 from spanverdict.checks.latency import Latency
 from spanverdict.diagnostics.diagnostic import Position, Problems
-from spanverdict.rulefiles import rulereader
 from spanverdict.rulefiles.lint import lint
 from spanverdict.rulefiles.loader import load, load_files
 from spanverdict.rulefiles.models import CompleteSpec, Count, Flow, RequestSpec, Severity
@@ -105,14 +104,11 @@ def test_defaults_hold_where_a_rule_says_nothing(full: Flow) -> None:
     assert rules["label"].tags == ("smoke",)
 
 
-def test_confidence_is_read_once_it_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_confidence_is_a_share() -> None:
     text = MINIMAL.replace("latency: request", "latency: request\n    confidence: 95%")
-    assert load(text, "f", Problems()) is None
-    monkeypatch.setattr(rulereader, "CONFIDENCE_JUDGED", True)
     assert loaded(text).rules[0].confidence == 0.95
-    problems = Problems()
-    assert load(text.replace("95%", "10%"), "f", problems) is None
-    assert [found.code for found in problems.sorted()] == ["SV054"]
+    assert loaded(text.replace("95%", "0.995")).rules[0].confidence == 0.995
+    assert loaded(MINIMAL).rules[0].confidence is None
 
 
 def test_mistakes_of_one_file_do_not_hide_another(tmp_path: Path) -> None:

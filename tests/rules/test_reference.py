@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from rules.reference import README, Block, Example, blocks, examples, whole_flow, with_part, with_rules
 from rules.reference_spans import ids, selected, view
+from spantables import table_of
 from spanverdict.app.errors import ExitCode
 from spanverdict.app.testcommand import SuiteOptions, run_tests
 from spanverdict.app.verdicts import targets
@@ -18,8 +20,10 @@ from spanverdict.checks.runview import RunView
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.diagnostics.durations import NS_PER_UNIT
 from spanverdict.diagnostics.render import render_all
-from spanverdict.evaluation.outcomes import Outcome
+from spanverdict.evaluation.engine import evaluate
+from spanverdict.evaluation.outcomes import Outcome, RunInfo
 from spanverdict.reporting.reporter import ReportOptions
+from spanverdict.reporting.text import reporter
 from spanverdict.rulefiles import flowreader, rulereader
 from spanverdict.rulefiles.conditions import Operator
 from spanverdict.rulefiles.loader import load
@@ -127,6 +131,21 @@ def test_a_file_of_tests_passes_for_the_first_flow(
     assert run_tests([str(tmp_path)], options) is ExitCode.PASSED, capsys.readouterr().out
 
 
+def test_a_verdict_with_confidence_reads_as_shown() -> None:
+    """Proves it on 200 spans, five of which are not within the tolerance of the first rule of the section."""
+    (shown,) = blocks("text verdict")
+    flow = clean(with_rules(next(block.text for block in blocks("yaml rule") if "confidence: 95%" in block.text)))
+    rows = [
+        {"trace": f"{n + 1:032x}", "id": 1, "start": n, "end": n + 1, "attributes": {"score.error": n % 40 // 39 * 0.1}}
+        for n in range(200)
+    ]
+    stream = io.StringIO()
+    report = reporter(stream, ReportOptions())
+    for event in evaluate([flow], table_of(rows), RunInfo("run")):
+        report.consume(event)
+    assert shown.text in stream.getvalue()
+
+
 def test_no_block_goes_unchecked() -> None:
     """Proves that every fenced block is of a kind that a test reads, and that there is something of each."""
     everything = {block.kind for block in blocks("yaml") + blocks("traceql") + blocks("text")}
@@ -204,7 +223,7 @@ def test_every_comparison_of_expect_has_an_example() -> None:
 
 def test_what_is_not_judged_is_not_promised() -> None:
     """Proves that the reference names no key that would be refused, or that would change no verdict."""
-    for word in ("golden", "confidence", "burn_rate", "drift", "clock:"):
+    for word in ("golden", "burn_rate", "drift", "clock:"):
         assert word not in TEXT
 
 

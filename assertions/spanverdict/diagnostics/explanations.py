@@ -152,8 +152,10 @@ _PARAGRAPHS: Final = {
         The rule asks how many values there are and nothing about the values. If that is meant, `count` says it more
         clearly. This is a warning; the rule is judged as it stands.""",
     codes.CONFIDENCE: """
-        `confidence` asks for a verdict on an interval of confidence and not on the observed value. Where that is not
-        judged, the key is refused: a rule that asks for certainty must not be judged without it.""",
+        `confidence` asks for a verdict on an interval of confidence and not on the observed value. Only percentiles,
+        mean and ratio have such an interval, and an interval can neither be a single value nor show that a share is
+        100 % or 0 %. Such conditions are refused beside `confidence`: they could never pass, or would be judged
+        without it.""",
     codes.SELECTOR: """
         The selector is not TraceQL, compares what cannot be compared, or uses a part of TraceQL that is not evaluated
         here. A selector that cannot be read is never taken to select everything, or nothing.""",

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from spanverdict.evaluation.baselinesample import BaselineSample, problem_of
+from spanverdict.evaluation.confidence import at_level, what_would_decide
 from spanverdict.evaluation.deciding import decide, decide_against
 from spanverdict.evaluation.doubt import surely
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome
@@ -16,6 +17,7 @@ from spanverdict.evaluation.sample import Interval, Sample
 from spanverdict.evaluation.wording import (
     NOTHING,
     compared_texts,
+    level_text,
     machine_end,
     machine_value,
     number_text,
@@ -23,7 +25,7 @@ from spanverdict.evaluation.wording import (
 )
 from spanverdict.rulefiles.conditions import Condition
 from spanverdict.rulefiles.models import Expectation
-from spanverdict.rulefiles.statistic import QUANTIFIERS, Kind, Quantity
+from spanverdict.rulefiles.statistic import QUANTIFIERS, Kind, Quantity, Statistic
 from spanverdict.rulefiles.vectors import holding
 from spanverdict.telemetry.spantable import AttributeColumn, Bools
 
@@ -37,12 +39,14 @@ class Judge:
     sample: Sample
     baseline: BaselineSample | str = "there is no baseline"
     """What relative conditions compare with, or why there is nothing."""
+    level: float | None = None
+    """Of the confidence to judge with, 0..1; None judges what was observed."""
 
     def judge(self, expectation: Expectation) -> ConditionResult:
         """Judge one expectation."""
         if expectation.statistic.kind in QUANTIFIERS:
             return self._quantified(expectation)
-        interval = self.sample.statistic(expectation.statistic)
+        interval = self._interval(expectation.statistic)
         if interval is None:
             return self._result(expectation, Outcome.INCONCLUSIVE, None, "nothing to take it of")
         if expectation.condition.deltas:
@@ -88,11 +92,31 @@ class Judge:
     def _settled(self, expectation: Expectation, outcome: Outcome, interval: Interval) -> ConditionResult:
         """A pass does not stand where values cannot be right; doubt is explained."""
         problem = self.problem
+        if self.level is not None:
+            return self._at_level(expectation, outcome, interval, self.level)
         if outcome is Outcome.PASSED and problem:
             return self._result(expectation, Outcome.INCONCLUSIVE, interval, problem)
         uncertain = outcome is Outcome.INCONCLUSIVE or (self.clocks and not interval.certain)
         note = self._doubt(expectation, interval) if uncertain else ""
         return self._result(expectation, outcome, interval, note)
+
+    def _interval(self, statistic: Statistic) -> Interval | None:
+        if self.level is None or statistic.kind is Kind.SAMPLES:
+            return self.sample.statistic(statistic)
+        return at_level(self.sample, statistic, self.level)
+
+    def _at_level(
+        self, expectation: Expectation, outcome: Outcome, interval: Interval, level: float
+    ) -> ConditionResult:
+        """Say of every outcome what the interval is, and of doubt what would decide."""
+        notes = [level_text(level, interval, expectation.condition, self._quantity(expectation))]
+        if outcome is Outcome.PASSED and self.problem:
+            return self._result(expectation, Outcome.INCONCLUSIVE, interval, _joined(*notes, self.problem))
+        if outcome is Outcome.INCONCLUSIVE:
+            missing = len(self.sample.missing)
+            notes += [self._missing_note(missing) if missing else "", self.clocks]
+            notes += [what_would_decide(self.sample, expectation, level)]
+        return self._result(expectation, outcome, interval, _joined(*notes))
 
     @property
     def problem(self) -> str:
@@ -130,7 +154,7 @@ class Judge:
     def _open_note(self, missing: int, doubtful: int) -> str:
         population = self.sample.measurement.population
         open_ = f"{doubtful} {population} may or may not: {self.clocks}" if doubtful else ""
-        return ", ".join(filter(None, [self._missing_note(missing) if missing else "", open_]))
+        return _joined(self._missing_note(missing) if missing else "", open_)
 
     def sure(self, condition: Condition) -> tuple[Bools, Bools]:
         """Tell of each value whether the condition surely holds of it, and whether it surely does not."""
@@ -151,8 +175,7 @@ class Judge:
     def _doubt(self, expectation: Expectation, interval: Interval) -> str:
         missing, between = len(self.sample.missing), self._span(expectation, interval)
         if missing:
-            why = ", ".join(filter(None, [self._missing_note(missing), self.clocks]))
-            return f"{why}, so it lies {between}"
+            return f"{_joined(self._missing_note(missing), self.clocks)}, so it lies {between}"
         known = "" if interval.low is None and interval.high is None else f"{between}: "
         return f"{known}{self.clocks}{self._as_sent(expectation)}"
 
@@ -187,7 +210,12 @@ class Judge:
             note,
             machine_end(interval.low),
             machine_end(interval.high),
+            None if expectation.statistic.kind is Kind.SAMPLES else self.level,
         )
+
+
+def _joined(*notes: str) -> str:
+    return ", ".join(filter(None, notes))
 
 
 def _in_baseline(problem: str) -> str:

@@ -106,7 +106,7 @@ def _judge_group(
     if not measurement.samples:
         return _without_data(rule, measurement, view, blank), None
     sample, sampling = sample_of(measurement, view)
-    judge = Judge(sample, baseline.of(rule, group.name))
+    judge = Judge(sample, baseline.of(rule, group.name), rule.confidence)
     judged = [(expectation, _noted(judge.judge(expectation), sampling)) for expectation in rule.expect]
     conditions = tuple(result for _, result in judged)
     outcome = _outcome_of(conditions)

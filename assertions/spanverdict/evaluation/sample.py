@@ -128,8 +128,10 @@ class Sample:
         whole = statistic.kind in (Kind.SUM, Kind.MEAN)
         return Interval(
             observed,
-            None if least.low == NO_LOW or (whole and NO_LOW in bounds.low) else least.low,
-            None if most.high == NO_HIGH or (whole and NO_HIGH in bounds.high) else most.high,
+            *known_ends(
+                None if whole and NO_LOW in bounds.low else least.low,
+                None if whole and NO_HIGH in bounds.high else most.high,
+            ),
         )
 
     def _deviation(self, bounds: Bounds) -> tuple[float | None, float | None]:
@@ -187,15 +189,49 @@ class Sample:
 
     def _percentile(self, permyriad: int) -> Interval:
         """Nearest rank: of N values the one at position ceil(p/100 * N), counted from 1."""
-        numbers, missing = self.numbers, len(self.missing)
-        known = len(numbers)
-        highest = _rank(permyriad, known + missing) - 1
-        lowest = highest - missing
-        return Interval(
-            numbers[_rank(permyriad, known) - 1].item(),
-            numbers[lowest].item() if lowest >= 0 else None,
-            numbers[highest].item() if highest < known else None,
-        )
+        share = Fraction(permyriad, 10_000)
+        observed = self.numbers[_rank(share, len(self.numbers)) - 1].item()
+        return Interval(observed, self.least_at(share), self.most_at(share))
+
+    def least_at(self, share: Fraction) -> Number | None:
+        """Return the least that the value may be at or below which a share of all lies; None when nothing bounds it."""
+        missing = len(self.missing)
+        place = _rank(share, len(self.numbers) + missing) - missing
+        return self.numbers[place - 1].item() if place > 0 else None
+
+    def most_at(self, share: Fraction) -> Number | None:
+        """Return the most that it may be, likewise."""
+        place = _rank(share, len(self.numbers) + len(self.missing))
+        return self.numbers[place - 1].item() if place <= len(self.numbers) else None
+
+    @property
+    def size(self) -> int:
+        """How many values a statistic is of, the missing among them."""
+        truths = self.measurement.unit is Unit.TRUTH
+        return (self.measurement.samples if truths else len(self.numbers)) + len(self.missing)
+
+    @cached_property
+    def beside(self) -> int:
+        """How many truths are counted as true that are no part of what a share is of."""
+        over = self.measurement.over
+        return 0 if over is None else int((self.by_position()[0][~over] > 0).sum())
+
+    @cached_property
+    def worth(self) -> float:
+        """How many independent values of equal weight say as much."""
+        return self.size
+
+    @cached_property
+    def spread(self) -> float:
+        """The standard deviation of what the values are a sample of, the most that it may be; there has to be one."""
+        bounds = self.measurement.bounds
+        most = None if bounds is None else self._deviation(bounds)[1]
+        return _standard_deviation(self.numbers) if most is None else most
+
+
+def known_ends(low: Number | None, high: Number | None) -> tuple[Number | None, Number | None]:
+    """Return two ends of an interval, None for one that stands for no bound."""
+    return None if low == NO_LOW else low, None if high == NO_HIGH else high
 
 
 def _ascending(numbers: Int64s | Float64s) -> Int64s | Float64s:
@@ -203,8 +239,8 @@ def _ascending(numbers: Int64s | Float64s) -> Int64s | Float64s:
     return found
 
 
-def _rank(permyriad: int, count: int) -> int:
-    return max(1, -(-permyriad * count // 10_000))
+def _rank(share: Fraction, count: int) -> int:
+    return math.ceil(share * count)
 
 
 def total(numbers: Int64s | Float64s) -> Fraction:
@@ -223,8 +259,10 @@ def as_number(exact: Fraction, numbers: Int64s | Float64s) -> Number:
 
 def _standard_deviation(numbers: Int64s | Float64s) -> float:
     """Return the standard deviation of the sample (n - 1), of ascending numbers; 0 for a single value."""
-    if len(numbers) == 1:
-        return 0.0
+    return float(np.std(deviations(numbers), ddof=1)) if len(numbers) > 1 else 0.0
+
+
+def deviations(numbers: Int64s | Float64s) -> Float64s:
+    """Return how far ascending numbers lie from the one in the middle, so that large ones lose no digits."""
     close = numbers[-1].item() - numbers[0].item() < _WIDEST
-    deviations = numbers - numbers[len(numbers) // 2] if close else numbers.astype(np.float64)
-    return float(np.std(deviations.astype(np.float64), ddof=1))
+    return (numbers - numbers[len(numbers) // 2] if close else numbers).astype(np.float64)

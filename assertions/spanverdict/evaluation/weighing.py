@@ -8,6 +8,7 @@ only right when a request has all its spans is not judged, unless the flow expec
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,11 +22,11 @@ from spanverdict.checks.count import Count
 from spanverdict.checks.coverage import Coverage
 from spanverdict.checks.missing import Missing
 from spanverdict.checks.runview import RunView
-from spanverdict.evaluation.sample import Interval, Sample, as_number, total
+from spanverdict.evaluation.sample import Interval, Number, Sample, as_number, deviations, total
 from spanverdict.paths.sampling import Sampling
 from spanverdict.rulefiles.models import Flow
 from spanverdict.rulefiles.statistic import Kind, Statistic
-from spanverdict.telemetry.spantable import Int64s, Rows
+from spanverdict.telemetry.spantable import Bools, Int64s, Rows
 
 UNKNOWN_NOTE: Final = "sampling unknown"
 
@@ -129,14 +130,54 @@ class WeightedSample(Sample):
 
     def _percentile(self, permyriad: int) -> Interval:
         """Take the least value at or below which a share of all lies, as many as the values stand for."""
+        steps, share = self._sorted, Fraction(permyriad, 10_000)
+        observed = self.numbers[steps.first_to_reach(share * steps.whole)].item()
+        return Interval(observed, self.least_at(share), self.most_at(share))
+
+    def least_at(self, share: Fraction) -> Number | None:
+        """Return the least that the value may be at or below which a share of all lies; None when nothing bounds it."""
         steps, missing = self._sorted, self.lacking
-        share = Fraction(permyriad, 10_000)
-        wanted = share * (steps.whole + missing)
-        return Interval(
-            self.numbers[steps.first_to_reach(share * steps.whole)].item(),
-            self.numbers[steps.first_to_reach(wanted - missing)].item() if wanted > missing else None,
-            self.numbers[steps.first_to_reach(wanted)].item() if wanted <= steps.whole else None,
-        )
+        wanted = share * (steps.whole + missing) - missing
+        return self.numbers[steps.first_to_reach(wanted)].item() if wanted > 0 else None
+
+    def most_at(self, share: Fraction) -> Number | None:
+        """Return the most that it may be, likewise."""
+        steps = self._sorted
+        wanted = share * (steps.whole + self.lacking)
+        return self.numbers[steps.first_to_reach(wanted)].item() if wanted <= steps.whole else None
+
+    @cached_property
+    def worth(self) -> float:
+        """How many independent values of equal weight say as much: (Σ weight)² / Σ weight² (L. Kish, 1965)."""
+        values = self.weights.take(np.flatnonzero(self._counted))
+        lacking = self.view.sampling.take(_shown_by(self.missing, self.view))
+        whole = values.total() + lacking.total()
+        return float(whole**2 / (values.squares() + lacking.squares())) if whole else 0.0
+
+    @property
+    def _counted(self) -> Bools:
+        """Which values a statistic is of: those that are numbers, of truths those that a share is of."""
+        if self.measurement.over is not None:
+            return self.measurement.over
+        return self.by_position()[1]
+
+    @cached_property
+    def spread(self) -> float:
+        """The standard deviation of what the values are a sample of, the most that it may be; there has to be one."""
+        weights = np.array([float(count) for count in self._sorted.counts])[self._sorted.codes]
+        values = deviations(self.numbers)
+        variance = np.average((values - np.average(values, weights=weights)) ** 2, weights=weights)
+        freedom = 1 - (weights**2).sum() / weights.sum() ** 2
+        return self._error + (math.sqrt(variance / freedom) if len(values) > 1 else 0.0)
+
+    @property
+    def _error(self) -> float:
+        """How far off values in doubt are at most, as the root of their mean square."""
+        bounds = self.measurement.bounds
+        if bounds is None:
+            return 0.0
+        width = bounds.high.astype(np.float64) - bounds.low
+        return math.sqrt(np.average(width**2, weights=self.weights.adjusted()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

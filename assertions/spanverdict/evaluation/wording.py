@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
 
 from spanverdict.diagnostics.durations import format_duration, format_exact
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome
-from spanverdict.evaluation.sample import Number
+from spanverdict.evaluation.sample import Interval, Number
 from spanverdict.rulefiles.conditions import Condition
 from spanverdict.rulefiles.statistic import Quantity
 
 NOTHING: Final = "nothing"
+_PLAIN: Final = re.compile(r"(-?[\d.]+)( ?[a-zµ%]*)")
+"""A number with one unit at most."""
 
 
 def observed_text(value: Number, condition: Condition, quantity: Quantity) -> str:
@@ -105,6 +108,44 @@ def machine_value(value: Number) -> int | float:
     if isinstance(value, Fraction):
         return value.numerator if value.denominator == 1 else float(value)
     return value
+
+
+def level_text(level: float, interval: Interval, condition: Condition, quantity: Quantity) -> str:
+    """Write an interval of confidence: `95 % CI 94.28–98.92 %`; what has no end on one side says so.
+
+    >>> from spanverdict.rulefiles.conditions import parse_condition
+    >>> under = parse_condition("< 200ms", Quantity.DURATION)
+    >>> level_text(0.95, Interval(5, 4_000_000, 6_000_000), under, Quantity.DURATION)
+    '95 % CI 4–6ms'
+    >>> level_text(0.95, Interval(5, 4_000_000, None), under, Quantity.DURATION)
+    '95 % CI 4ms and more'
+    """  # noqa: RUF002 - a range is written with this dash
+    name = f"{number_text(level, Quantity.SHARE)} CI"
+    low, high = (
+        "" if end is None else observed_text(end, condition, quantity) for end in (interval.low, interval.high)
+    )
+    if low and high:
+        return f"{name} {_range_text(low, high)}"
+    if low or high:
+        return f"{name} {low} and more" if low else f"{name} up to {high}"
+    return f"no {name}"
+
+
+def _range_text(low: str, high: str) -> str:
+    """Name the unit once where both ends have the same."""
+    first, last = _PLAIN.fullmatch(low), _PLAIN.fullmatch(high)
+    same = first is not None and last is not None and first[2] == last[2]
+    return f"{first[1] if first and same else low}–{high}"  # noqa: RUF001 - a range is written with this dash
+
+
+def about(number: int) -> str:
+    """Write a number that is only known roughly, to two digits, rounded up.
+
+    >>> about(72), about(2061), about(1_000_000)
+    ('72', '2,100', '1,000,000')
+    """
+    unit = 10 ** max(0, len(str(number)) - 2)
+    return f"{-(-number // unit) * unit:,}"
 
 
 def machine_end(end: Number | None) -> int | float | None:

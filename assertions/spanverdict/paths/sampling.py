@@ -78,6 +78,11 @@ class Sampling:
         often = np.bincount(codes, minlength=len(self.counts)).tolist()
         return sum((count * times for count, times in zip(self.counts, often, strict=True)), Fraction(0))
 
+    def squares(self) -> Fraction:
+        """Return the sum of the squared adjusted counts; all have to be known."""
+        often = np.bincount(self.codes, minlength=len(self.counts)).tolist()
+        return sum((count**2 * times for count, times in zip(self.counts, often, strict=True)), Fraction(0))
+
 
 def sampling_of(table: SpanTable) -> Sampling:
     """Read the adjusted counts of a table; a trace state is read once for every distinct text."""

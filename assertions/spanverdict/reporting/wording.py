@@ -85,7 +85,8 @@ def _weight(condition: ConditionResult) -> int:
 
 
 def _held(condition: ConditionResult) -> str:
-    return f"{shown(condition.statistic)} = {shown(condition.observed)} ({shown(condition.wanted)})"
+    sure = f", {shown(condition.note, MESSAGE_LIMIT)}" if condition.level is not None and condition.note else ""
+    return f"{shown(condition.statistic)} = {shown(condition.observed)} ({shown(condition.wanted)}{sure})"
 
 
 def _decisive(condition: ConditionResult, whole: Outcome) -> str:

@@ -12,15 +12,10 @@ from spanverdict.checks.reading import ReadContext
 from spanverdict.diagnostics import codes
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Scalar, did_you_mean, text_of
+from spanverdict.rulefiles.confidence import read_confidence
 from spanverdict.rulefiles.expectations import read_expectations
-from spanverdict.rulefiles.literals import read_literal
-from spanverdict.rulefiles.mistake import Mistake
 from spanverdict.rulefiles.models import OnNoData, Rule, Severity
 from spanverdict.rulefiles.names import read_name
-from spanverdict.rulefiles.statistic import Quantity
-
-CONFIDENCE_JUDGED: Final = False
-"""Whether `confidence` may be written; only once evaluation judges by it."""
 
 ON_NO_DATA: Final = get_args(OnNoData)
 ANNOTATIONS: Final = ("description", "runbook_url", "summary")
@@ -29,6 +24,7 @@ ANNOTATIONS: Final = ("description", "runbook_url", "summary")
 _MEASURES: Final = {check.key: check for check in CHECKS}
 _KEYS: Final = frozenset(_MEASURES) | {
     "annotations",
+    "confidence",
     "expect",
     "id",
     "labels",
@@ -71,7 +67,7 @@ def _common(reader: Reader, defaults: Defaults) -> Defaults:
 
 def read_rule(node: Node, context: ReadContext, defaults: Defaults) -> Rule | None:
     """Return a rule; None when a mistake left it without a name, a measure or an expectation."""
-    reader = Reader.of(node, context.problems, _KEYS | _confidence_key(node), "a rule")
+    reader = Reader.of(node, context.problems, _KEYS, "a rule")
     if reader is None:
         return None
     name = reader.require("id")
@@ -97,7 +93,7 @@ def read_rule(node: Node, context: ReadContext, defaults: Defaults) -> Rule | No
         tags=_read_tags(reader),
         labels=reader.text_mapping("labels"),
         annotations=_read_annotations(reader),
-        confidence=_read_confidence(reader),
+        confidence=read_confidence(reader, expect),
     )
     return rule if identifier and check and expect else None
 
@@ -140,35 +136,6 @@ def _read_skip(reader: Reader) -> str | None:
         reader.problems.error(node.position, codes.WRONG_TYPE, "skip has to say why", hint, node.width)
         return None
     return None if node is None else text_of(node, reader.problems, "skip")
-
-
-def _confidence_key(node: Node) -> frozenset[str]:
-    """Return the key where it is allowed, or where it stands and is refused in words of its own."""
-    written = isinstance(node, Mapping) and node.get("confidence") is not None
-    return frozenset({"confidence"} if CONFIDENCE_JUDGED or written else ())
-
-
-def _read_confidence(reader: Reader) -> float | None:
-    node = reader.node("confidence")
-    key = reader.mapping.key("confidence")
-    if node is None or key is None:
-        return None
-    if not CONFIDENCE_JUDGED:
-        message = "confidence cannot be asked for: conditions are judged on the observed values"
-        reader.problems.error(key.position, codes.CONFIDENCE, message, "remove the key", key.width)
-        return None
-    try:
-        return _level(getattr(node, "text", ""))
-    except Mistake as mistake:
-        mistake.report(node, reader.problems)
-        return None
-
-
-def _level(text: str) -> float:
-    level = float(read_literal(text, Quantity.SHARE))
-    if not 0.5 <= level < 1:  # noqa: PLR2004 - half is a coin toss
-        raise Mistake(codes.CONFIDENCE, "a confidence lies between 50% and 100%", "write it like 95%")
-    return level
 
 
 def report_taken_ids(nodes: Iterable[Node], problems: Problems) -> None:
