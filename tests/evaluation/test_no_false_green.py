@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from goldenruns import flow_with, lines
 from ruleruns import EPOCH, HEAD, MS, Row, call, events, flow_of, run_outcome, scores, span, without
 from spanverdict.checks import matches
 from spanverdict.diagnostics.diagnostic import Problems
@@ -242,6 +243,62 @@ def test_structure_is_seen_across_the_traces_of_a_request() -> None:
     assert not is_green(
         rows, "- {id: r, count: '{ span:name = \"in\" } >> { span:status = error }', expect: {count: '== 0'}}"
     )
+
+
+# 12: golden files
+
+
+GOLDEN = "{id: r, output: {stage: score, value: span.score}, golden: {file: g.jsonl, HOW}, expect: {EXPECT}}"
+
+
+@pytest.mark.parametrize(
+    "expect", ["ratio: '>= 1%'", "any: '== true'", "count: '>= 1'", "none: '== false'", "every: '== true'"]
+)
+@pytest.mark.parametrize("how", ["tolerance: 0.01", "tolerance: 100%", "similarity: '>= 0%'"])
+@pytest.mark.parametrize(
+    ("given", "records"),
+    [
+        pytest.param([0.5, 0.5], {"r-7": 0.5, "r-8": 0.5}, id="other keys"),
+        pytest.param([float("nan"), float("nan")], {"r-1": 0.5, "r-2": 0.5}, id="NaN"),
+        pytest.param([float("inf"), float("-inf")], {"r-1": 0.5, "r-2": 0.5}, id="infinite"),
+        pytest.param(["0.5", True], {"r-1": 0.5, "r-2": 1}, id="no numbers"),
+    ],
+)
+def test_what_is_not_the_golden_answer_is_not_a_pass(
+    given: list[object], records: dict[str, object], how: str, expect: str
+) -> None:
+    flow = flow_with(GOLDEN.replace("HOW", how).replace("EXPECT", expect), lines(records))
+    assert run_outcome(events(scores(given), flow)) not in GREEN
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"[]", b'{"key": "r-1", "value": NaN}', b'{"key": "r-1"}'])
+def test_a_golden_file_that_holds_nothing_to_compare_with_is_refused(data: bytes) -> None:
+    problems = Problems()
+    rule = GOLDEN.replace("HOW", "tolerance: 0.01").replace("EXPECT", "ratio: '>= 99%'")
+    assert load(f"{HEAD}rules:\n  - {rule}\n", "rules.yaml", problems, lambda _file, _name: data) is None
+    assert problems.fatal
+
+
+def test_a_golden_file_that_is_not_there_is_refused() -> None:
+    rule = GOLDEN.replace("HOW", "tolerance: 0.01").replace("EXPECT", "ratio: '>= 99%'")
+    assert refused(f"  - {rule}") == ["there is no file g.jsonl"]
+
+
+def test_a_golden_file_of_requests_without_a_key_is_refused() -> None:
+    """Trace ids are new in every run, so no record could ever be found, or only by chance."""
+    rule = GOLDEN.replace("HOW", "tolerance: 0.01").replace("EXPECT", "ratio: '>= 99%'")
+    problems = Problems()
+    head = HEAD.replace("request: {key: span.request.id}", "request: {starts_at: ingest}")
+    assert load(f"{head}rules:\n  - {rule}\n", "r.yaml", problems, lambda _file, _name: lines({"r-1": 1})) is None
+
+
+def test_lost_answers_are_not_taken_for_golden_ones() -> None:
+    flow = flow_with(
+        GOLDEN.replace("HOW", "tolerance: 0.01").replace("EXPECT", "ratio: '>= 99%'"), lines({"r-1": 0.5, "r-2": 0.5})
+    )
+    assert run_outcome(events(scores([0.5, 0.5]), flow)) == "passed"
+    assert run_outcome(events([*scores([0.5]), *without(scores([0.5, 0.5])[3:], "score")], flow)) not in GREEN
+    assert run_outcome(events([*scores([0.5]), *scores([0.5, 0.5])[3:4]], flow)) not in GREEN
 
 
 # and besides

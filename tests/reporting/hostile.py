@@ -10,6 +10,7 @@ from spanverdict.evaluation.outcomes import (
     ConditionResult,
     Defect,
     Exhibit,
+    GoldenUse,
     Outcome,
     RuleResult,
     RunInfo,
@@ -76,6 +77,7 @@ results = st.builds(
     tags=st.lists(texts, max_size=2).map(tuple),
     labels=string_maps,
     annotations=st.dictionaries(st.sampled_from(("summary", "description", "runbook_url")), texts),
+    golden=st.none() | st.builds(GoldenUse, texts, texts, counts, texts),
 )
 completenesses = st.builds(
     Completeness,

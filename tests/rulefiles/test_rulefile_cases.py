@@ -48,6 +48,8 @@ def test_a_file_with_an_error_gives_no_flow(name: str) -> None:
 def test_every_place_is_in_the_file_and_under_what_it_names(name: str) -> None:
     lines = Path(f"{name}.yaml").read_text(encoding="utf-8").split("\n")
     for found in lint([f"{name}.yaml"]):
+        if found.position.file.startswith("golden/"):
+            continue  # is told of in its own file
         assert found.position.file == f"{name}.yaml"
         line = lines[found.position.line - 1]
         assert 1 <= found.position.column <= len(line) + 1

@@ -56,10 +56,16 @@ SELECTED = [each for each in examples() if each.matches is not None]
 REFUSED = [each for each in examples() if each.matches is None]
 
 
+def golden_file(_rule_file: str, name: str) -> bytes:
+    """Return the golden file that the reference shows."""
+    (block,) = blocks(f"jsonl {name}")
+    return block.text.encode()
+
+
 def clean(text: str) -> Flow:
     """Load a flow that nothing is to be said of."""
     problems = Problems()
-    flow = load(text, "example.yaml", problems)
+    flow = load(text, "example.yaml", problems, golden_file)
     assert not problems.sorted(), render_all(problems.sorted())
     assert flow is not None
     return flow
@@ -148,10 +154,10 @@ def test_a_verdict_with_confidence_reads_as_shown() -> None:
 
 def test_no_block_goes_unchecked() -> None:
     """Proves that every fenced block is of a kind that a test reads, and that there is something of each."""
-    everything = {block.kind for block in blocks("yaml") + blocks("traceql") + blocks("text")}
-    assert all(kind.startswith((*KINDS_OF_BLOCKS, "traceql", "text")) for kind in everything)
+    everything = [block for kind in ("yaml", "traceql", "text", "jsonl") for block in blocks(kind)]
+    assert all(block.kind.startswith((*KINDS_OF_BLOCKS, "traceql", "text", "jsonl ")) for block in everything)
     assert all(blocks(kind) for kind in KINDS_OF_BLOCKS)
-    assert TEXT.count("\n```") == 2 * len(blocks("yaml") + blocks("traceql") + blocks("text"))
+    assert TEXT.count("\n```") == 2 * len(everything)
 
 
 def test_every_span_of_the_examples_is_told_apart_by_some_selector() -> None:
@@ -223,7 +229,7 @@ def test_every_comparison_of_expect_has_an_example() -> None:
 
 def test_what_is_not_judged_is_not_promised() -> None:
     """Proves that the reference names no key that would be refused, or that would change no verdict."""
-    for word in ("golden", "burn_rate", "drift", "clock:"):
+    for word in ("burn_rate", "drift", "clock:"):
         assert word not in TEXT
 
 

@@ -43,6 +43,6 @@ def answers_of(stage: str, values: Sequence[ValueOf], view: RunView) -> Answers:
     return Answers(request, member, taken, np.flatnonzero(silent))
 
 
-def lacking(value: ValueOf, stage: str) -> str:
+def lacking(value: ValueOf | str, stage: str) -> str:
     """Say what a request without the value is, in words that follow a count."""
     return f"have no {value} at {stage}"

@@ -70,6 +70,12 @@ class Measurement:
     """Between what each value lies; None where all are exact. `values` lie within."""
     explain: Callable[[int], str] | None = None
     """Says for people what value `i` is; None where the value says it."""
+    keep: Bools | None = None
+    """(n,) values that `where` never leaves out, as nobody can say whether they match. None: none of them."""
+    subject: Callable[[int], str] | None = None
+    """Names value `i` where it belongs to no request."""
+    badness: Callable[[Rows], npt.NDArray[np.float64]] | None = None
+    """Ranks some false values, the larger the worse; None: their order says it."""
 
     @property
     def missing_request(self) -> Rows:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_PATH: Final = 1000
 """Characters of a path."""
+MAX_DEPTH: Final = 100
+"""How deep values may nest."""
 _LARGEST_INDEX: Final = 2**53 - 1
 
 Step: TypeAlias = str | int
@@ -34,7 +36,15 @@ class JsonPathError(Exception):
 
 
 class NotJsonError(Exception):
-    """The text is not JSON, in words that follow `hold what is not JSON: `."""
+    """The text is not JSON, in words that follow `hold what is not JSON: `; `offset` is where, -1 for all of it."""
+
+    def __init__(self, message: str, offset: int = -1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return self.message if self.offset < 0 else f"{self.message} at character {self.offset + 1}"
 
 
 class NotThereError(Exception):
@@ -87,9 +97,9 @@ def read_json(text: str) -> object:
             text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_distinct, strict=True
         )
     except json.JSONDecodeError as error:
-        raise NotJsonError(f"{error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1}") from None
+        raise NotJsonError(f"{error.msg[:1].lower()}{error.msg[1:]}", error.pos) from None
     except RecursionError:
-        raise NotJsonError("it is nested too deep") from None
+        raise _too_deep() from None
     except ValueError as error:  # a number of thousands of digits
         raise NotJsonError(str(error).partition(":")[0]) from None
 
@@ -112,12 +122,22 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def frozen(value: object) -> Value:
-    """Return what was read from JSON as a value of an attribute: arrays as tuples."""
+def _too_deep() -> NotJsonError:
+    return NotJsonError("it is nested too deep")
+
+
+def frozen(value: object, depth: int = 0) -> Value:
+    """Return what was read from JSON as a value of an attribute: arrays as tuples.
+
+    Raises:
+        NotJsonError: it is nested deeper than `MAX_DEPTH`.
+    """
+    if depth > MAX_DEPTH:
+        raise _too_deep()
     if isinstance(value, list):
-        return tuple(frozen(item) for item in value)
+        return tuple(frozen(item, depth + 1) for item in value)
     if isinstance(value, dict):
-        return {name: frozen(item) for name, item in value.items()}
+        return {name: frozen(item, depth + 1) for name, item in value.items()}
     assert value is None or isinstance(value, str | bool | int | float)
     return value
 

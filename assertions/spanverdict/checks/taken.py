@@ -34,6 +34,10 @@ class Taken:
         """Return the positions that have a value, ascending."""
         return np.flatnonzero(self.reason == _VALUE)
 
+    def part(self, rows: Rows) -> Taken:
+        """Return what some of the members hold."""
+        return Taken(AttributeColumn(self.column.codes[rows], self.column.values), self.reason[rows], self.reasons)
+
     def missing(self, request: Rows, member: Rows) -> Missing:
         """Return those without a value, by reason; `request` and `member` say whose each value is."""
         found = Missing.none()

@@ -72,6 +72,12 @@ TEST_GROUP: Final = "SV084"
 TEST_VALUE: Final = "SV085"
 TEST_EMPTY: Final = "SV086"
 
+GOLDEN_FILE: Final = "SV090"
+GOLDEN_LINE: Final = "SV091"
+GOLDEN_KEY: Final = "SV092"
+GOLDEN_USE: Final = "SV093"
+TOLERANCE: Final = "SV094"
+
 CODES: Final[Mapping[str, str]] = MappingProxyType(
     {
         FILE_UNREADABLE: "file cannot be read",
@@ -130,6 +136,11 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         TEST_GROUP: "test of a group that a rule cannot have",
         TEST_VALUE: "value that a rule does not give",
         TEST_EMPTY: "test that expects nothing",
+        GOLDEN_FILE: "golden file that cannot be used",
+        GOLDEN_LINE: "line of a golden file that cannot be used",
+        GOLDEN_KEY: "request that stands twice in a golden file",
+        GOLDEN_USE: "golden file where it cannot be compared",
+        TOLERANCE: "tolerance that cannot be read",
     }
 )
 """Code → title, in order of the codes."""

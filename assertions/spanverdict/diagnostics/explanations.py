@@ -189,6 +189,23 @@ _PARAGRAPHS: Final = {
     codes.TEST_EMPTY: """
         A test has to expect something: an outcome of a rule, of the others, or of the flow as a whole. One that
         expects nothing could never fail.""",
+    codes.GOLDEN_FILE: """
+        The golden file of a rule is not there, cannot be read, holds nothing, or is not in the folder of the rule file
+        or below it. Without it nothing can be compared, and a comparison with nothing would always pass. The command
+        `spanverdict golden record` writes the file from a run.""",
+    codes.GOLDEN_LINE: """
+        A golden file has one JSON object a line: {"key": "…", "value": …}, or {"key": "…", "values": {…}} for rules
+        that compare several values by name. NaN and infinite numbers are not JSON, and nothing could be equal to them.
+        One line that cannot be used refuses the whole file, so that no run is held against half of what was meant.""",
+    codes.GOLDEN_KEY: """
+        Two lines of a golden file are about the same request. It would not be clear which of them is right.""",
+    codes.GOLDEN_USE: """
+        A golden file says what each request should have answered. So it goes with the measure `output`, in a flow
+        whose `request` has a `key` that names requests the same way in every run; trace ids are new in each. Tolerances
+        by name go with an output whose values have names.""",
+    codes.TOLERANCE: """
+        A tolerance is how far a number may be from the golden one, 0.01, or a part of the golden number, 1%. How alike
+        texts have to be is written as a condition: similarity: ">= 0.9".""",
 }
 
 EXPLANATIONS: Final[Mapping[str, str]] = MappingProxyType(

@@ -53,9 +53,9 @@ def _positions(judge: Judge, expectation: Expectation) -> Rows:
     if expectation.statistic.kind in QUANTIFIERS:
         holds, fails = judge.sure(expectation.condition)
         wrong, right = (holds, fails) if expectation.statistic.kind is Kind.NONE else (fails, holds)
-        return np.concatenate([np.flatnonzero(wrong), np.flatnonzero(~wrong & ~right)])[:MAX_EXHIBITS]
+        return _ranked(np.concatenate([np.flatnonzero(wrong), np.flatnonzero(~wrong & ~right)]), measurement)
     if measurement.unit is Unit.TRUTH and not isinstance(values, AttributeColumn):
-        return _truths(values.astype(np.bool_), expectation)
+        return _ranked(_truths(values.astype(np.bool_), expectation), measurement)
     smallest_first = expectation.condition.operator in (Operator.MORE, Operator.AT_LEAST)
     return _extremes(judge.sample, smallest=smallest_first)
 
@@ -63,7 +63,14 @@ def _positions(judge: Judge, expectation: Expectation) -> Rows:
 def _truths(values: Bools, expectation: Expectation) -> Rows:
     """Of a share that is too small the false are shown, of a count that is too large the true."""
     too_many = expectation.condition.operator in (Operator.LESS, Operator.AT_MOST, Operator.EQUAL)
-    return np.flatnonzero(values == too_many)[:MAX_EXHIBITS]
+    return np.flatnonzero(values == too_many)
+
+
+def _ranked(positions: Rows, measurement: Measurement) -> Rows:
+    """Return the worst of some values, where their measure can tell; ties in the order of the requests."""
+    if measurement.badness is not None:
+        positions = positions[np.argsort(-measurement.badness(positions), kind="stable")]
+    return positions[:MAX_EXHIBITS]
 
 
 def _extremes(sample: Sample, *, smallest: bool) -> Rows:
@@ -85,8 +92,9 @@ def _exhibit(measurement: Measurement, number: int, view: RunView) -> _Found:
     values = measurement.values
     value = values[number] if isinstance(values, AttributeColumn) else values[number].item()
     text = measurement.explain(number) if measurement.explain is not None else ""
+    subject = measurement.subject(number) if measurement.subject is not None and request < 0 else ""
     return request, Exhibit(
-        view.request_name(request) if request >= 0 else "",
+        view.request_name(request) if request >= 0 else subject,
         view.trace_of(member) if member >= 0 else "",
         _span_of(view, member),
         text or _value_text(view, member, value, measurement.unit) + _doubt(measurement, number),

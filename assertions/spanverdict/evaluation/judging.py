@@ -8,13 +8,14 @@ from types import MappingProxyType
 from typing import Final
 
 from spanverdict.checks.check import Measurement
+from spanverdict.checks.output import Output
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.absentfields import absent_fields
 from spanverdict.evaluation.baselines import NO_BASELINE, Baseline, is_relative
 from spanverdict.evaluation.canary import split
 from spanverdict.evaluation.conditions import Judge
 from spanverdict.evaluation.exhibits import worst
-from spanverdict.evaluation.outcomes import ConditionResult, Outcome, RuleResult
+from spanverdict.evaluation.outcomes import ConditionResult, GoldenUse, Outcome, RuleResult
 from spanverdict.evaluation.population import Group, groups, of_requests
 from spanverdict.evaluation.sample import Sample
 from spanverdict.evaluation.weighing import refusal, sample_of
@@ -95,7 +96,15 @@ def blank_result(rule: Rule, flow: Flow) -> RuleResult:
         tags=rule.tags,
         labels={**flow.labels, **rule.labels},
         annotations=rule.annotations,
+        golden=_golden_of(rule),
     )
+
+
+def _golden_of(rule: Rule) -> GoldenUse | None:
+    if not isinstance(rule.check, Output) or rule.check.golden is None:
+        return None
+    file = rule.check.golden.file
+    return GoldenUse(file.path, file.sha256, len(file.records))
 
 
 def _judge_group(
@@ -103,6 +112,8 @@ def _judge_group(
 ) -> tuple[RuleResult, Sample | None]:
     measurement = group.measurement
     blank = replace(blank, group=group.name, population=measurement.population, samples=measurement.samples)
+    if blank.golden is not None:
+        blank = replace(blank, golden=replace(blank.golden, note=measurement.note))
     if not measurement.samples:
         return _without_data(rule, measurement, view, blank), None
     sample, sampling = sample_of(measurement, view)

@@ -27,6 +27,7 @@ __all__ = [
     "Exhibit",
     "FlowFinished",
     "FlowStarted",
+    "GoldenUse",
     "Outcome",
     "RuleEvaluated",
     "RuleResult",
@@ -132,6 +133,18 @@ class Exhibit:
 
 
 @dataclass(frozen=True, slots=True)
+class GoldenUse:
+    """The golden file that a rule was judged by."""
+
+    file: str
+    sha256: str
+    """Of the file's bytes, in hex: another one is another expectation."""
+    records: int
+    note: str = ""
+    """What differs between the keys of the file and those of the run, and how many answers do; empty for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleResult:
     """What came of one rule, or of one group of a rule with `per`."""
 
@@ -162,6 +175,8 @@ class RuleResult:
     labels: Mapping[str, str] = field(default_factory=dict)
     """The flow's and the rule's labels together."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    golden: GoldenUse | None = None
+    """Of a rule with a golden file."""
 
 
 @dataclass(frozen=True, slots=True)

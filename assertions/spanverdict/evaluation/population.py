@@ -32,16 +32,25 @@ def of_requests(measurement: Measurement, where: Selector, view: RunView) -> Mea
 
     What never arrived cannot be said to match and is left to the rules about all requests.
     """
-    chosen = where.mask(view.spans) & (view.request >= 0)
-    wanted = np.zeros(view.n_requests + 1, np.bool_)
-    wanted[view.request[chosen]] = True
-    return subset(measurement, wanted[measurement.request], wanted[measurement.missing.request])
+    wanted = np.append(requests_with(where, view), False)
+    values = wanted[measurement.request]
+    if measurement.keep is not None:
+        values |= measurement.keep
+    return subset(measurement, values, wanted[measurement.missing.request])
+
+
+def requests_with(where: Selector, view: RunView) -> Bools:
+    """Tell which requests contain a match."""
+    wanted = np.zeros(view.n_requests, np.bool_)
+    wanted[view.request[where.mask(view.spans) & (view.request >= 0)]] = True
+    return wanted
 
 
 def subset(measurement: Measurement, values: Bools, missing: Bools) -> Measurement:
     """Keep the marked values and the marked missing."""
     kept = np.flatnonzero(values)
     old, explain = measurement.values, measurement.explain
+    subject, badness = measurement.subject, measurement.badness
     return replace(
         measurement,
         values=AttributeColumn(old.codes[kept], old.values) if isinstance(old, AttributeColumn) else old[kept],
@@ -52,6 +61,9 @@ def subset(measurement: Measurement, values: Bools, missing: Bools) -> Measureme
         over=_kept(measurement.over, kept),
         bounds=None if measurement.bounds is None else measurement.bounds.part(kept),
         explain=None if explain is None else lambda number: explain(int(kept[number])),
+        keep=_kept(measurement.keep, kept),
+        subject=None if subject is None else lambda number: subject(int(kept[number])),
+        badness=None if badness is None else lambda rows: badness(kept[rows]),
     )
 
 

@@ -18,6 +18,7 @@ from spanverdict.evaluation.outcomes import (
     ConditionResult,
     Defect,
     Exhibit,
+    GoldenUse,
     Outcome,
     RuleResult,
     RunInfo,
@@ -65,7 +66,9 @@ def run_of(data: Mapping[str, Any]) -> RunInfo:
 
 def rule_object(result: RuleResult) -> JsonObject:
     """Write one result: what was observed and expected a statistic, and everything that explains it."""
+    golden = {} if result.golden is None else {"golden": _golden_object(result.golden)}
     return {
+        **golden,
         "id": result.id,
         "flow": result.flow,
         "group": result.group,
@@ -112,7 +115,16 @@ def rule_of(data: Mapping[str, Any]) -> RuleResult:
         tags=tuple(data["tags"]),
         labels=dict(data["labels"]),
         annotations=dict(data["annotations"]),
+        golden=_golden_of(data["golden"]) if "golden" in data else None,
     )
+
+
+def _golden_object(golden: GoldenUse) -> JsonObject:
+    return {"file": golden.file, "sha256": golden.sha256, "records": golden.records, "note": golden.note}
+
+
+def _golden_of(data: Mapping[str, Any]) -> GoldenUse:
+    return GoldenUse(data["file"], data["sha256"], data["records"], data["note"])
 
 
 def _condition_object(condition: ConditionResult) -> JsonObject:

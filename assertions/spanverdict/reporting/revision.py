@@ -110,7 +110,10 @@ def _rules(before: Mapping[_RuleKey, Document], after: Mapping[_RuleKey, Documen
     for key, rule in after.items():
         if key not in before:
             yield f"{_rule_name(key)} is new: {rule['outcome']}{_ending(_observed(rule))}"
-        elif before[key]["outcome"] != rule["outcome"]:
+            continue
+        if before[key].get("golden", {}).get("sha256") != rule.get("golden", {}).get("sha256"):
+            yield f"the golden file of {_rule_name(key)} was changed in between"
+        if before[key]["outcome"] != rule["outcome"]:
             was = f"{_rule_name(key)} was {before[key]['outcome']} and is {rule['outcome']} now"
             yield f"{was}{_ending(_compared(before[key], rule))}"
     yield from (f"{_rule_name(key)} is gone; it was {rule['outcome']}" for key, rule in _gone(before, after))

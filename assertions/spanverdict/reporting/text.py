@@ -134,6 +134,7 @@ def _rule_lines(item: RuleResult | _PassedGroups, flow: FlowVerdict, indent: int
     name = wording.rule_name(item)
     if item.outcome is Outcome.PASSED:
         yield _rule_line(item, name, wording.passed_line(item), (indent, width))
+        yield from (_detail(text, indent, "dim") for text in wording.golden_lines(item))
         return
     first, *more = wording.judgement(item)
     yield _rule_line(item, name, f"report only: {first}" if noted_only(item) else first, (indent, width))
@@ -156,7 +157,7 @@ def _rule_line(result: RuleResult, name: str, text: str, columns: tuple[int, int
 def _explained(result: RuleResult, indent: int) -> Iterator[Line]:
     if result.outcome is Outcome.SKIPPED:
         return
-    yield from (_detail(text, indent) for text in wording.summary_lines(result))
+    yield from (_detail(text, indent) for text in [*wording.golden_lines(result), *wording.summary_lines(result)])
     worst = wording.worst_lines(result, most=3, whole_ids=False)
     yield from (_detail(text, indent, hang=worst[0].index(": ") + 2) for text in worst)
     yield _detail(wording.place_line(result), indent, "dim")

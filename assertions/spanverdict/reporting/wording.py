@@ -152,6 +152,16 @@ def summary_lines(result: RuleResult) -> list[str]:
     return [shown(line.strip(), MESSAGE_LIMIT) for text in said for line in text.splitlines() if line.strip()]
 
 
+def golden_lines(result: RuleResult) -> list[str]:
+    """Say which golden file a rule was judged by, and what its keys and those of the run do not share."""
+    golden = result.golden
+    if golden is None:
+        return []
+    file = f"{shown(golden.file)} ({counted(golden.records, 'records')}, sha256 {shown(golden.sha256[:12])})"
+    note = f": {shown(golden.note, MESSAGE_LIMIT)}" if golden.note else ""
+    return [f"golden: {file}{note}"]
+
+
 def place_line(result: RuleResult) -> str:
     """Say where the rule stands, how severe it is, who owns it and what to do."""
     parts = [shown(f"{shown(result.file)}:{result.line}:{result.column}", 300)]
@@ -168,6 +178,7 @@ def explanation(result: RuleResult) -> list[str]:
     """Tell all about a result that did not pass: what was seen, the worst requests, the place."""
     return [
         *judgement(result),
+        *golden_lines(result),
         *summary_lines(result),
         *worst_lines(result, most=5, whole_ids=True),
         place_line(result),

@@ -8,8 +8,9 @@ from spanverdict.checks.reading import ReadContext
 from spanverdict.diagnostics import codes
 from spanverdict.diagnostics.diagnostic import Position, Problems
 from spanverdict.diagnostics.durations import format_exact
-from spanverdict.diagnostics.yamldoc import Node, Reader, Scalar, Sequence, wrong_type
+from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Scalar, Sequence, wrong_type
 from spanverdict.rulefiles.conditions import Operator, parse_condition
+from spanverdict.rulefiles.goldens import Goldens, report_keyless
 from spanverdict.rulefiles.mistake import Mistake
 from spanverdict.rulefiles.models import CompleteSpec, Count, Flow, RequestSpec, Rule, Sampled, Stage
 from spanverdict.rulefiles.names import STAGE_NAME, read_name
@@ -36,7 +37,7 @@ _REQUEST_KEYS: Final = ("correlate", "ends_at", "key", "starts_at")
 _COUNT_HINT: Final = 'write it like 1, "0..1" or ">= 1"'
 
 
-def read_flow(node: Node, file: str, sha256: str, problems: Problems) -> Flow | None:
+def read_flow(node: Node, sha256: str, problems: Problems, goldens: Goldens) -> Flow | None:
     """Return the flow that a document describes; None when a needed part of it is missing.
 
     Whether it may be used is for the caller to see in `problems`.
@@ -50,13 +51,31 @@ def read_flow(node: Node, file: str, sha256: str, problems: Problems) -> Flow | 
     context = ReadContext(problems, names)
     request = _read_request(reader, context, stages)
     complete = _read_complete(reader)
-    rules = _read_rules(reader, context)
+    rules = _read_rules(reader, context, goldens)
+    if not _names_key(reader.node("request")):
+        report_keyless(goldens, problems)
     labels = reader.text_mapping("labels")
     sampling = cast("Sampled", reader.choice("sampling", get_args(Sampled), "unexpected"))
     baseline = _read_baseline(reader, context)
     if name is None or name_node is None or request is None:
         return None
-    return Flow(name, stages, request, complete, rules, file, sha256, name_node.position, labels, sampling, baseline)
+    return Flow(
+        name,
+        stages,
+        request,
+        complete,
+        rules,
+        goldens.rule_file,
+        sha256,
+        name_node.position,
+        labels,
+        sampling,
+        baseline,
+    )
+
+
+def _names_key(request: Node | None) -> bool:
+    return isinstance(request, Mapping) and request.get("key") is not None
 
 
 def _check_version(reader: Reader) -> bool:
@@ -227,9 +246,9 @@ def _read_baseline(reader: Reader, context: ReadContext) -> Selector | None:
     return context.selector(where) if where else None
 
 
-def _read_rules(reader: Reader, context: ReadContext) -> tuple[Rule, ...]:
+def _read_rules(reader: Reader, context: ReadContext, goldens: Goldens) -> tuple[Rule, ...]:
     defaults = read_defaults(reader.node("defaults"), context)
     items = _items(reader, "rules")
     report_taken_ids(items, context.problems)
-    rules = (read_rule(item, context, defaults) for item in items)
+    rules = (read_rule(item, context, defaults, goldens) for item in items)
     return tuple(rule for rule in rules if rule is not None)

@@ -8,25 +8,28 @@ from collections.abc import Iterable
 from spanverdict.diagnostics import codes
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.diagnostics.yamldoc import compose
+from spanverdict.rulefiles.beside import ReadBeside, read_beside
 from spanverdict.rulefiles.flowreader import read_flow
+from spanverdict.rulefiles.goldens import Goldens
 from spanverdict.rulefiles.models import Flow
 from spanverdict.rulefiles.sources import find_files, read_text
 
 
-def load(text: str, file: str, problems: Problems) -> Flow | None:
+def load(text: str, file: str, problems: Problems, read: ReadBeside = read_beside) -> Flow | None:
     """Return the flow that `text` describes; None when there is any error in it, all of them reported.
 
-    `file` is the name that diagnostics and results give to the text.
+    `file` is the name that diagnostics and results give to the text; golden files stand beside it and are
+    read by `read`.
     """
     own = Problems()
     node = compose(text, file, own)
     sha256 = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    flow = None if node is None else read_flow(node, file, sha256, own)
+    flow = None if node is None else read_flow(node, sha256, own, Goldens(file, read))
     problems.extend(own)
     return None if own.fatal else flow
 
 
-def load_files(paths: Iterable[str]) -> tuple[tuple[Flow, ...], Problems]:
+def load_files(paths: Iterable[str], read: ReadBeside = read_beside) -> tuple[tuple[Flow, ...], Problems]:
     """Return the flows of files, directories, glob patterns and `-` (standard input), in that order.
 
     A directory stands for its `*.yaml` and `*.yml` files at any depth, rule tests (`*_test.yaml`)
@@ -36,7 +39,7 @@ def load_files(paths: Iterable[str]) -> tuple[tuple[Flow, ...], Problems]:
     flows: dict[str, Flow] = {}
     for file in find_files(paths, problems):
         text = read_text(file, problems)
-        flow = None if text is None else load(text, file.name, problems)
+        flow = None if text is None else load(text, file.name, problems, read)
         if flow is None:
             continue
         earlier = flows.setdefault(flow.name, flow)

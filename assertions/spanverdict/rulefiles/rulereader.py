@@ -14,6 +14,7 @@ from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Scalar, did_you_mean, text_of
 from spanverdict.rulefiles.confidence import read_confidence
 from spanverdict.rulefiles.expectations import read_expectations
+from spanverdict.rulefiles.goldens import Goldens, with_golden
 from spanverdict.rulefiles.models import OnNoData, Rule, Severity
 from spanverdict.rulefiles.names import read_name
 
@@ -26,6 +27,7 @@ _KEYS: Final = frozenset(_MEASURES) | {
     "annotations",
     "confidence",
     "expect",
+    "golden",
     "id",
     "labels",
     "on_no_data",
@@ -65,14 +67,14 @@ def _common(reader: Reader, defaults: Defaults) -> Defaults:
     return Defaults(Severity(severity or defaults.severity), cast("OnNoData", on_no_data), owner or "")
 
 
-def read_rule(node: Node, context: ReadContext, defaults: Defaults) -> Rule | None:
+def read_rule(node: Node, context: ReadContext, defaults: Defaults, goldens: Goldens) -> Rule | None:
     """Return a rule; None when a mistake left it without a name, a measure or an expectation."""
     reader = Reader.of(node, context.problems, _KEYS, "a rule")
     if reader is None:
         return None
     name = reader.require("id")
     identifier = read_name(name, context.problems, "id") if name else None
-    check = _read_measure(reader, context)
+    check = with_golden(_read_measure(reader, context), reader, goldens)
     expect_node = reader.require("expect")
     expect = read_expectations(expect_node, check, context.problems) if expect_node else ()
     common = _common(reader, defaults)
