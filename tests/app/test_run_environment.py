@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.resources import OTELResourceDetector
 
-from spanverdict.app.runcommand import environment, new_run_id
+from spanverdict.app.runcommand import environment
+from spanverdict.app.runids import new_run_id
 from spanverdict.receiver.addresses import Address
 from spanverdict.receiver.listen import Endpoints
 from spanverdict.telemetry.identifiers import is_run_id

@@ -151,7 +151,7 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ([], "give --input FILE or --server URL, one of them"),
+        ([], "give --input FILE, --server URL, or --store PATH, one of them"),
         (["--input", "x", "--server", "http://x", "--run", "r"], "one of them"),
         (["--server", "http://x"], "--server needs --run ID"),
         (["--server", "http://x", "--run", "not an id"], "a run id has 1 to 128 letters"),

@@ -22,6 +22,7 @@ from spanverdict.app.docket import RETRY_S, Docket
 from spanverdict.app.liverun import LiveRun
 from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import Event, RunFinished, RunInfo, RunStarted
+from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.otlp.decode import new_pool
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
@@ -53,6 +54,8 @@ class Judgement:
     trigger: str
     events: tuple[Event, ...]
     judged_through: int
+    past: Past = NOTHING_BEFORE
+    """What it was compared with."""
 
     def as_revision(self, revision: int) -> Judgement:
         """Return the same judgement as another revision."""
@@ -112,6 +115,8 @@ class Judge:
     """Told which batches runs came by; may raise `StoreError`, and is then told again."""
     after_round: Callable[[], None] | None = None
     """Told whenever something may have changed."""
+    past_of: Callable[[RunInfo, Sequence[Flow]], Past] | None = None
+    """Finds what a run is compared with; may raise `StoreError`."""
     clock: Callable[[], float] = time.monotonic
     _inbox: queue.SimpleQueue[_Item] = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
@@ -284,8 +289,9 @@ class Judge:
         table, defects = (found[0], defects_of(found[1])) if found is not None else (SpanTable.empty(new_pool()), ())
         flows = self.docket.judging(run, table)
         info = RunInfo(run.id, dict(run.labels), run.expected, run.revision + 1)
-        events = tuple(evaluate(flows, table, info, trigger=trigger, defects=defects))
-        return Judgement(info, flows, trigger, events, run.last_batch)
+        past = NOTHING_BEFORE if self.past_of is None else self.past_of(info, flows)
+        events = evaluate(flows, table, info, trigger=trigger, defects=defects, past=past, keep_samples=True)
+        return Judgement(info, flows, trigger, tuple(events), run.last_batch, past)
 
 
 def _joined(items: Iterable[_Item]) -> Iterator[_Item]:

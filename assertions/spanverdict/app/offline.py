@@ -60,15 +60,17 @@ def choose_run(table: SpanTable, flows: Sequence[Flow], run: str | None) -> tupl
     Raises:
         CommandError: which run is meant is not clear, or it is not there.
     """
-    return _chosen(table, _associated(table, flows), run)
+    return chosen(table, associated(table, flows), run)
 
 
-def _associated(table: SpanTable, flows: Sequence[Flow]) -> Association:
+def associated(table: SpanTable, flows: Sequence[Flow]) -> Association:
+    """Find out which runs the spans of a table belong to."""
     spans = Spans.of(table)
     return associate(table, keys=[field.column(spans) for flow in flows for field in flow.request.correlate])
 
 
-def _chosen(table: SpanTable, found: Association, run: str | None) -> tuple[str, SpanTable]:
+def chosen(table: SpanTable, found: Association, run: str | None) -> tuple[str, SpanTable]:
+    """Return the named run and its spans, or those of the only one there is; raises `CommandError`."""
     if run is not None:
         return run, table.take(_rows(found, run, len(table)))
     if len(found.runs) > 1:
@@ -89,16 +91,14 @@ def _some(runs: Sequence[str]) -> str:
     return ", ".join(runs[:5]) + (" …" if len(runs) > 5 else "")  # noqa: PLR2004 - a line's worth
 
 
-def check_files(flows: Sequence[Flow], paths: Sequence[str], run: str | None, expected: int | None) -> Iterator[Event]:
-    """Judge what files hold."""
-    everything = read_spans(paths)
-    if not len(everything):
-        print(f"spanverdict: there are no spans in {', '.join(paths)}", file=sys.stderr)  # noqa: T201 - a warning
-    yield from judge_table(flows, everything, run, expected)
-
-
 def judge_table(
-    flows: Sequence[Flow], everything: SpanTable, run: str | None, expected: int | None, *, complete: bool = True
+    flows: Sequence[Flow],
+    everything: SpanTable,
+    run: str | None,
+    expected: int | None,
+    *,
+    complete: bool = True,
+    keep_samples: bool = False,
 ) -> Iterator[Event]:
     """Judge the run that a table holds, or of several runs the one that is named.
 
@@ -107,7 +107,7 @@ def judge_table(
     Raises:
         CommandError: which run is meant is not clear, or it is not there.
     """
-    found = _associated(everything, flows)
-    run_id, spans = _chosen(everything, found, run)
-    info = RunInfo(run_id, expected_requests=expected)
-    yield from evaluate(flows, spans, info, trigger="input" if complete else CAP, defects=defects_of(found))
+    found = associated(everything, flows)
+    run_id, spans = chosen(everything, found, run)
+    info, trigger = RunInfo(run_id, expected_requests=expected), "input" if complete else CAP
+    yield from evaluate(flows, spans, info, trigger=trigger, defects=defects_of(found), keep_samples=keep_samples)

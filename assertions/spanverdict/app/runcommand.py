@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 import tempfile
 import time
@@ -16,10 +15,12 @@ from urllib.parse import quote
 
 from spanverdict.alerting.config import ReceiverSettings
 from spanverdict.app import selftelemetry
+from spanverdict.app.baselinechoice import BaselineChoice
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.judge import Judgement
 from spanverdict.app.liverun import LiveRun
 from spanverdict.app.progress import progress_of
+from spanverdict.app.runids import new_run_id
 from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.app.subcommand import run_command
 from spanverdict.app.verdicts import report, spans_in
@@ -56,6 +57,7 @@ class RunOptions:
     allow_public: bool = False
     store: Path | None = None
     webhooks: tuple[ReceiverSettings, ...] = ()
+    baseline: BaselineChoice | None = None
 
 
 def run(options: RunOptions, environ: Mapping[str, str] = os.environ) -> int:
@@ -65,6 +67,8 @@ def run(options: RunOptions, environ: Mapping[str, str] = os.environ) -> int:
         CommandError: an address is taken, the store cannot be used, or the command cannot start.
         Interrupted: somebody asked to stop.
     """
+    if options.baseline is not None and options.baseline.stored and options.store is None:
+        raise CommandError(f"--baseline {options.baseline.asked} is looked for in a store; name it with --store")
     run_id = options.run_id or new_run_id()
     with tempfile.TemporaryDirectory(prefix="spanverdict-") as folder, ExitStack() as stack:
         service = stack.enter_context(Service(_config(options, run_id, Path(folder))))
@@ -95,6 +99,7 @@ def _config(options: RunOptions, run_id: str, folder: Path) -> ServiceConfig:
         flows=options.flows,
         receiver=receiver,
         webhooks=options.webhooks,
+        baseline=options.baseline,
         only=run_id,
         patient=(options.otlp_grpc, options.otlp_http) != (PRIVATE, PRIVATE),
     )
@@ -111,11 +116,6 @@ def _report(judgement: Judgement, options: RunOptions, given: Mapping[str, str],
             f" ({given['OTEL_EXPORTER_OTLP_ENDPOINT']}, {given['OTEL_EXPORTER_OTLP_PROTOCOL']})?"
         )
     return verdict
-
-
-def new_run_id() -> str:
-    """Return an id that no other run has: the time, for people, and chance."""
-    return f"run-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
 
 
 def environment(environ: Mapping[str, str], endpoints: Endpoints, run_id: str) -> dict[str, str]:

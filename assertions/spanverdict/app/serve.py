@@ -16,6 +16,7 @@ from pathlib import Path
 
 from spanverdict.app import selftelemetry
 from spanverdict.app.backend import ServiceBackend
+from spanverdict.app.baselinechoice import parse_choice
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.flows import load_flows
 from spanverdict.app.service import Service, ServiceConfig
@@ -42,6 +43,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_fil
         receiver=receiver_config(settings),
         webhooks=read_webhooks(settings.webhooks, environ),
         external_url=settings.external_url.rstrip("/"),
+        baseline=parse_choice(settings.baseline) if settings.baseline is not None else None,
         decode_apart=len(os.sched_getaffinity(0)) > 1,
     )
     if ready_file is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections import Counter
@@ -15,22 +14,24 @@ from typing import TYPE_CHECKING, Self
 from spanverdict.alerting.alerts import scope_of
 from spanverdict.alerting.config import ReceiverSettings
 from spanverdict.alerting.decision import decide
+from spanverdict.app.baselinechoice import BaselineChoice
+from spanverdict.app.baselines import Comparer
 from spanverdict.app.decodingprocess import DecodingProcess
 from spanverdict.app.docket import Docket, DocketConfig
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.intake import Intake
 from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.revising import as_new_revision, finish_of, verdict_of
 from spanverdict.app.settling import Settling
 from spanverdict.app.storedruns import StoredRuns
-from spanverdict.evaluation.outcomes import Event, RuleEvaluated, RuleResult, RunFinished
+from spanverdict.evaluation.outcomes import Event, RuleEvaluated, RuleResult, RunInfo
+from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.errors import CannotListen, ReceiverError
 from spanverdict.receiver.listen import Endpoints, Receiver
-from spanverdict.reporting.jsonreport import document, render
-from spanverdict.reporting.revision import changes
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError, StoreUnavailable
-from spanverdict.storage.records import RunDeclaration, RunRecord, Verdict
+from spanverdict.storage.records import RunDeclaration, RunRecord
 from spanverdict.storage.store import Store
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class ServiceConfig:
     receiver: ReceiverConfig = field(default_factory=ReceiverConfig)
     webhooks: tuple[ReceiverSettings, ...] = ()
     external_url: str = ""
+    baseline: BaselineChoice | None = None
+    """What runs are compared with."""
     only: str | None = None
     """The one run that is received and judged, once; it takes every span that names no other."""
     decode_apart: bool = False
@@ -79,11 +82,12 @@ class Service:
         try:
             self.store = self._parts.enter_context(Store.open(self.config.store))
             self._open_courier()
+            self._comparer = Comparer.of(self.config.baseline, self.config.flows) if self.config.baseline else None
             archive = StoredRuns(self.store)
             docket = Docket(
                 DocketConfig(flows=self.config.flows, only=self.config.only, patient=self.config.patient), archive
             )
-            self.judge = Judge(docket, self._conclude, archive.note, self.settling.announce)
+            self.judge = Judge(docket, self._conclude, archive.note, self.settling.announce, self._past)
             self._parts.callback(self.settling.close)
             self._parts.callback(self.judge.stop)
             if self.config.only is None:
@@ -132,6 +136,12 @@ class Service:
             self.judge.hear(record)
         return record
 
+    def _past(self, run: RunInfo, flows: Sequence[Flow]) -> Past:
+        """Find what a run is compared with."""
+        if self._comparer is None:
+            return NOTHING_BEFORE
+        return self._comparer.past(run.id, run.labels, flows, self.store)
+
     def _open_courier(self) -> None:
         self.courier: Courier | None = None
         if self.config.webhooks:
@@ -144,18 +154,8 @@ class Service:
     def _conclude(self, judgement: Judgement) -> int:
         """Save a verdict together with the alerts that it leads to; one that says nothing new is no new revision."""
         now = time.time_ns()
-        judgement = self._as_revision(judgement)
-        run, finished = judgement.run, _finished(judgement.events)
-        verdict = Verdict(
-            run.id,
-            run.revision,
-            str(finished.outcome),
-            finished.complete,
-            render(document(judgement.events)),
-            judgement.judged_through,
-            now,
-            tuple(flow.name for flow in judgement.flows),
-        )
+        judgement = as_new_revision(judgement, self.store.runs)
+        run, finished, verdict = judgement.run, finish_of(judgement.events), verdict_of(judgement, now)
         known = self.store.outbox.alert_states(*scope_of(run))
         url = f"{self.config.external_url}/api/v1" if self.config.external_url else ""
         decision = decide(run, results_of(judgement.events), known, self.config.webhooks, now, external_url=url)
@@ -168,21 +168,6 @@ class Service:
         if self.judged is not None:
             self.judged(judgement)
         return run.revision
-
-    def _as_revision(self, judgement: Judgement) -> Judgement:
-        """Return a judgement that only repeats the last verdict as that one, else with what changed since then."""
-        last = self.store.runs.verdict(judgement.run.id) if judgement.run.revision > 1 else None
-        if last is None:
-            return judgement
-        before = json.loads(last.document)
-        repeated = judgement.as_revision(last.revision).with_changes(before.get("changes", ()))
-        if render(document(repeated.events)) == last.document:
-            return repeated
-        return judgement.with_changes(changes(before, document(judgement.events)))
-
-
-def _finished(events: Sequence[Event]) -> RunFinished:
-    return next(event for event in events if isinstance(event, RunFinished))
 
 
 def results_of(events: Sequence[Event]) -> list[RuleResult]:

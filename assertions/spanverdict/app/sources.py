@@ -9,11 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from spanverdict.app.associating import defects_of
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.offline import choose_run, read_spans
 from spanverdict.evaluation.outcomes import RunInfo
 from spanverdict.otlp.decode import decode_all, new_pool
-from spanverdict.paths.association import associate
+from spanverdict.paths.association import Association, associate
+from spanverdict.paths.defects import Defect
 from spanverdict.rulefiles.models import Flow
 from spanverdict.selectors.columns import Spans
 from spanverdict.storage.errors import StoreError
@@ -36,6 +38,8 @@ class RunSpans:
 
     run: RunInfo
     table: SpanTable
+    defects: tuple[Defect, ...] = ()
+    """What was met on the way here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,9 @@ def spans_of_store(path: Path, run: str, flows: Sequence[Flow]) -> RunSpans:
             table = _journaled(store.journal, record)
     except StoreError as error:
         raise CommandError(str(error), ExitCode.INTERNAL) from None
-    return RunSpans(info, _of_run(table, record, traces, flows))
+    found = _associated(table, record, traces, flows)
+    rows = found.rows_of(record.id)
+    return RunSpans(info, table if len(rows) == len(table) else table.take(rows), tuple(defects_of(found)))
 
 
 def _unknown(run: str, path: Path, runs: RunStore) -> CommandError:
@@ -123,13 +129,11 @@ def _journaled(journal: Journal, record: RunRecord) -> SpanTable:
     return concat(tables)
 
 
-def _of_run(table: SpanTable, record: RunRecord, traces: Sequence[str], flows: Sequence[Flow]) -> SpanTable:
+def _associated(table: SpanTable, record: RunRecord, traces: Sequence[str], flows: Sequence[Flow]) -> Association:
     keys = list(_keys(table, flows))
     registered = {bytes.fromhex(trace): (record.id,) for trace in traces}
     window = record.id if record.takes_untagged else None
-    found = associate(table, keys=keys, registered=registered or None, window=window)
-    rows = found.rows_of(record.id)
-    return table if len(rows) == len(table) else table.take(rows)
+    return associate(table, keys=keys, registered=registered or None, window=window)
 
 
 def _keys(table: SpanTable, flows: Sequence[Flow]) -> Iterator[AttributeColumn]:

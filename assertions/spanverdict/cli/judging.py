@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from spanverdict.cli.options import Duration, input_files, read_labels, read_run_id, reporting
+from spanverdict.cli.options import Duration, baseline, input_files, read_labels, read_run_id, reporting
+
+if TYPE_CHECKING:
+    from spanverdict.evaluation.outcomes import Event
+    from spanverdict.rulefiles.models import Flow
 
 
 @click.command()
@@ -31,6 +36,7 @@ from spanverdict.cli.options import Duration, input_files, read_labels, read_run
 @click.option(
     "--webhook-secret-env", metavar="VARIABLE", help="Environment variable with the signing secret (whsec_…)."
 )
+@baseline
 @reporting
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(**given: Any) -> None:
@@ -67,6 +73,7 @@ def run(**given: Any) -> None:
         allow_public=given["allow_public"],
         store=given["store"],
         webhooks=read_webhooks(hooks, os.environ),
+        baseline=given["baseline"],
     )
     sys.exit(run(options))
 
@@ -78,6 +85,15 @@ def run(**given: Any) -> None:
 @click.option("--server", metavar="URL", help="Ask this server for the verdict, as in http://127.0.0.1:8080.")
 @click.option("--wait", type=Duration(), default="0s", help="Wait so long for the verdict of a server.")
 @click.option("--requests", type=click.IntRange(min=1), help="How many requests to expect (with --input).")
+@click.option(
+    "--label", "labels", multiple=True, callback=read_labels, metavar="NAME=VALUE", help="Such as branch=main."
+)
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    help="With --input: keep the verdict here. Without: judge the run that is here again.",
+)
+@baseline
 @reporting
 def check(**given: Any) -> None:
     """Judge traces that are already there, by the rule files RULES.
@@ -85,26 +101,47 @@ def check(**given: Any) -> None:
     \b
       spanverdict check rules/flow.yaml --input traces.jsonl
       spanverdict check rules/flow.yaml --run gh-123 --server http://127.0.0.1:8080 --wait 60s
+      spanverdict check rules/flow.yaml --run gh-123 --store spanverdict.sqlite
+      spanverdict check rules/flow.yaml --input traces.jsonl --store runs.sqlite --baseline previous
     """  # noqa: D301 - \b is click's
     from spanverdict.app.flows import load_flows  # noqa: PLC0415
     from spanverdict.app.verdicts import report, targets  # noqa: PLC0415
     from spanverdict.reporting.reporter import ReportOptions  # noqa: PLC0415
 
-    if bool(given["inputs"]) == (given["server"] is not None):
-        raise click.UsageError("give --input FILE or --server URL, one of them")
-    if given["server"] is not None and given["run_id"] is None:
+    server, local = given["server"], bool(given["inputs"]) or given["store"] is not None
+    if local == (server is not None):
+        raise click.UsageError("give --input FILE, --server URL, or --store PATH, one of them")
+    if server is not None and given["run_id"] is None:
         raise click.UsageError("--server needs --run ID")
+    if server is not None and (given["baseline"] is not None or given["labels"]):
+        raise click.UsageError(
+            "a server judges by its own settings; --baseline and --label are for --input and --store"
+        )
     wanted = targets(given["outputs"])
     flows = load_flows(given["rules"], given["tags"])
-    if given["server"] is not None:
+    if server is not None:
         from spanverdict.app.remote import check_server  # noqa: PLC0415
 
-        events = list(check_server(flows, given["server"], given["run_id"], given["wait"]))
+        events: Sequence[Event] = list(check_server(flows, server, given["run_id"], given["wait"]))
     else:
-        from spanverdict.app.offline import check_files  # noqa: PLC0415
-
-        events = list(check_files(flows, given["inputs"], given["run_id"], given["requests"]))
+        events = _check_here(flows, given)
     sys.exit(report(events, wanted, ReportOptions(quiet=given["quiet"])))
+
+
+def _check_here(flows: tuple[Flow, ...], given: dict[str, Any]) -> Sequence[Event]:
+    from spanverdict.app.checkcommand import CheckOptions, check  # noqa: PLC0415
+
+    return check(
+        CheckOptions(
+            flows=flows,
+            inputs=given["inputs"],
+            run=given["run_id"],
+            expected=given["requests"],
+            labels=given["labels"],
+            baseline=given["baseline"],
+            store=given["store"],
+        )
+    )
 
 
 @click.command()
@@ -114,6 +151,7 @@ def check(**given: Any) -> None:
 @click.option("--otlp-http", metavar="ADDR", help="Default: 127.0.0.1:4318.")
 @click.option("--http", metavar="ADDR", help="API, health and metrics. Default: 127.0.0.1:8080.")
 @click.option("--store", type=click.Path(path_type=Path), help="Default: spanverdict.sqlite.")
+@click.option("--baseline", metavar="WHAT", help="What runs are compared with: previous, branch:NAME, a run or a file.")
 @click.option(
     "--allow-public", is_flag=True, default=None, help="Listen beyond this machine although anybody may send."
 )

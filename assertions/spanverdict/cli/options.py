@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from spanverdict.app.baselinechoice import BaselineChoice
+
     _Seconds = click.ParamType[float]
 else:
     _Seconds = click.ParamType  # earlier releases take no type argument
@@ -48,6 +50,21 @@ def read_run_id(_ctx: click.Context, _param: click.Parameter, value: str | None)
         raise click.BadParameter("a run id has 1 to 128 letters, digits, and . _ : / -")
     return value
 
+
+def read_baseline(_ctx: click.Context, _param: click.Parameter, value: str | None) -> BaselineChoice | None:
+    """Read what to compare with."""
+    from spanverdict.app.baselinechoice import parse_choice  # noqa: PLC0415
+
+    return None if value is None else parse_choice(value)
+
+
+baseline = click.option(
+    "--baseline",
+    callback=read_baseline,
+    metavar="WHAT",
+    help="What conditions `of baseline` compare with: previous (the newest complete run of the flow and environment "
+    "in --store), branch:NAME, the id of a run in --store, or a file with traces or a verdict (-o json).",
+)
 
 input_files = click.option(
     "--input",

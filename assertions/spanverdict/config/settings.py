@@ -54,6 +54,8 @@ class Settings(BaseModel):
     http: str = "127.0.0.1:8080"
     store: Path = Path("spanverdict.sqlite")
     rules: tuple[str, ...] = ()
+    baseline: str | None = None
+    """What runs are compared with: previous, branch:NAME, a run or a file."""
     allow_public: bool = False
     token_file: Path | None = None
     """Bearer tokens that clients have to send, one a line; several allow rotation."""

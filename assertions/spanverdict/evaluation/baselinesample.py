@@ -95,8 +95,8 @@ class BaselineSample:
             return self.live.statistic(statistic)
         if statistic.kind is Kind.SAMPLES:
             return Interval.point(self.samples)
-        if statistic.kind in self.settled:
-            return self.settled[statistic.kind]
+        if statistic.name in self.settled:
+            return self.settled[statistic.name]
         if self.truths is not None:
             return self.truths.statistic(statistic.kind)
         if not self.counted:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from spanverdict.storage.samples import SampleRecord
+
 
 class RunState(StrEnum):
     """How far a run has come. Spans after the last verdict bring a judged run back."""
@@ -90,6 +92,8 @@ class Verdict:
     """The last batch that was judged; later ones leave the run unfinished."""
     at_unix_nano: int
     flows: tuple[str, ...] = ()
+    samples: tuple[SampleRecord, ...] = ()
+    """What the rules measured, and what they were compared with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from spanverdict.storage.database import Readers
 from spanverdict.storage.errors import UnknownRecord
+from spanverdict.storage.history import index_verdict
 from spanverdict.storage.records import (
     RunDeclaration,
     RunPage,
@@ -19,6 +20,7 @@ from spanverdict.storage.records import (
     Verdict,
     VerdictRecord,
 )
+from spanverdict.storage.samples import forget_unused, replace_samples
 from spanverdict.storage.writer import Writer
 
 
@@ -174,7 +176,9 @@ class RunStore:
         """Forget a run and its verdicts; its spans stay in the journal until retention. False when unknown."""
 
         def change(connection: sqlite3.Connection) -> bool:
-            return connection.execute("DELETE FROM runs WHERE id = ?", (run_id,)).rowcount > 0
+            known = connection.execute("DELETE FROM runs WHERE id = ?", (run_id,)).rowcount > 0
+            forget_unused(connection)
+            return known
 
         return self._writer.call(change)
 
@@ -203,6 +207,8 @@ def insert_verdict(connection: sqlite3.Connection, verdict: Verdict) -> None:
             verdict.at_unix_nano,
         ),
     )
+    index_verdict(connection, verdict.run_id, verdict.revision)
+    replace_samples(connection, verdict.run_id, verdict.revision, verdict.samples)
 
 
 def _declare(connection: sqlite3.Connection, declaration: RunDeclaration, at: int) -> RunRecord:

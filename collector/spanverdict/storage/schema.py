@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spanverdict.storage import history, samples
 from spanverdict.storage.batches import initial_state
 from spanverdict.storage.database import PAGE_BYTES, Database
 from spanverdict.storage.errors import StoreTooNew, StoreUnusable
@@ -111,7 +112,11 @@ _TABLES_OF_VERSION_1 = (
 
 _UNTAGGED_SPANS = "ALTER TABLE runs ADD COLUMN takes_untagged INTEGER NOT NULL DEFAULT 0"
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, _TABLES_OF_VERSION_1), Migration(2, (_UNTAGGED_SPANS,)))
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(1, _TABLES_OF_VERSION_1),
+    Migration(2, (_UNTAGGED_SPANS,)),
+    Migration(3, (*samples.TABLES, *history.TABLES)),
+)
 """Every version of the schema, oldest first. A released one is never edited; a change is a new one."""
 
 

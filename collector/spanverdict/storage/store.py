@@ -11,6 +11,7 @@ from typing import Self
 from spanverdict.storage import outbox, runs
 from spanverdict.storage.database import Database, Readers, Synchronous
 from spanverdict.storage.errors import StoreUnavailable, StoreUnusable
+from spanverdict.storage.history import History
 from spanverdict.storage.journal import Journal
 from spanverdict.storage.outbox import Outbox
 from spanverdict.storage.records import AlertStateLike, NewDelivery, Verdict
@@ -30,6 +31,7 @@ class Store:
         self.journal = Journal(writer, readers)
         self.runs = RunStore(writer, readers)
         self.outbox = Outbox(writer, readers)
+        self.history = History(readers)
         self._writer = writer
         self._readers = readers
 
