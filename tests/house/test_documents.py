@@ -109,7 +109,8 @@ def test_the_help_of_output_names_every_format() -> None:
 def test_the_commands_of_the_readme_that_need_no_server_run(command: str, tmp_path: Path) -> None:
     flow = next(block for block in blocks(README, "yaml") if block.startswith("version: 1"))
     (tmp_path / "flow.yaml").write_text(flow, encoding="utf-8")
-    (tmp_path / "traces.jsonl").write_text(protobuf_to_json(_payload()) + "\n", encoding="utf-8")
+    for name in ("traces.jsonl", "base.jsonl"):
+        (tmp_path / name).write_text(protobuf_to_json(_payload()) + "\n", encoding="utf-8")
     program = [sys.executable, "-c", "from spanverdict.cli import main; main()", *shlex.split(command)[1:]]
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in done.stderr
