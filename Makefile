@@ -6,7 +6,7 @@ FAULT ?= none
 PEER ?=
 BENCH_JSON ?=
 
-.PHONY: help demo test check tests lint-fix bench soak proto clean
+.PHONY: help demo test check tests lint-fix clients bench soak proto clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ check: $(VENV)/.installed ## formatting, lint, types, imports
 
 tests: $(VENV)/.installed ## pytest
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+
+clients: $(VENV)/.installed ## the SDKs for Go, Java and Node.js and the Collector against a real server; makes them first
+	SPANVERDICT_CLIENTS=1 $(BIN)/python -m pytest tests/clients
 
 lint-fix: $(VENV)/.installed ## format and mend what can be mended
 	$(BIN)/ruff format .

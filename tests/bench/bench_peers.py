@@ -21,8 +21,9 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.bench_ingest import Case, Result, Start, machine, measure
-from bench.peers import PEERS, NotHere, Peer
+from bench.peers import PEERS, Peer
 from bench.server import serving
+from otelcollector import NotHere
 
 OURS: Final = "spanverdict"
 

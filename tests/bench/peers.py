@@ -1,13 +1,11 @@
 """Other receivers of OTLP that the same load can be sent to: the OpenTelemetry Collector and Rotel.
 
-The Collector is looked for on PATH (`otelcol`, `otelcol-contrib`) or in `OTELCOL`, else built where Go is on the
-machine; Rotel comes from PyPI into an environment of its own. What is made is kept in the user's cache folder.
+For the Collector see `otelcollector.py`; Rotel comes from PyPI into an environment of its own, kept in the user's
+cache folder.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,26 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from bench.server import Server, watched
+from otelcollector import NotHere, cache, collector
 
-COLLECTOR_VERSION: Final = "v0.161.0"
-PROVIDER_VERSION: Final = "v1.67.0"
-"""The newest modules that all belong together when this was written."""
 ROTEL: Final = "rotel"
 START_S: Final = 20.0
-
-_BUILDER: Final = "go.opentelemetry.io/collector/cmd/builder"
-_CORE: Final = "go.opentelemetry.io/collector"
-_CONTRIB: Final = "github.com/open-telemetry/opentelemetry-collector-contrib"
-_MODULES: Final = {
-    "receivers": [f"{_CORE}/receiver/otlpreceiver"],
-    "exporters": [
-        f"{_CORE}/exporter/nopexporter",
-        f"{_CORE}/exporter/otlpexporter",
-        f"{_CONTRIB}/exporter/fileexporter",
-    ],
-    "extensions": [f"{_CONTRIB}/extension/storage/filestorage"],
-}
-_PROVIDERS: Final = tuple(f"{_CORE}/confmap/provider/{name}provider" for name in ("env", "file", "yaml"))
 
 _COLLECTOR: Final = """
 receivers:
@@ -60,10 +42,6 @@ service:
   telemetry: {{metrics: {{level: none}}}}
   pipelines: {{traces: {{receivers: [otlp], exporters: [{exporter}]}}}}
 """
-
-
-class NotHere(Exception):  # noqa: N818 - not an error of this program
-    """A peer is not on this machine and cannot be made; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,59 +99,13 @@ def _await(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
             return
 
 
-def cache() -> Path:
-    """Return the folder where built peers are kept."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "spanverdict-bench"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def collector() -> Path:
-    """Return the Collector's program: given, found, or built with Go.
-
-    Raises:
-        NotHere: there is neither the program nor Go, or it cannot be built.
-    """
-    named = [os.environ.get("OTELCOL", ""), "otelcol", "otelcol-contrib"]
-    found = next((program for name in named if name and (program := shutil.which(name))), None)
-    built = cache() / f"otelcol-{COLLECTOR_VERSION}" / "otelcol"
-    if found is None and not built.exists():
-        _build_collector(built)
-    return Path(found) if found else built
-
-
-def _build_collector(program: Path) -> None:
-    if shutil.which("go") is None:
-        raise NotHere("no otelcol on PATH, and no Go to build one")
-    folder = program.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe = folder / "builder.yaml"
-    recipe.write_text(_recipe(folder))
-    print(f"building the Collector {COLLECTOR_VERSION} in {folder}", file=sys.stderr, flush=True)
-    environ = {**os.environ, "GOBIN": str(folder)}
-    install = ["go", "install", f"{_BUILDER}@{COLLECTOR_VERSION}"]
-    for command in (install, [str(folder / "builder"), "--config", str(recipe)]):
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise NotHere(f"the Collector cannot be built:\n{done.stderr[-2000:]}")
-
-
-def _recipe(folder: Path) -> str:
-    lines = [f"dist: {{name: otelcol, output_path: {folder}}}"]
-    for group, modules in _MODULES.items():
-        lines += [f"{group}:", *(f"  - gomod: {module} {COLLECTOR_VERSION}" for module in modules)]
-    lines += ["providers:", *(f"  - gomod: {module} {PROVIDER_VERSION}" for module in _PROVIDERS)]
-    return "\n".join(lines) + "\n"
-
-
 def rotel() -> Path:
     """Return Rotel's program, from PyPI.
 
     Raises:
         NotHere: it cannot be installed here.
     """
-    home = cache() / ROTEL
+    home = cache(ROTEL)
     found = sorted(home.glob("lib/python3*/site-packages/rotel/rotel-agent"))
     if not found:
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
