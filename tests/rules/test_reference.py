@@ -26,8 +26,10 @@ from spanverdict.reporting.reporter import ReportOptions
 from spanverdict.reporting.text import reporter
 from spanverdict.rulefiles import flowreader, rulereader
 from spanverdict.rulefiles.conditions import Operator
+from spanverdict.rulefiles.including import INCLUDE_KEYS
 from spanverdict.rulefiles.loader import load
 from spanverdict.rulefiles.models import Flow
+from spanverdict.rulefiles.parameters import PARAMETER_KEYS, TYPES
 from spanverdict.rulefiles.statistic import Kind
 from spanverdict.ruletest import reading
 from spanverdict.ruletest.expectations import VERDICT_KEYS
@@ -199,6 +201,7 @@ def quoted(*words: str) -> set[str]:
         pytest.param(KEYWORDS, id="keywords"),
         pytest.param([*KINDS, *STATUSES], id="kinds and statuses"),
         pytest.param(METRICS, id="metrics functions"),
+        pytest.param([*INCLUDE_KEYS, *PARAMETER_KEYS, *TYPES], id="includes and parameters"),
         pytest.param([*reading.TEST_KEYS, *VERDICT_KEYS], id="keys of a test"),
         pytest.param([*(word for word in WORDS if "." not in word), LOST], id="words of the trace notation"),
     ],

@@ -78,6 +78,12 @@ GOLDEN_KEY: Final = "SV092"
 GOLDEN_USE: Final = "SV093"
 TOLERANCE: Final = "SV094"
 
+INCLUDE: Final = "SV100"
+INCLUDE_RULE: Final = "SV101"
+PARAMETER: Final = "SV102"
+PARAMETER_VALUE: Final = "SV103"
+PARAMETER_USE: Final = "SV104"
+
 CODES: Final[Mapping[str, str]] = MappingProxyType(
     {
         FILE_UNREADABLE: "file cannot be read",
@@ -141,6 +147,11 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         GOLDEN_KEY: "request that stands twice in a golden file",
         GOLDEN_USE: "golden file where it cannot be compared",
         TOLERANCE: "tolerance that cannot be read",
+        INCLUDE: "file that cannot be included",
+        INCLUDE_RULE: "rule that cannot be included",
+        PARAMETER: "parameter that cannot be declared",
+        PARAMETER_VALUE: "parameter without a value that fits",
+        PARAMETER_USE: "parameter that is not declared",
     }
 )
 """Code → title, in order of the codes."""

@@ -206,6 +206,21 @@ _PARAGRAPHS: Final = {
     codes.TOLERANCE: """
         A tolerance is how far a number may be from the golden one, 0.01, or a part of the golden number, 1%. How alike
         texts have to be is written as a condition: similarity: ">= 0.9".""",
+    codes.INCLUDE: """
+        `include` names a pack that comes with Spanverdict, or a file by its path from the file that includes it. This
+        one is not there, holds no rules, or includes others itself, which is not followed.""",
+    codes.INCLUDE_RULE: """
+        `rules` lists the rules of a pack that are included, and `without` those that are not. One of them names a
+        rule that the pack does not have, or nothing is left.""",
+    codes.PARAMETER: """
+        A rule file declares its parameters under `parameters`, each with a type and, if it has one, a default. Names
+        are made of a-z, 0-9 and _.""",
+    codes.PARAMETER_VALUE: """
+        The rules use a parameter, and its value is missing or not of the type that it was declared with. A parameter
+        of type stage names a stage of the flow that includes the rules. The hint says where it was declared.""",
+    codes.PARAMETER_USE: """
+        `${name}` stands for the value of a parameter, and none of that name is declared in the file. A `${` that is
+        meant as text is written `$${`.""",
 }
 
 EXPLANATIONS: Final[Mapping[str, str]] = MappingProxyType(

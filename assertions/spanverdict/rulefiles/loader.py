@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
 from spanverdict.diagnostics import codes
@@ -11,6 +10,7 @@ from spanverdict.diagnostics.yamldoc import compose
 from spanverdict.rulefiles.beside import ReadBeside, read_beside
 from spanverdict.rulefiles.flowreader import read_flow
 from spanverdict.rulefiles.goldens import Goldens
+from spanverdict.rulefiles.including import expand, traced
 from spanverdict.rulefiles.models import Flow
 from spanverdict.rulefiles.sources import find_files, read_text
 
@@ -23,9 +23,13 @@ def load(text: str, file: str, problems: Problems, read: ReadBeside = read_besid
     """
     own = Problems()
     node = compose(text, file, own)
-    sha256 = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    flow = None if node is None else read_flow(node, sha256, own, Goldens(file, read))
-    problems.extend(own)
+    if node is None:
+        problems.extend(own)
+        return None
+    expanded = expand(node, file, own)
+    goldens = Goldens(file, read)
+    flow = None if expanded.node is None else read_flow(expanded.node, expanded.digest(text), own, goldens)
+    problems.extend(traced(own, expanded))
     return None if own.fatal else flow
 
 

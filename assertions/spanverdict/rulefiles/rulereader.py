@@ -10,7 +10,7 @@ from spanverdict.checks.catalogue import CHECKS
 from spanverdict.checks.check import Check
 from spanverdict.checks.reading import ReadContext
 from spanverdict.diagnostics import codes
-from spanverdict.diagnostics.diagnostic import Problems
+from spanverdict.diagnostics.diagnostic import Position, Problems
 from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Scalar, did_you_mean, text_of
 from spanverdict.rulefiles.confidence import read_confidence
 from spanverdict.rulefiles.expectations import read_expectations
@@ -142,12 +142,13 @@ def _read_skip(reader: Reader) -> str | None:
 
 def report_taken_ids(nodes: Iterable[Node], problems: Problems) -> None:
     """Report every rule whose id stands on an earlier one."""
-    lines: dict[str, int] = {}
+    places: dict[str, Position] = {}
     for node in nodes:
         name = node.get("id") if isinstance(node, Mapping) else None
         if not isinstance(name, Scalar):
             continue
-        first = lines.setdefault(name.text, name.position.line)
-        if first != name.position.line:
+        first = places.setdefault(name.text, name.position)
+        if first != name.position:
+            where = f"line {first.line}" if first.file == name.position.file else str(first)
             message = f"there is a rule `{name.text}` already"
-            problems.error(name.position, codes.NAME_TAKEN, message, f"it stands in line {first}", name.width)
+            problems.error(name.position, codes.NAME_TAKEN, message, f"it stands in {where}", name.width)
