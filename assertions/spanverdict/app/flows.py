@@ -8,17 +8,20 @@ from dataclasses import replace
 
 from spanverdict.app.errors import CommandError
 from spanverdict.diagnostics.render import render_all
+from spanverdict.rulefiles.beside import ReadBeside, read_beside
 from spanverdict.rulefiles.loader import load_files
 from spanverdict.rulefiles.models import Flow
 
 
-def load_flows(paths: Sequence[str], tags: Collection[str] = ()) -> tuple[Flow, ...]:
+def load_flows(paths: Sequence[str], tags: Collection[str] = (), read: ReadBeside = read_beside) -> tuple[Flow, ...]:
     """Load the flows of a command, only the rules that carry one of `tags` when any are given.
+
+    `read` reads the golden files that they name.
 
     Raises:
         CommandError: a file has a mistake (all of them were printed to standard error), or no rule is left.
     """
-    flows, problems = load_files(paths)
+    flows, problems = load_files(paths, read)
     found = problems.sorted()
     if found:
         print(render_all(found), file=sys.stderr)  # noqa: T201 - diagnostics go to standard error

@@ -10,19 +10,20 @@ from typing import Final, NoReturn
 import click
 
 from spanverdict.app.errors import CommandError, ExitCode
+from spanverdict.cli.goldens import golden
 from spanverdict.cli.judging import check, run, serve
 from spanverdict.cli.linting import lint
 from spanverdict.cli.looking import explain, path, query, show
 from spanverdict.cli.testing import test
 
-COMMANDS: Final[tuple[click.Command, ...]] = (run, check, serve, lint, test, query, explain, show, path)
+COMMANDS: Final[tuple[click.Command, ...]] = (run, check, serve, lint, test, query, explain, show, path, golden)
 """All commands, in the order in which one meets them."""
 
 _EXIT_CODES = """
 \b
 Exit codes:
   0  passed
-  1  a rule failed, or a test; for query: nothing matched
+  1  a rule failed, or a test; for query: nothing matched; for golden: something differs
   2  usage, configuration or rule file
   3  lint findings only (lint)
   4  no data, incomplete or inconclusive
