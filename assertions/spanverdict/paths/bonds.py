@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from spanverdict.paths.distinct import distinct
 from spanverdict.paths.sharedvalues import DESTINATION, MESSAGE_ID, OFFSET, PARTITION, message_columns, texts_of
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int32s, Rows, SpanTable
@@ -37,7 +38,7 @@ def bonds(table: SpanTable, keys: Sequence[KeyReader]) -> list[Bonds]:
     names several runs is among those of each.
     """
     ids = table.pool.traces.items_by_id
-    traces, of_row = np.unique(table.trace, return_inverse=True)
+    traces, of_row = distinct(table.trace)
     found, of_trace = _by_run([("trace", ids[number]) for number in traces.tolist()], _tags(table, of_row))
     owner = np.repeat(of_row, np.diff(table.links.offsets))
     for place, linked in _pairs(owner, table.links.trace):
@@ -56,14 +57,14 @@ def _by_run(traces: Sequence[Node], tags: Iterable[tuple[str, Sequence[int]]]) -
     The time goes by runs here, not by traces: nearly always all spans of a table are of one run.
     """
     by_run: dict[str, Bonds] = {}
-    free = [True] * len(traces)
-    of_trace = [Bonds([], set())] * len(traces)
+    nobody = Bonds([], set())
+    of_trace = [nobody] * len(traces)
     for name, places in tags:
         group = by_run.setdefault(name, Bonds([("run", name)], {name}))
+        group.nodes.extend([traces[place] for place in places])
         for place in places:
-            group.nodes.append(traces[place])
-            of_trace[place], free[place] = group, False
-    alone = [place for place, is_free in enumerate(free) if is_free]
+            of_trace[place] = group
+    alone = [place for place, group in enumerate(of_trace) if group is nobody]
     for place in alone:
         of_trace[place] = Bonds([traces[place]], set())
     return [*by_run.values(), *(of_trace[place] for place in alone)], of_trace

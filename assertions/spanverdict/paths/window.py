@@ -18,6 +18,7 @@ import numpy as np
 
 from spanverdict.paths.association import Association, associate
 from spanverdict.paths.bonds import KeyReader, Node, bonds
+from spanverdict.paths.distinct import distinct
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, concat
 
@@ -256,7 +257,7 @@ class Window:
 
     def _count(self, table: SpanTable) -> None:
         ids = table.pool.traces.items_by_id
-        traces, of_row = np.unique(table.trace, return_inverse=True)
+        traces, of_row = distinct(table.trace)
         ways = [np.ones(len(table), np.int64), *self._tally(table)]
         of_trace = np.stack([np.bincount(of_row, way, len(traces)) for way in ways], axis=1).astype(np.int64)
         homes: dict[_Cluster, int] = {}
@@ -285,21 +286,20 @@ class Window:
 
     def _join(self, nodes: Sequence[Node]) -> _Cluster:
         """Bring the clusters of all nodes together, the smaller into the larger."""
-        home: _Cluster | None = None
-        for node in nodes:
-            cluster = self._clusters.get(node)
-            if cluster is not None and cluster is not home:
-                home = cluster if home is None else self._merge(home, cluster)
-        if home is None:
-            home = _Cluster(self._nothing())
-            self._alive.add(home)
-        for node in nodes:
-            if node not in self._clusters:
-                self._clusters[node] = home
-                home.nodes.append(node)
-                if node[0] == "trace" and isinstance(node[1], bytes):
-                    home.traces.add(node[1])
+        known = self._clusters
+        home, *others = {known[node] for node in nodes if node in known} or {self._new_cluster()}
+        for other in others:
+            home = self._merge(home, other)
+        new = dict.fromkeys([node for node in nodes if node not in known], home)
+        known.update(new)
+        home.nodes += new
+        home.traces.update([value for kind, value in new if kind == "trace" and isinstance(value, bytes)])
         return home
+
+    def _new_cluster(self) -> _Cluster:
+        cluster = _Cluster(self._nothing())
+        self._alive.add(cluster)
+        return cluster
 
     def _merge(self, one: _Cluster, other: _Cluster) -> _Cluster:
         home, other = (one, other) if one.weight() >= other.weight() else (other, one)
@@ -327,7 +327,7 @@ def _size(table: SpanTable) -> int:
 
 def _rows_in(table: SpanTable, traces: AbstractSet[bytes]) -> Bools:
     ids = table.pool.traces.items_by_id
-    present, of_row = np.unique(table.trace, return_inverse=True)
+    present, of_row = distinct(table.trace)
     inside: Bools = np.array([ids[number] in traces for number in present.tolist()], np.bool_)[of_row]
     return inside
 

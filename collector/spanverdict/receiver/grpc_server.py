@@ -72,6 +72,8 @@ class ExportServices(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc publi
         self._budget = budget
         self._counters = counters
         self._body_timeout_s = body_timeout_s
+        # Made once: for every call grpc asks what kind of function serves it, which takes long for a partial one.
+        self._exports = {signal: _handler(self._exporting(signal)) for signal in Signal}
 
     def service(self, handler_call_details: Any) -> Any:
         """Choose what answers a call, from its method and metadata alone."""
@@ -82,13 +84,19 @@ class ExportServices(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc publi
             self._tokens.check(_authorization(handler_call_details.invocation_metadata))
         except Unauthenticated as error:
             return _handler(partial(self._refuse, error))
-        return _handler(partial(self._export, signal))
+        return self._exports[signal]
+
+    def _exporting(self, signal: Signal) -> Behaviour:
+        async def export(_messages: Any, context: Any) -> bytes:
+            return await self._export(signal, context)
+
+        return export
 
     async def _refuse(self, error: Exception, _messages: Any, context: Any) -> bytes:
         await self._abort(error, context)
         return b""
 
-    async def _export(self, signal: Signal, _messages: Any, context: Any) -> bytes:
+    async def _export(self, signal: Signal, context: Any) -> bytes:
         try:
             lease = self._budget.lease(_UNREAD_BYTES)
             body = await self._received(lease, context)

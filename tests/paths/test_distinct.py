@@ -1,0 +1,21 @@
+"""Distinct numbers, as numpy finds them."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spanverdict.paths.distinct import distinct
+
+SOME = st.integers(0, 60) | st.integers(0, 2**31 - 1)
+
+
+@given(st.lists(SOME, min_size=1, max_size=40))
+def test_it_is_what_numpy_finds(numbers: list[int]) -> None:
+    column = np.array(numbers, np.int32)
+    found, places = distinct(column)
+    expected, where = np.unique(column, return_inverse=True)
+    assert found.tolist() == expected.tolist()
+    assert places.tolist() == where.tolist()
+    assert (found.dtype, places.dtype) == (np.int32, np.intp)
