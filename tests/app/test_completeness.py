@@ -20,6 +20,7 @@ from spanverdict.app.completeness import (
     is_whole,
     may_be_whole,
 )
+from spanverdict.evaluation.preparing import prepare
 
 SCORING = flow()
 
@@ -61,7 +62,7 @@ def test_only_a_run_whose_size_is_known_can_be_whole_and_its_own_word_comes_firs
     flows = (flow(complete=f"{{requests: {of_flow}}}") if of_flow else SCORING,)
     table = requests(1, 2)
     assert may_be_whole(tallied(table, flows), flows, of_run) is enough
-    assert is_whole(table, flows, of_run) is enough
+    assert is_whole(prepare(table), flows, of_run) is enough
 
 
 def test_a_run_of_no_flow_is_never_whole() -> None:
@@ -77,11 +78,11 @@ def test_counts_that_suffice_do_not_make_it_whole_when_one_request_has_two_and_a
     extra = score(1) | {"id": 99}
     table = table_of([ingest(1), ingest(2), score(1), extra])
     assert may_be_whole(tallied(table), (SCORING,), 2)
-    assert not is_whole(table, (SCORING,), 2)
+    assert not is_whole(prepare(table), (SCORING,), 2)
 
 
 def test_a_stage_that_has_not_ended_is_not_there_yet() -> None:
-    assert not is_whole(table_of([ingest(1), score(1) | {"end": 0}]), (SCORING,), 1)
+    assert not is_whole(prepare(table_of([ingest(1), score(1) | {"end": 0}])), (SCORING,), 1)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +97,12 @@ def test_a_stage_that_has_not_ended_is_not_there_yet() -> None:
     ids=["whole", "stage missing", "parent missing", "linked span missing", "nothing"],
 )
 def test_loose_ends_say_that_something_is_on_its_way(rows, loose) -> None:
-    assert has_loose_ends(table_of(rows), (SCORING,), None) is loose
+    assert has_loose_ends(prepare(table_of(rows)), (SCORING,), None) is loose
 
 
 def test_expected_requests_that_have_not_come_are_loose_ends() -> None:
-    assert has_loose_ends(requests(1), (SCORING,), 2)
-    assert not has_loose_ends(requests(1), (SCORING,), 1)
+    assert has_loose_ends(prepare(requests(1)), (SCORING,), 2)
+    assert not has_loose_ends(prepare(requests(1)), (SCORING,), 1)
 
 
 TIMES = flow(complete="{idle: 2s, at_most: 20s, flush: 3s}")

@@ -46,7 +46,7 @@ def when(docket: Docket, until: float = 100.0) -> tuple[float, list[tuple[str, s
 
 def ids_of(docket: Docket, run: str) -> list[int]:
     found = docket.evidence(docket.runs[run])
-    return sorted(found[0].span_id.tolist()) if found is not None else []
+    return sorted(found.run.spans.table.span_id.tolist()) if found is not None else []
 
 
 def test_a_run_of_unknown_size_is_judged_when_it_is_idle() -> None:

@@ -44,6 +44,8 @@ def test_a_request_is_shown_from_end_to_end() -> None:
 request order-1   flow scoring   trace 00000000000000000000000000000001
 lasted 75ms: ingest 31ms (41 %), score 20ms (27 %), queue 19ms (25 %), notify 5ms (7 %)
 3 spans, 2 traces, 3 services
+in run demo-1 by resource attribute test.suite.run.id (1 span); same trace as a tagged span (1 span); \
+span link to 00000000…/0000000000000010 (1 span)
 
        START  DURATION   ON PATH  SPAN
 *          0      51ms      31ms  POST /score  gateway  server  [ingest]  the request begins here

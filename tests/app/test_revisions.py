@@ -51,8 +51,9 @@ class Sender:
         self._client = httpx.Client(timeout=PATIENCE_S)
         self._url = url
 
-    def send(self, *spans: Span) -> None:
-        resource = Resource(attributes=[KeyValue(key="test.suite.run.id", value=AnyValue(string_value=RUN))])
+    def send(self, *spans: Span, run: str | None = RUN) -> None:
+        tags = [KeyValue(key="test.suite.run.id", value=AnyValue(string_value=run))] if run else []
+        resource = Resource(attributes=tags)
         message = TracesData(resource_spans=[ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=spans)])])
         headers = {"Content-Type": "application/x-protobuf"}
         self._client.post(self._url, content=message.SerializeToString(), headers=headers).raise_for_status()
@@ -127,3 +128,27 @@ def test_a_judgement_that_repeats_the_last_brings_no_revision(sender: Sender) ->
     ]
     sender.service.declare(RunDeclaration(RUN, traces=((1).to_bytes(16).hex(),)))
     assert sender.verdict() == second
+
+
+def test_spans_are_counted_by_why_they_are_the_runs_and_those_of_nobody_too(sender: Sender) -> None:
+    """More spans of nobody are no reason for another revision."""
+    sender.send(span(1, "ingest"), span(1, "notify", 11))
+    first = sender.verdict()
+    assert first["association"] == {
+        "spans_by_reason": {"resource": 2},
+        "untagged_spans": 0,
+        "conflicting_traces": 0,
+    }
+    assert sender.service.spans_by_reason == {"resource": 2}
+
+
+def test_spans_that_nobody_claims_bring_no_revision(sender: Sender) -> None:
+    sender.send(span(1, "ingest"), span(1, "notify", 11))
+    first = sender.verdict()
+    sender.send(span(7, "stray"), run=None)
+    sender.service.declare(RunDeclaration(RUN, traces=((1).to_bytes(16).hex(),)))
+    assert sender.verdict() == first
+    sender.send(span(2, "ingest"), span(2, "notify", 21))
+    second = sender.verdict()
+    assert second["association"]["untagged_spans"] == 1
+    assert second["association"]["spans_by_reason"] == {"resource": 4}

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from reporting.streams import EVIL, flow, stream
 from spanverdict.evaluation.outcomes import (
+    Associated,
     Completeness,
     ConditionResult,
     Defect,
@@ -100,6 +101,7 @@ runs = st.builds(
     ),
     counts,
     counts,
+    st.none() | st.builds(Associated, st.dictionaries(texts, st.integers(1, 9), max_size=2), counts, counts),
 )
 
 

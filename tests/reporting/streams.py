@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spanverdict.evaluation.outcomes import (
+    Associated,
     Completeness,
     ConditionResult,
     Defect,
@@ -226,7 +227,7 @@ def run(*, spans=1_640, traces=396, **rest):
             **rest,
         }
     )
-    return RunStarted(info, spans, traces)
+    return RunStarted(info, spans, traces, Associated({"resource": spans - 40, "link": 40}, untagged=3, conflicts=1))
 
 
 WHOLE = Completeness(complete=True, trigger="manifest", requests=200, expected_requests=200)
@@ -334,7 +335,7 @@ STREAMS: dict[str, list[Event]] = {
             completeness=Completeness(True, "run end", 48, None),
         ),
     ),
-    "no_flow": stream(started=run(spans=12, traces=3)),
+    "no_flow": stream(started=run(spans=52, traces=3)),
     "hostile": stream(
         flow(HOSTILE_RULE, warnings=(EVIL,), spent=TimeSpent((StageShare(EVIL, 5, 1.0),) * 9, 1, 1)),
         started=run(labels={EVIL: EVIL}, revision=3),

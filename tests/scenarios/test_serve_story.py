@@ -131,7 +131,10 @@ def test_untagged_traces_belong_to_the_run_that_was_declared_with_them(server: S
     server.play(None, 2, first=80_000)
     found = server.verdict("by-trace")
     assert found["verdict"]["run"]["spans"] == 2
+    assert found["verdict"]["association"]["spans_by_reason"] == {"registered": 2}
+    assert found["verdict"]["association"]["untagged_spans"] >= 2
     assert server.metric("untagged_spans") >= 2
+    assert server.metric("judged_spans_total", reason="registered") >= 2
 
 
 def test_a_run_that_no_flow_matches_is_unjudged_and_never_passed(server: Server) -> None:

@@ -22,6 +22,7 @@ from spanverdict.app.sources import spans_of_store
 from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import Event, RunInfo
 from spanverdict.evaluation.past import NOTHING_BEFORE, Past
+from spanverdict.evaluation.preparing import prepare
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunDeclaration, VerdictRecord
@@ -62,7 +63,8 @@ def _check_files(options: CheckOptions, comparer: Comparer | None) -> Sequence[E
     if not len(everything):
         print(f"spanverdict: there are no spans in {', '.join(options.inputs)}", file=sys.stderr)  # noqa: T201 - a warning
     found = associated(everything, options.flows)
-    run_id, spans = chosen(everything, found, options.run)
+    run_id, spans, membership = chosen(everything, found, options.run)
+    ready = prepare(spans, membership)
     if options.store is not None and run_id == UNNAMED_RUN:
         run_id = new_run_id("check")
     with ExitStack() as stack:
@@ -71,7 +73,7 @@ def _check_files(options: CheckOptions, comparer: Comparer | None) -> Sequence[E
         run = RunInfo(run_id, options.labels, options.expected, last.revision + 1 if last else 1)
         past = NOTHING_BEFORE if comparer is None else comparer.past(run_id, run.labels, options.flows, store)
         events = evaluate(
-            options.flows, spans, run, defects=defects_of(found), past=past, keep_samples=store is not None
+            options.flows, ready, run, defects=defects_of(found), past=past, keep_samples=store is not None
         )
         judgement = Judgement(run, options.flows, "input", tuple(events), 0, past)
         return judgement.events if store is None else _keep(judgement, store)
@@ -110,7 +112,8 @@ def _check_stored(options: CheckOptions, comparer: Comparer | None) -> Sequence[
         past = _past(found.run, comparer, last, options.flows, store)
     info = replace(found.run, expected_requests=options.expected or found.run.expected_requests)
     trigger = _trigger(last)
-    return list(evaluate(options.flows, found.table, info, trigger=trigger, defects=found.defects, past=past))
+    ready = prepare(found.table, found.membership)
+    return list(evaluate(options.flows, ready, info, trigger=trigger, defects=found.defects, past=past))
 
 
 def _past(

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from spanverdict.evaluation.preparing import PreparedRun, prepare, view_of
+from spanverdict.evaluation.preparing import PreparedRun, looked_at
 from spanverdict.rulefiles.models import Flow, Stage
 from spanverdict.selectors.columns import Spans
 from spanverdict.telemetry.spantable import Int64s, SpanTable
@@ -125,24 +125,23 @@ def may_be_whole(progress: Progress, flows: Sequence[Flow], expected: int | None
     return bool(counts) and all(count is not None and not progress.lacking(flow, count) for flow, count in counts)
 
 
-def is_whole(table: SpanTable, flows: Sequence[Flow], expected: int | None) -> bool:
+def is_whole(run: PreparedRun, flows: Sequence[Flow], expected: int | None) -> bool:
     """Tell exactly: are there as many requests as expected, each with all mandatory stages, ended?"""
-    run = prepare(table)
     counts = [(flow, expected_of(flow, expected)) for flow in flows]
-    return all(count is not None and _has_whole_requests(flow, run, count) for flow, count in counts)
+    return all(count is not None and _has_whole_requests(flow, run, count, count) for flow, count in counts)
 
 
-def has_loose_ends(table: SpanTable, flows: Sequence[Flow], expected: int | None) -> bool:
+def has_loose_ends(run: PreparedRun, flows: Sequence[Flow], expected: int | None) -> bool:
     """Tell whether something is evidently still on its way: a parent, a linked span, a stage, a request."""
-    run = prepare(table)
     if not flows or any(defect.name in _LOOSE_ENDS for defect in run.defects):
         return True
-    return not all(_has_whole_requests(flow, run, expected_of(flow, expected) or 1) for flow in flows)
+    counts = [(flow, expected_of(flow, expected)) for flow in flows]
+    return not all(_has_whole_requests(flow, run, count, count or 1) for flow, count in counts)
 
 
-def _has_whole_requests(flow: Flow, run: PreparedRun, expected: int) -> bool:
-    view, _ = view_of(flow, run, expected)
-    return view.n_requests >= expected and all(_satisfied(stage, view.stage(stage.name).count) for stage in flow.stages)
+def _has_whole_requests(flow: Flow, run: PreparedRun, expected: int | None, at_least: int) -> bool:
+    view = looked_at(flow, run, expected)
+    return view.n_requests >= at_least and all(_satisfied(stage, view.stage(stage.name).count) for stage in flow.stages)
 
 
 def _satisfied(stage: Stage, count: Int64s) -> bool:

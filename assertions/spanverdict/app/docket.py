@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from spanverdict.app.agenda import Agenda
+from spanverdict.app.associating import defects_of
 from spanverdict.app.completeness import StageTally, has_loose_ends, is_whole, may_be_whole
 from spanverdict.app.liverun import LiveRun
+from spanverdict.evaluation.preparing import PreparedRun, prepare
 from spanverdict.paths.association import Association
 from spanverdict.paths.bonds import KeyReader
+from spanverdict.paths.defects import Defect
+from spanverdict.paths.membership import membership_of
 from spanverdict.paths.window import Forgotten, Window
 from spanverdict.rulefiles.models import Flow
 from spanverdict.selectors import Field
@@ -49,6 +53,15 @@ class Recalled:
     """Of its last verdict; 0 for none."""
     traces: tuple[bytes, ...]
     """Those that were declared to be its own."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """The spans of a run, made ready to be judged, and how they were found."""
+
+    run: PreparedRun
+    defects: tuple[Defect, ...] = ()
+    """What was met when they were found."""
 
 
 class Archive(Protocol):
@@ -96,6 +109,8 @@ class Docket:
         """Runs that got spans since these were counted."""
         self._unnoted: dict[str, LiveRun] = {}
         """Runs of which the store does not know all batches."""
+        self._latest: tuple[str, Evidence] | None = None
+        """The run that was looked at last, until something comes."""
         self._count_at = 0.0
         self._tidy_at = 0.0
 
@@ -106,6 +121,7 @@ class Docket:
 
     def take_in(self, batches: Sequence[int], table: SpanTable, now: float) -> None:
         """Take in the spans of batches whose ids follow each other, from the journal or just received."""
+        self._latest = None
         for name in sorted(self._window.add(batches[0], table, now, batches[-1])):
             if self.config.only not in (None, name):
                 continue
@@ -125,6 +141,7 @@ class Docket:
 
     def hear(self, record: RunRecord, traces: Sequence[bytes], now: float) -> None:
         """Take over what was declared of a run, its end included."""
+        self._latest = None
         run = self._of(record.id, now)
         run.heard(record, now)
         if traces:
@@ -169,9 +186,18 @@ class Docket:
         first = self._agenda.first()
         return first is not None and first <= now
 
-    def evidence(self, run: LiveRun) -> tuple[SpanTable, Association] | None:
+    def evidence(self, run: LiveRun) -> Evidence | None:
         """Return the spans of a run and how they were found; None when there are none."""
-        return self._window.spans_of(run.id)
+        if self._latest is None or self._latest[0] != run.id:
+            found = self._window.spans_of(run.id)
+            if found is None:
+                return None
+            self._latest = run.id, self._prepared(run, *found)
+        return self._latest[1]
+
+    def _prepared(self, run: LiveRun, table: SpanTable, found: Association) -> Evidence:
+        untagged = self._window.untagged if self.config.only is None else 0
+        return Evidence(prepare(table, membership_of(run.id, found, untagged)), defects_of(found))
 
     def flows_of(self, run: LiveRun) -> tuple[Flow, ...]:
         """Return the flows that a run was declared with, else those that it has begun as far as is known."""
@@ -182,15 +208,15 @@ class Docket:
             return tuple(flow for flow in flows if flow.name in run.declared_flows)
         return tuple(flow for flow in flows if run.progress.started(flow))
 
-    def judging(self, run: LiveRun, table: SpanTable) -> tuple[Flow, ...]:
+    def judging(self, run: LiveRun, spans: Spans) -> tuple[Flow, ...]:
         """Return the flows that judge a run of these spans: the declared ones, else those whose first stage matched."""
         if run.declared_flows or self.config.only is not None:
             return self.flows_of(run)
-        spans = Spans.of(table)
         return tuple(flow for flow in self.config.flows if flow.stages[0].selector.mask(spans).any())
 
     def judged(self, run: LiveRun, through: int, revision: int) -> None:
         """Take note that a verdict was given on all that came up to a batch."""
+        self._latest = None
         run.judged_through = max(through, run.judged_through)
         run.revision, run.restated, run.trouble = revision, False, ""
         self._schedule(run)
@@ -210,6 +236,7 @@ class Docket:
         if now < self._tidy_at or self.config.only is not None:
             return
         self._tidy_at = now + self.config.keep_s / 60
+        self._latest = None
         keep = {run.id for run in self.runs.values() if run.fresh or not run.revision}
         keep.update(self._touched, self._unnoted)
         before = now - self.config.keep_s
@@ -242,6 +269,7 @@ class Docket:
 
     def _recall(self, run: LiveRun, now: float) -> bool:
         """Bring back what is known of a run; False when that is not possible now."""
+        self._latest = None
         try:
             known = self._archive.recall(run.id)
         except StoreError as error:
@@ -261,6 +289,7 @@ class Docket:
         if not run.recalled and not self._recall(run, now):
             return False
         if not run.loaded:
+            self._latest = None
             try:
                 for batch, table in self._archive.batches(*run.noted):
                     self._window.add(batch, table, now)
@@ -309,7 +338,7 @@ class Docket:
         trigger = run.waiting(flows).trigger(now)
         if trigger == "run end" and self.config.only is not None and not run.patient:
             found = self.evidence(run)
-            run.patient = found is None or has_loose_ends(found[0], flows, run.expected)
+            run.patient = found is None or has_loose_ends(found.run, flows, run.expected)
             trigger = run.waiting(flows).trigger(now)
         if trigger is None:
             self._schedule(run)
@@ -324,7 +353,7 @@ class Docket:
         run.checked = True
         begun = self._stopwatch()
         found = self.evidence(run)
-        whole = found is not None and is_whole(found[0], flows, run.expected)
+        whole = found is not None and is_whole(found.run, flows, run.expected)
         run.check_again = now + _PACE * (self._stopwatch() - begun)
         return whole
 

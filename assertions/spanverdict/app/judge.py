@@ -15,15 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
+import numpy as np
 from opentelemetry import metrics, trace
 
-from spanverdict.app.associating import defects_of
-from spanverdict.app.docket import RETRY_S, Docket
+from spanverdict.app.docket import RETRY_S, Docket, Evidence
 from spanverdict.app.liverun import LiveRun
 from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import Event, RunFinished, RunInfo, RunStarted
 from spanverdict.evaluation.past import NOTHING_BEFORE, Past
+from spanverdict.evaluation.preparing import prepare
 from spanverdict.otlp.decode import new_pool
+from spanverdict.paths.membership import Membership
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunRecord
@@ -64,6 +66,16 @@ class Judgement:
             replace(e, run=replace(e.run, revision=revision)) if isinstance(e, RunStarted) else e for e in self.events
         )
         return replace(self, run=run, events=tuple(events))
+
+    def with_untagged(self, untagged: int) -> Judgement:
+        """Return the same judgement with another number of spans that no run claims."""
+        events = (
+            replace(e, associated=replace(e.associated, untagged=untagged))
+            if isinstance(e, RunStarted) and e.associated is not None
+            else e
+            for e in self.events
+        )
+        return replace(self, events=tuple(events))
 
     def with_changes(self, changes: Sequence[str]) -> Judgement:
         """Return the same judgement with what is different from the revision before."""
@@ -286,11 +298,12 @@ class Judge:
 
     def _judgement(self, run: LiveRun, trigger: str) -> Judgement:
         found = self.docket.evidence(run)
-        table, defects = (found[0], defects_of(found[1])) if found is not None else (SpanTable.empty(new_pool()), ())
-        flows = self.docket.judging(run, table)
+        if found is None:
+            found = Evidence(prepare(SpanTable.empty(new_pool()), Membership(np.zeros(0, np.int64))))
+        flows = self.docket.judging(run, found.run.spans)
         info = RunInfo(run.id, dict(run.labels), run.expected, run.revision + 1)
         past = NOTHING_BEFORE if self.past_of is None else self.past_of(info, flows)
-        events = evaluate(flows, table, info, trigger=trigger, defects=defects, past=past, keep_samples=True)
+        events = evaluate(flows, found.run, info, trigger=trigger, defects=found.defects, past=past, keep_samples=True)
         return Judgement(info, flows, trigger, tuple(events), run.last_batch, past)
 
 

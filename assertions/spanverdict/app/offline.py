@@ -9,10 +9,12 @@ from spanverdict.app.associating import defects_of
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.evaluation.engine import CAP, evaluate
 from spanverdict.evaluation.outcomes import Event, RunInfo
+from spanverdict.evaluation.preparing import prepare
 from spanverdict.otlp.decode import decode, new_pool
 from spanverdict.otlp.errors import Undecodable, UnreadableFile
 from spanverdict.otlp.files import read_file
 from spanverdict.paths.association import Association, associate
+from spanverdict.paths.membership import Membership, membership_of, whole_input
 from spanverdict.rulefiles.models import Flow
 from spanverdict.selectors.columns import Spans
 from spanverdict.telemetry.spantable import Rows, SpanTable, concat
@@ -52,8 +54,8 @@ def _warn(path: str, rejected: dict[str, int], skipped: int) -> None:
         print(f"spanverdict: {path}: {skipped} documents of other signals were skipped", file=sys.stderr)  # noqa: T201 - as above
 
 
-def choose_run(table: SpanTable, flows: Sequence[Flow], run: str | None) -> tuple[str, SpanTable]:
-    """Return the run that files hold and its spans.
+def choose_run(table: SpanTable, flows: Sequence[Flow], run: str | None) -> tuple[str, SpanTable, Membership]:
+    """Return the run that files hold, its spans, and why they are its own.
 
     Files without run ids are one run, as are files with one; of several runs one has to be named.
 
@@ -69,13 +71,14 @@ def associated(table: SpanTable, flows: Sequence[Flow]) -> Association:
     return associate(table, keys=[field.column(spans) for flow in flows for field in flow.request.correlate])
 
 
-def chosen(table: SpanTable, found: Association, run: str | None) -> tuple[str, SpanTable]:
-    """Return the named run and its spans, or those of the only one there is; raises `CommandError`."""
+def chosen(table: SpanTable, found: Association, run: str | None) -> tuple[str, SpanTable, Membership]:
+    """Return the named run and its spans, or those of the only one there is, and why; raises `CommandError`."""
     if run is not None:
-        return run, table.take(_rows(found, run, len(table)))
+        return run, table.take(_rows(found, run, len(table))), membership_of(run, found)
     if len(found.runs) > 1:
         raise CommandError(f"the input holds {len(found.runs)} runs: {_some(found.runs)}; choose one with --run")
-    return (found.runs[0] if found.runs else UNNAMED_RUN), table
+    only = found.runs[0] if found.runs else UNNAMED_RUN
+    return only, table, whole_input(only, found, len(table))
 
 
 def _rows(found: Association, run: str, n_rows: int) -> Rows:
@@ -108,6 +111,7 @@ def judge_table(
         CommandError: which run is meant is not clear, or it is not there.
     """
     found = associated(everything, flows)
-    run_id, spans = chosen(everything, found, run)
+    run_id, spans, membership = chosen(everything, found, run)
     info, trigger = RunInfo(run_id, expected_requests=expected), "input" if complete else CAP
-    yield from evaluate(flows, spans, info, trigger=trigger, defects=defects_of(found), keep_samples=keep_samples)
+    ready = prepare(spans, membership)
+    yield from evaluate(flows, ready, info, trigger=trigger, defects=defects_of(found), keep_samples=keep_samples)

@@ -73,6 +73,10 @@ def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
     yield "untagged_spans_forgotten_total", "counter", "Spans let go before any run claimed them", forgotten
     verdicts = [({"outcome": outcome}, number) for outcome, number in sorted(service.verdicts.items())]
     yield "verdicts_total", "counter", "Verdicts given, by outcome", verdicts
+    judged = [({"reason": reason}, number) for reason, number in sorted(service.spans_by_reason.items())]
+    yield "judged_spans_total", "counter", "Spans in verdicts given, by why they belong to their run", judged
+    conflicts = _one(service.conflicting_traces)
+    yield "conflicting_traces_total", "counter", "Traces in verdicts given that several runs claim", conflicts
     yield "unjudged_runs_total", "counter", "Runs that no flow matched", _one(service.unjudged)
     yield "webhook_deliveries", "gauge", "Webhook messages in the store, by state", _deliveries(service.store.outbox)
 

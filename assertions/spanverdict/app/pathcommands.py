@@ -52,7 +52,7 @@ def show(name: str, rules: Sequence[str], source: Source, options: ShowOptions) 
         print_text(requests_json(paths, spans.run.id))
         return ExitCode.PASSED
     look = _look()
-    print_text("\n".join(written(request_lines(path, options.limit), look) for path in paths))
+    print_text("\n".join(written(request_lines(path, spans.run.id, options.limit), look) for path in paths))
     return ExitCode.PASSED
 
 
@@ -80,7 +80,7 @@ def _looked_up(name: str, flow: Flow | None, spans: RunSpans) -> tuple[StitchedR
     """Return the run as the flow sees it and the requests that are meant."""
     if flow is None:
         return _of_traces(name, spans)
-    stitched = StitchedRun.of(flow, spans.table)
+    stitched = StitchedRun.of(flow, spans.table, membership=spans.membership)
     found = stitched.named(name)
     if not found:
         raise _unknown(name, stitched, spans)
@@ -93,7 +93,7 @@ def _looked_up(name: str, flow: Flow | None, spans: RunSpans) -> tuple[StitchedR
 def _of_traces(name: str, spans: RunSpans) -> tuple[StitchedRun, list[int]]:
     """Without rules every root span that links nowhere begins a request; else, of what is left, every tree."""
     for begins in ("{ span:parentID = nil && link:spanID = nil }", "{ }"):
-        stitched = StitchedRun.of(_plain_flow(begins), spans.table)
+        stitched = StitchedRun.of(_plain_flow(begins), spans.table, membership=spans.membership)
         if found := stitched.named(name):
             return stitched, stitched.outermost(found)[:MOST_SHOWN]
     raise _unknown(name, stitched, spans)

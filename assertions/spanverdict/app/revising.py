@@ -15,12 +15,17 @@ from spanverdict.storage.runs import RunStore
 
 
 def as_new_revision(judgement: Judgement, runs: RunStore) -> Judgement:
-    """Return a judgement that only repeats the last verdict as that one, else with what changed since then."""
+    """Return a judgement that only repeats the last verdict as that one, else with what changed since then.
+
+    Spans that no run claims are not the run's: that there are more of them is nothing new of it.
+    """
     last = runs.verdict(judgement.run.id) if judgement.run.revision > 1 else None
     if last is None:
         return judgement
     before = json.loads(last.document)
     repeated = judgement.as_revision(last.revision).with_changes(before.get("changes", ()))
+    if association := before.get("association"):
+        repeated = repeated.with_untagged(association["untagged_spans"])
     if render(document(repeated.events)) == last.document:
         return repeated
     return judgement.with_changes(changes(before, document(judgement.events)))

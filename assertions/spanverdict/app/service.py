@@ -24,7 +24,7 @@ from spanverdict.app.judge import Judge, Judgement
 from spanverdict.app.revising import as_new_revision, finish_of, verdict_of
 from spanverdict.app.settling import Settling
 from spanverdict.app.storedruns import StoredRuns
-from spanverdict.evaluation.outcomes import Event, RuleEvaluated, RuleResult, RunInfo
+from spanverdict.evaluation.outcomes import Event, RuleEvaluated, RuleResult, RunInfo, RunStarted
 from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.errors import CannotListen, ReceiverError
@@ -72,6 +72,10 @@ class Service:
         """Verdicts given since the start, by outcome."""
         self.unjudged = 0
         """Runs that no flow matched, since the start."""
+        self.spans_by_reason: Counter[str] = Counter()
+        """Spans in verdicts given, by why they are their run's."""
+        self.conflicting_traces = 0
+        """Traces in verdicts given that several runs claim."""
 
     def start(self) -> Endpoints:
         """Open the store, take up what it holds unfinished, listen.
@@ -161,6 +165,7 @@ class Service:
         decision = decide(run, results_of(judgement.events), known, self.config.webhooks, now, external_url=url)
         if self.store.conclude(verdict, decision.deliveries, decision.state_changes):
             self.verdicts[str(finished.outcome)] += 1
+            self._count_spans(judgement.events)
             self.unjudged += not judgement.flows
             _log.info("run %s, revision %d: %s (%s)", run.id, run.revision, finished.outcome, judgement.trigger)
         if self.courier is not None and decision.deliveries:
@@ -168,6 +173,12 @@ class Service:
         if self.judged is not None:
             self.judged(judgement)
         return run.revision
+
+    def _count_spans(self, events: Sequence[Event]) -> None:
+        found = next(event.associated for event in events if isinstance(event, RunStarted))
+        if found is not None:
+            self.spans_by_reason.update(found.by_reason)
+            self.conflicting_traces += found.conflicts
 
 
 def results_of(events: Sequence[Event]) -> list[RuleResult]:

@@ -16,6 +16,7 @@ from spanverdict.evaluation.outcomes import RunInfo
 from spanverdict.otlp.decode import decode_all, new_pool
 from spanverdict.paths.association import Association, associate
 from spanverdict.paths.defects import Defect
+from spanverdict.paths.membership import Membership, membership_of
 from spanverdict.rulefiles.models import Flow
 from spanverdict.selectors.columns import Spans
 from spanverdict.storage.errors import StoreError
@@ -40,6 +41,8 @@ class RunSpans:
     table: SpanTable
     defects: tuple[Defect, ...] = ()
     """What was met on the way here."""
+    membership: Membership | None = None
+    """Why they are the run's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,8 @@ def spans_of_input(paths: Sequence[str], run: str | None, flows: Sequence[Flow])
     Raises:
         CommandError: a file cannot be read, or which run is meant is not clear, or it is not there.
     """
-    name, table = choose_run(read_spans(paths), flows, run)
-    return RunSpans(RunInfo(name), table)
+    name, table, membership = choose_run(read_spans(paths), flows, run)
+    return RunSpans(RunInfo(name), table, membership=membership)
 
 
 def spans_of_store(path: Path, run: str, flows: Sequence[Flow]) -> RunSpans:
@@ -103,7 +106,8 @@ def spans_of_store(path: Path, run: str, flows: Sequence[Flow]) -> RunSpans:
         raise CommandError(str(error), ExitCode.INTERNAL) from None
     found = _associated(table, record, traces, flows)
     rows = found.rows_of(record.id)
-    return RunSpans(info, table if len(rows) == len(table) else table.take(rows), tuple(defects_of(found)))
+    spans = table if len(rows) == len(table) else table.take(rows)
+    return RunSpans(info, spans, defects_of(found), membership_of(run, found))
 
 
 def _unknown(run: str, path: Path, runs: RunStore) -> CommandError:

@@ -14,6 +14,7 @@ from spanverdict.evaluation.baselines import Baseline, definition_of
 from spanverdict.evaluation.baselinesample import BaselineSample, kept_sample
 from spanverdict.evaluation.judging import blank_result, judge_samples, worst_outcome
 from spanverdict.evaluation.outcomes import (
+    Associated,
     Completeness,
     Event,
     FlowFinished,
@@ -40,7 +41,7 @@ CAP: Final = "cap"
 
 def evaluate(
     flows: Sequence[Flow],
-    table: SpanTable,
+    table: SpanTable | PreparedRun,
     run: RunInfo,
     *,
     trigger: str = "input",
@@ -50,12 +51,13 @@ def evaluate(
 ) -> Iterator[Event]:
     """Judge a run by its flows and yield what is found, in the order of the flows and their rules.
 
-    `table` holds the spans of the run in any order, resends included; `trigger` says why it is
-    judged now (see `Completeness`), `defects` what was met on the way here, `past` what came before
-    the run. The events depend on nothing else: the same spans give the same events however they
-    arrived. With `keep_samples` they hold what later runs can be compared with.
+    `table` holds the spans of the run in any order, resends included, or as `prepare` made them
+    ready, which may know why they are the run's; `trigger` says why it is judged now (see
+    `Completeness`), `defects` what was met on the way here, `past` what came before the run. The
+    events depend on nothing else: the same spans give the same events however they arrived. With
+    `keep_samples` they hold what later runs can be compared with.
     """
-    prepared = prepare(table)
+    prepared = prepare(table) if isinstance(table, SpanTable) else table
     yield _started(run, prepared)
     outcomes: Counter[Outcome] = Counter()
     ends: list[FlowFinished] = []
@@ -126,7 +128,14 @@ def _started(run: RunInfo, prepared: PreparedRun) -> RunStarted:
     info = replace(run, started_unix_nano=started, ended_unix_nano=ended)
     here = np.zeros(len(table.pool.traces), np.bool_)
     here[table.trace] = True
-    return RunStarted(info, len(table), int(here.sum()))
+    return RunStarted(info, len(table), int(here.sum()), _associated(prepared))
+
+
+def _associated(prepared: PreparedRun) -> Associated | None:
+    membership = prepared.membership
+    if membership is None:
+        return None
+    return Associated(membership.counts(prepared.origin), membership.untagged, membership.conflicts)
 
 
 def _results(

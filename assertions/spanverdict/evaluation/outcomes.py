@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from spanverdict.evaluation.baselinesample import BaselineSample
 
 __all__ = [
+    "Associated",
     "BaselineOrigin",
     "Completeness",
     "ConditionResult",
@@ -222,12 +223,26 @@ class TimeSpent:
 
 
 @dataclass(frozen=True, slots=True)
+class Associated:
+    """How the spans of a run were found, in numbers."""
+
+    by_reason: Mapping[str, int]
+    """Spans by why they are the run's, strongest first: `span`, `resource`, `trace`, `link` …"""
+    untagged: int = 0
+    """Spans at hand that no run claims."""
+    conflicts: int = 0
+    """Traces that several runs claim."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """Judging of a run begins."""
 
     run: RunInfo
     spans: int
     traces: int
+    associated: Associated | None = None
+    """None where nobody asked why."""
 
 
 @dataclass(frozen=True, slots=True)

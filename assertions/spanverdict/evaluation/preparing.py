@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from spanverdict.checks.runview import MemberJoins, Members, RunView, StageSpec
 from spanverdict.paths.defects import Defect
-from spanverdict.paths.duplicates import settle
+from spanverdict.paths.duplicates import settle_rows
 from spanverdict.paths.forest import Parents, SpanIndex, find_parents, grow
 from spanverdict.paths.joins import Join
 from spanverdict.paths.keyedges import KeyEdges
+from spanverdict.paths.membership import Membership
 from spanverdict.paths.orphans import missing_parent_defect
 from spanverdict.paths.spandefects import marked_spans, span_defects
 from spanverdict.paths.stitching import LinkEdges, Requests, message_edges, resolve_links, stitch
@@ -33,11 +34,17 @@ class PreparedRun:
     messages: tuple[Rows, Rows]
     """(from, to) rows that a message joins."""
     defects: tuple[Defect, ...]
+    origin: Rows
+    """Which row of the table that came each span was."""
+    membership: Membership | None = None
+    """Why they are the run's, where somebody asked."""
+    kept: dict[int, tuple[Flow, int | None, RunView, Requests]] = field(default_factory=dict, repr=False)
+    """Views that were looked at already, by the identity of their flow."""
 
 
-def prepare(table: SpanTable) -> PreparedRun:
+def prepare(table: SpanTable, membership: Membership | None = None) -> PreparedRun:
     """Settle the spans of a run and say what is broken about them."""
-    table, repeats = settle(table)
+    table, origin, repeats = settle_rows(table)
     group = table.trace.astype(np.int64)
     index = SpanIndex(table, group)
     parents = find_parents(table, group, index)
@@ -45,7 +52,8 @@ def prepare(table: SpanTable) -> PreparedRun:
     spans = Spans(table, partial(grow, table, group, None, parents), group)
     defects = (*repeats, *span_defects(table), *_structure_defects(spans, parents, links))
     messages = message_edges(table, links)
-    return PreparedRun(spans, parents, links, messages, tuple(sorted(defects, key=lambda defect: defect.name)))
+    named = tuple(sorted(defects, key=lambda defect: defect.name))
+    return PreparedRun(spans, parents, links, messages, named, origin, membership)
 
 
 def _structure_defects(spans: Spans, parents: Parents, links: LinkEdges) -> Iterator[Defect]:
@@ -58,8 +66,18 @@ def _structure_defects(spans: Spans, parents: Parents, links: LinkEdges) -> Iter
         yield Defect("self_link", links.to_self, "spans link to themselves")
 
 
+def looked_at(flow: Flow, run: PreparedRun, expected: int | None) -> RunView:
+    """Stitch the requests of a flow and keep them with the run, for the one who asks for them next."""
+    view, requests = view_of(flow, run, expected)
+    run.kept[id(flow)] = (flow, expected, view, requests)
+    return view
+
+
 def view_of(flow: Flow, run: PreparedRun, expected: int | None) -> tuple[RunView, Requests]:
-    """Stitch the requests of a flow."""
+    """Stitch the requests of a flow; what was kept of it is handed out, once."""
+    known = run.kept.pop(id(flow), None)
+    if known is not None and known[0] is flow and known[1] == expected:
+        return known[2], known[3]
     spans = run.spans
     stages = {stage.name: StageSpec(stage.selector, stage.count.minimum, stage.count.maximum) for stage in flow.stages}
     starts = stages[flow.request.starts_at].selector.mask(spans)

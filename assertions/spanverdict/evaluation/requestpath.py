@@ -13,10 +13,12 @@ from spanverdict.checks.pathtimes import CriticalPaths, critical_paths_of
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.outcomes import StageShare
 from spanverdict.evaluation.preparing import PreparedRun, prepare, view_of
+from spanverdict.evaluation.runreasons import RunReasons
 from spanverdict.evaluation.spannotes import SpanNotes
 from spanverdict.evaluation.timespent import shares_of
 from spanverdict.paths.critical_path import SectionKind, parents_and_causes
 from spanverdict.paths.joins import Join
+from spanverdict.paths.membership import Membership
 from spanverdict.paths.stitching import Requests
 from spanverdict.rulefiles.models import Flow
 from spanverdict.telemetry.identifiers import span_id_hex
@@ -59,6 +61,8 @@ class PathSpan:
     requests: int
     """How many requests it is a span of."""
     defects: tuple[str, ...]
+    in_run_by: str
+    """Why it belongs to the run, for people; empty where nobody asked or there is no other run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +96,11 @@ class StitchedRun:
     requests: Requests
 
     @staticmethod
-    def of(flow: Flow, table: SpanTable, expected: int | None = None) -> StitchedRun:
+    def of(
+        flow: Flow, table: SpanTable, expected: int | None = None, membership: Membership | None = None
+    ) -> StitchedRun:
         """Stitch the spans of a run, which may come in any order and with resends."""
-        run = prepare(table)
+        run = prepare(table, membership)
         view, requests = view_of(flow, run, expected)
         return StitchedRun(flow, run, view, requests)
 
@@ -198,6 +204,7 @@ class _Assembly:
         own, waited = self._time_on_path()
         wait, attempts, joins = self._waits(), self._attempts(), self._joins()
         origin, duration = self._origin(), table.duration()
+        in_run_by = RunReasons(self.stitched.run, self._keys()).of_rows(view.row)
         times_a_member = np.bincount(self.stitched.view.row[self.stitched.view.request >= 0])
         for member, depth in self.order:
             parent = int(table.parent_span_id[member])
@@ -224,7 +231,11 @@ class _Assembly:
                 reason=self._reason(member, joins[member]),
                 requests=int(times_a_member[view.row[member]]),
                 defects=self.notes.defects(member),
+                in_run_by=in_run_by[member],
             )
+
+    def _keys(self) -> tuple[str, ...]:
+        return tuple(str(field) for field in self.stitched.flow.request.correlate)
 
     def _time_on_path(self) -> tuple[dict[int, int], dict[int, int]]:
         """Return the own time of each member on the critical path, and the waits there by who they ended with."""

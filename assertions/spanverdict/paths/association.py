@@ -37,6 +37,7 @@ class Reason(IntEnum):
     KEY = 7
     REGISTERED = 8
     WINDOW = 9
+    INPUT = 10
 
 
 REASON_TEXT: Final[Mapping[Reason, str]] = MappingProxyType(
@@ -50,6 +51,7 @@ REASON_TEXT: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.KEY: "shared correlation key",
         Reason.REGISTERED: "trace registered for the run",
         Reason.WINDOW: "arrived in the run's time window",
+        Reason.INPUT: "in an input of this run alone",
     }
 )
 
@@ -69,7 +71,9 @@ class Association:
     reason: Int64s
     """… and `Reason`s."""
     untagged: Rows
-    """Rows that belong to no run."""
+    """Rows that belong to no run …"""
+    untagged_spans: int
+    """… and how many spans they are, resends counted once."""
     conflicts: int
     """Traces that belong to more than one run."""
     invalid: tuple[str, ...]
@@ -77,10 +81,17 @@ class Association:
 
     def rows_of(self, run: str) -> Rows:
         """Return the rows of one run, ascending; empty for a run that is not here."""
+        return self.row[self._entries(run)]
+
+    def reasons_of(self, run: str) -> Int64s:
+        """Return the `Reason`s of the rows of one run."""
+        return self.reason[self._entries(run)]
+
+    def _entries(self, run: str) -> slice:
         if run not in self.runs:
-            return np.zeros(0, np.intp)
+            return slice(0)
         first, last = np.searchsorted(self.run, (self.runs.index(run), self.runs.index(run) + 1))
-        return self.row[first:last]
+        return slice(int(first), int(last))
 
 
 def associate(
@@ -115,7 +126,24 @@ def associate(
     order = np.lexsort((found.row, found.run)) if len(runs) > 1 else np.arange(len(reason))
     untagged = np.flatnonzero(held.free()[graph.of_row])
     conflicts = held.conflicts()
-    return Association(runs, found.row[order], found.run[order], reason[order], untagged, conflicts, _invalid(tags))
+    return Association(
+        runs,
+        found.row[order],
+        found.run[order],
+        reason[order],
+        untagged,
+        _distinct_spans(table, untagged),
+        conflicts,
+        _invalid(tags),
+    )
+
+
+def _distinct_spans(table: SpanTable, rows: Rows) -> int:
+    if not len(rows):
+        return 0
+    order = np.lexsort((table.span_id[rows], table.trace[rows]))
+    trace, span_id = table.trace[rows][order], table.span_id[rows][order]
+    return 1 + int(((np.diff(trace) != 0) | (np.diff(span_id) != 0)).sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

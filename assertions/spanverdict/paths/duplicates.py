@@ -33,11 +33,17 @@ def settle(table: SpanTable) -> tuple[SpanTable, tuple[Defect, ...]]:
     The result is sorted by trace id, start, span id and holds every (trace id, span id) once. It is
     the same for any order, batching and repetition of the same spans.
     """
+    settled, _, defects = settle_rows(table)
+    return settled, defects
+
+
+def settle_rows(table: SpanTable) -> tuple[SpanTable, Rows, tuple[Defect, ...]]:
+    """Settle as `settle` does, and return besides which row of `table` each row was; of resends one of them."""
     table, rows, defects = _without_repeats(table)
     order = rows[_canonical_order(table, rows)]
     if np.array_equal(order, np.arange(len(table))):
-        return table, defects
-    return table.take(order), defects
+        return table, order, defects
+    return table.take(order), order, defects
 
 
 def trace_ranks(table: SpanTable) -> Int64s:

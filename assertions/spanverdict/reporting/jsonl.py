@@ -42,7 +42,8 @@ def line_object(event: Event) -> JsonObject:
     match event:
         case RunStarted():
             run = {**plaindata.run_object(event.run), "spans": event.spans, "traces": event.traces}
-            return {"event": "run_started", "schema_version": 1, "run": run}
+            association = plaindata.associated_object(event.associated)
+            return {"event": "run_started", "schema_version": 1, "run": run, "association": association}
         case FlowStarted():
             about = {"flow": event.flow, "file": event.file, "sha256": event.sha256, "labels": dict(event.labels)}
             return {"event": "flow_started", **about}

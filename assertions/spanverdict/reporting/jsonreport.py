@@ -65,6 +65,7 @@ def _document(verdict: Verdict) -> JsonObject:
         "outcome": finished.outcome.value,
         "complete": finished.complete,
         "counts": plaindata.counts_object(finished.counts),
+        "association": plaindata.associated_object(started.associated),
         "defects": plaindata.defect_objects(finished.defects),
         "rules": [plaindata.rule_object(result) for result in verdict.results],
     }
@@ -107,7 +108,8 @@ def events_of(report: Mapping[str, Any]) -> list[Event]:
 
 def _events_of(report: Mapping[str, Any]) -> Iterator[Event]:
     run = report["run"]
-    yield RunStarted(plaindata.run_of(run), run["spans"], run["traces"])
+    associated = plaindata.associated_of(report.get("association"))
+    yield RunStarted(plaindata.run_of(run), run["spans"], run["traces"], associated)
     rules = report["rules"]
     for flow in report["flows"]:
         own, rules = rules[: flow["results"]], rules[flow["results"] :]

@@ -62,6 +62,7 @@ def _span(span: PathSpan) -> dict[str, Any]:
         "own_time_on_path_ns": span.own_time_on_path,
         "joined_by": span.join.name.lower(),
         "reason": span.reason,
+        "in_run_by": span.in_run_by or None,
         "requests": span.requests,
         "defects": list(span.defects),
     }

@@ -5,6 +5,7 @@ Every line is harmless to show: texts that came with the spans went through `sho
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -26,6 +27,7 @@ _WIDEST: Final = 48
 _UNKNOWN: Final = "-"
 _COLUMNS: Final = 10
 """How wide the columns of times are."""
+_REASONS_SHOWN: Final = 8
 _NAMES: Final = 2
 """Columns of a table that are names."""
 _KINDS: Final[Mapping[int, str]] = MappingProxyType(
@@ -42,14 +44,16 @@ def written(lines: Iterable[Line], look: Looks) -> str:
     return "".join(f"{line.plain}\n" for line in lines)
 
 
-def request_lines(path: RequestPath, limit: int) -> Iterator[Line]:
-    """Tell all about one request: a line a span, those on the critical path marked with `*`.
+def request_lines(path: RequestPath, run: str, limit: int) -> Iterator[Line]:
+    """Tell all about one request of a run: a line a span, those on the critical path marked with `*`.
 
     At most `limit` spans are listed, all for 0.
     """
     yield Line((Piece(f"request {shown(path.name)}", "strong"), Piece(_origin(path), "dim")))
     yield Line((Piece(_lasted(path)),), hang=2)
     yield Line((Piece(_size(path)),))
+    if why := _in_run_by(path):
+        yield Line((Piece(f"in run {shown(run, 128)} by {why}"),), hang=2)
     if path.missing:
         names = ", ".join(shown(name, 80) for name in path.missing)
         yield Line((Piece(f"lacks {'stages' if len(path.missing) > 1 else 'stage'} {names}", "failed"),))
@@ -88,6 +92,14 @@ def _size(path: RequestPath) -> str:
     return (
         f"{counted(len(path.spans), 'spans')}, {counted(len(traces), 'traces')}, {counted(len(services), 'services')}"
     )
+
+
+def _in_run_by(path: RequestPath) -> str:
+    """Say why the spans belong to the run, in the order in which they are listed."""
+    counts = Counter(span.in_run_by for span in path.spans if span.in_run_by)
+    said = [f"{shown(why, 200)} ({counted(number, 'spans')})" for why, number in counts.items()]
+    more = len(said) - _REASONS_SHOWN
+    return "; ".join([*said[:_REASONS_SHOWN], *([f"{more} more ways, with --json"] if more > 0 else [])])
 
 
 def _cells(mark: str, *texts: str) -> str:

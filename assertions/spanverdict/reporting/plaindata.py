@@ -13,6 +13,7 @@ from dataclasses import asdict, fields
 from typing import Any, Final, TypeAlias
 
 from spanverdict.evaluation.outcomes import (
+    Associated,
     BaselineOrigin,
     Completeness,
     ConditionResult,
@@ -62,6 +63,24 @@ def run_of(data: Mapping[str, Any]) -> RunInfo:
         started_unix_nano=unix_nano(data["started"]),
         ended_unix_nano=unix_nano(data["ended"]),
     )
+
+
+def associated_object(found: Associated | None) -> JsonObject | None:
+    """Write how the run's spans were found."""
+    if found is None:
+        return None
+    return {
+        "spans_by_reason": dict(found.by_reason),
+        "untagged_spans": found.untagged,
+        "conflicting_traces": found.conflicts,
+    }
+
+
+def associated_of(data: Mapping[str, Any] | None) -> Associated | None:
+    """Read back how the run's spans were found; older reports do not say."""
+    if data is None:
+        return None
+    return Associated(dict(data["spans_by_reason"]), data["untagged_spans"], data["conflicting_traces"])
 
 
 def rule_object(result: RuleResult) -> JsonObject:
