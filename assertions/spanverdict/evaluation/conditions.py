@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from spanverdict.evaluation.baselinesample import BaselineSample, problem_of
+from spanverdict.evaluation.comparing import Comparison
 from spanverdict.evaluation.confidence import at_level, what_would_decide
 from spanverdict.evaluation.deciding import decide, decide_against
 from spanverdict.evaluation.doubt import surely
@@ -17,6 +18,7 @@ from spanverdict.evaluation.sample import Interval, Sample
 from spanverdict.evaluation.wording import (
     NOTHING,
     compared_texts,
+    difference_text,
     level_text,
     machine_end,
     machine_value,
@@ -66,9 +68,12 @@ class Judge:
         limit = baseline.statistic(expectation.statistic)
         if limit is None:
             return self._result(expectation, Outcome.INCONCLUSIVE, interval, "the baseline has nothing to take it of")
-        outcome = decide_against(expectation.condition, interval, limit)
-        uncertain = outcome is Outcome.INCONCLUSIVE or (self.clocks and not interval.certain)
-        note = self._doubt_of_two(expectation, interval, limit) if uncertain else ""
+        if self.level is None or expectation.statistic.kind is Kind.SAMPLES:
+            outcome = decide_against(expectation.condition, interval, limit)
+            uncertain = outcome is Outcome.INCONCLUSIVE or (self.clocks and not interval.certain)
+            note = self._doubt_of_two(expectation, interval, limit) if uncertain else ""
+        else:
+            outcome, note = self._difference(expectation, baseline, self.level)
         if outcome is Outcome.PASSED and (problem := self.problem or _in_baseline(baseline.problem)):
             outcome, note = Outcome.INCONCLUSIVE, problem
         if outcome is Outcome.FAILED and expectation.statistic.kind is Kind.SAMPLES:
@@ -77,6 +82,17 @@ class Judge:
         observed, text = compared_texts(*values, expectation.condition, self._quantity(expectation))
         result = self._result(expectation, outcome, interval, note)
         return replace(result, observed=observed, baseline=text, baseline_value=machine_value(limit.observed))
+
+    def _difference(self, expectation: Expectation, baseline: BaselineSample, level: float) -> tuple[Outcome, str]:
+        """Judge by the interval of the difference; say what it is, and of doubt what would decide."""
+        comparison = Comparison(self.sample, baseline, expectation.statistic, level)
+        outcome = comparison.outcome(expectation.condition)
+        said = difference_text(level, comparison.difference(), self._quantity(expectation))
+        if outcome is not Outcome.INCONCLUSIVE:
+            return outcome, said
+        missing = len(self.sample.missing)
+        lacking = [self._missing_note(missing) if missing else "", self.clocks]
+        return outcome, _joined(said, *lacking, comparison.what_would_decide(expectation.condition))
 
     def _doubt_of_two(self, expectation: Expectation, interval: Interval, limit: Interval) -> str:
         """Say what is not certain: what is compared, the baseline, or both."""

@@ -31,6 +31,11 @@ def decide(condition: Condition, interval: Interval) -> Outcome:
             return _equality(condition, interval)
 
 
+def decide_above(operator: Operator, excess: Interval, amount: Fraction) -> Outcome:
+    """Decide an order between a difference that lies in an interval and the amount that it is compared with."""
+    return _one_sided(operator, (_exact(excess.low), _exact(excess.high)), (amount, amount))
+
+
 def decide_against(condition: Condition, interval: Interval, baseline: Interval) -> Outcome:
     """Decide a condition that is relative to a baseline which itself is only known to lie in an interval.
 
@@ -48,10 +53,10 @@ def decide_against(condition: Condition, interval: Interval, baseline: Interval)
     here = _exact(interval.low), _exact(interval.high)
     match condition.operator:
         case Operator.WITHIN:
-            return _both(_one_sided(Operator.AT_LEAST, here, limits[0]), _one_sided(Operator.AT_MOST, here, limits[1]))
+            return both(_one_sided(Operator.AT_LEAST, here, limits[0]), _one_sided(Operator.AT_MOST, here, limits[1]))
         case Operator.EQUAL | Operator.UNEQUAL:
             sides = [_one_sided(side, here, limits[0]) for side in (Operator.AT_LEAST, Operator.AT_MOST)]
-            same = _both(*sides)
+            same = both(*sides)
             return same if condition.operator is Operator.EQUAL else _OPPOSITE[same]
         case _:
             return _one_sided(condition.operator, here, limits[0])
@@ -85,7 +90,8 @@ def _below(left: Fraction, right: Fraction, *, strict: bool) -> bool:
     return left < right if strict else left <= right
 
 
-def _both(first: Outcome, second: Outcome) -> Outcome:
+def both(first: Outcome, second: Outcome) -> Outcome:
+    """Return what two conditions that both have to hold come to."""
     if Outcome.FAILED in (first, second):
         return Outcome.FAILED
     return Outcome.PASSED if first is second is Outcome.PASSED else Outcome.INCONCLUSIVE

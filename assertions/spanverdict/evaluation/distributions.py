@@ -27,6 +27,11 @@ def normal_quantile(share: float) -> float:
     return _NORMAL.inv_cdf(share)
 
 
+def normal_tail(value: float) -> float:
+    """Return how likely a standard normal variable is above `value`."""
+    return math.erfc(value / math.sqrt(2)) / 2
+
+
 def t_quantile(share: float, freedom: float) -> float:
     """Return the quantile of Student's t; to four digits or better from 20 degrees of freedom on.
 

@@ -149,13 +149,13 @@ class WeightedSample(Sample):
     @cached_property
     def worth(self) -> float:
         """How many independent values of equal weight say as much: (Σ weight)² / Σ weight² (L. Kish, 1965)."""
-        values = self.weights.take(np.flatnonzero(self._counted))
+        values = self.weights.take(np.flatnonzero(self.counted))
         lacking = self.view.sampling.take(_shown_by(self.missing, self.view))
         whole = values.total() + lacking.total()
         return float(whole**2 / (values.squares() + lacking.squares())) if whole else 0.0
 
     @property
-    def _counted(self) -> Bools:
+    def counted(self) -> Bools:
         """Which values a statistic is of: those that are numbers, of truths those that a share is of."""
         if self.measurement.over is not None:
             return self.measurement.over

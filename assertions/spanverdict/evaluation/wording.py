@@ -131,6 +131,28 @@ def level_text(level: float, interval: Interval, condition: Condition, quantity:
     return f"no {name}"
 
 
+def difference_text(level: float, interval: Interval, quantity: Quantity) -> str:
+    """Write the interval of a difference to a baseline.
+
+    >>> difference_text(0.95, Interval(0, -2_000_000, 5_500_000), Quantity.DURATION)
+    '95 % CI of the difference -2ms to +5.5ms'
+    >>> difference_text(0.9, Interval(0, -0.0123, None), Quantity.SHARE)
+    '90 % CI of the difference -1.23pp and more'
+    """
+    name = f"{number_text(level, Quantity.SHARE)} CI of the difference"
+    low, high = ("" if end is None else _signed(end, quantity) for end in (interval.low, interval.high))
+    if low and high:
+        return f"{name} {low} to {high}"
+    if low or high:
+        return f"{name} {low} and more" if low else f"{name} up to {high}"
+    return f"no {name}"
+
+
+def _signed(value: Number, quantity: Quantity) -> str:
+    text = number_text(abs(value), quantity).replace(" %", "pp")
+    return text if not value else f"{'-' if value < 0 else '+'}{text}"
+
+
 def _range_text(low: str, high: str) -> str:
     """Name the unit once where both ends have the same."""
     first, last = _PLAIN.fullmatch(low), _PLAIN.fullmatch(high)

@@ -48,9 +48,6 @@ def _check(line: Expectation, problems: Problems) -> None:
     if statistic.kind not in _WITH_INTERVAL:
         message = f"`{statistic}` has no interval of confidence"
         hint = "percentiles, mean and ratio have one; judge it in a rule without confidence"
-    elif condition.deltas:
-        message = f"`{condition}` is judged on what was observed"
-        hint = "compare with a fixed value, or judge it in a rule without confidence"
     elif condition.operator in _SINGLE_VALUES:
         message = f"`{condition}` asks for single values, which an interval never is"
         hint = "ask for a range or a limit, or judge it in a rule without confidence"
@@ -63,6 +60,8 @@ def _check(line: Expectation, problems: Problems) -> None:
 
 def _asks_for_all(condition: Condition) -> str:
     """Return the share that a condition leaves no room beside: the whole or nothing; empty when there is room."""
+    if condition.deltas:
+        return ""
     low, high = condition.operands[0], condition.operands[-1]
     if condition.operator in (Operator.AT_LEAST, Operator.WITHIN) and low == 1:
         return "100 %"
