@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from spanverdict.checks.check import Measurement, Unit
-from spanverdict.checks.latency import Between, Form, Moment, OfAttribute, OfPath, OfStage
+from spanverdict.checks.eventtimes import between_events
+from spanverdict.checks.latency import Between, BetweenEvents, Form, Moment, OfAttribute, OfPath, OfStage
 from spanverdict.checks.missing import Missing
 from spanverdict.checks.numbers import Float64s, numbers_at
 from spanverdict.checks.pathtimes import path_times
@@ -24,6 +25,9 @@ def measure(form: Form, view: RunView) -> Measurement:
     match form:
         case Between():
             return _between(form, view)
+        case BetweenEvents():
+            named = (side.stage for side in (form.begin, form.finish) if isinstance(side, Moment))
+            return between_events(form, view, _without_stages([form.stage, *named], view))
         case OfAttribute():
             return _attribute(form, view)
         case OfPath():

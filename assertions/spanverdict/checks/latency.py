@@ -42,6 +42,26 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
+class EventMoment:
+    """When a span event of a name happened."""
+
+    event: str
+
+    def __str__(self) -> str:
+        return f"event {self.event}"
+
+
+@dataclass(frozen=True, slots=True)
+class BetweenEvents:
+    """From one moment of a request to another, where one at least is an event in a stage or below it."""
+
+    begin: Moment | EventMoment
+    finish: Moment | EventMoment
+    stage: str
+    """Whose spans, and those below them, carry the events."""
+
+
+@dataclass(frozen=True, slots=True)
 class OfStage:
     """The time in one stage; `of` says which (`EXTENTS`)."""
 
@@ -65,7 +85,7 @@ class OfPath:
     name: str
 
 
-Form: TypeAlias = Between | OfStage | OfAttribute | OfPath
+Form: TypeAlias = Between | BetweenEvents | OfStage | OfAttribute | OfPath
 _KEYS: Final = ("stage", "of", "from", "to", "attribute", "unit", "in", "critical_path")
 
 
@@ -85,7 +105,7 @@ class Latency:
 
     @classmethod
     def read(cls, node: Node, context: ReadContext) -> Self | None:
-        """Read `request`, `{stage}`, `{from, to}`, `{attribute, unit, in}` or `{critical_path}`."""
+        """Read `request`, `{stage}`, `{from, to}`, `{from, to, in}`, `{attribute, unit, in}` or `{critical_path}`."""
         form = _read_form(node, context)
         return None if form is None else cls(form)
 
@@ -154,14 +174,32 @@ def _read_path(reader: Reader, context: ReadContext) -> OfPath | None:
     return None if not _alone(reader, context, ("critical_path",)) or name is None else OfPath(name)
 
 
-def _read_between(reader: Reader, context: ReadContext) -> Between | None:
+def _read_between(reader: Reader, context: ReadContext) -> Between | BetweenEvents | None:
     begin_node, finish_node = reader.require("from"), reader.require("to")
     if begin_node is None or finish_node is None:
         return None
+    if isinstance(begin_node, Mapping) or isinstance(finish_node, Mapping):
+        return _read_events(begin_node, finish_node, reader, context)
     begin, finish = _moment(begin_node, context), _moment(finish_node, context)
     if not _alone(reader, context, ("from", "to")) or begin is None or finish is None:
         return None
     return Between(begin, finish)
+
+
+def _read_events(begin: Node, finish: Node, reader: Reader, context: ReadContext) -> BetweenEvents | None:
+    sides = [_event(node, context) if isinstance(node, Mapping) else _moment(node, context) for node in (begin, finish)]
+    stage_node = reader.require("in")
+    stage = None if stage_node is None else context.stage(stage_node)
+    first, second = sides
+    if not _alone(reader, context, ("from", "to", "in")) or first is None or second is None or stage is None:
+        return None
+    return BetweenEvents(first, second, stage)
+
+
+def _event(node: Mapping, context: ReadContext) -> EventMoment | None:
+    reader = context.reader(node, ("event",), "a moment of an event")
+    name = None if reader is None or reader.require("event") is None else reader.text("event")
+    return None if name is None else EventMoment(name)
 
 
 def _moment(node: Node, context: ReadContext) -> Moment | None:
