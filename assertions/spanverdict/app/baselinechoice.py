@@ -39,6 +39,11 @@ class BaselineChoice:
         return self.source is not From.FILE
 
 
+def looks_like_file(text: str) -> bool:
+    """Tell whether a text is the name of a file, or looks like one."""
+    return text.endswith(_FILES) or Path(text).is_file()
+
+
 def parse_choice(text: str) -> BaselineChoice:
     """Read `previous`, `branch:NAME`, a file or a run id; what is the name of a file, or looks like one, is a file.
 
@@ -54,7 +59,7 @@ def parse_choice(text: str) -> BaselineChoice:
         if not text.removeprefix(_BRANCH):
             raise CommandError("--baseline branch: needs the name of a branch, as in branch:main")
         return BaselineChoice(From.BRANCH, text.removeprefix(_BRANCH), text)
-    if text.endswith(_FILES) or Path(text).is_file():
+    if looks_like_file(text):
         return BaselineChoice(From.FILE, text, text)
     if not is_run_id(text):
         raise CommandError(

@@ -12,7 +12,7 @@ from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.flows import load_flow
 from spanverdict.app.printing import print_text
 from spanverdict.app.sources import RunSpans, Source
-from spanverdict.diagnostics.diagnostic import Position
+from spanverdict.app.traceflow import ROOTS, plain_flow
 from spanverdict.evaluation.flowpath import flow_path
 from spanverdict.evaluation.requestpath import StitchedRun
 from spanverdict.reporting.escaping import shown
@@ -20,13 +20,10 @@ from spanverdict.reporting.pathjson import flow_json, requests_json
 from spanverdict.reporting.pathtext import flow_lines, request_lines, written
 from spanverdict.reporting.reporter import ReportOptions
 from spanverdict.reporting.text import Looks, looks
-from spanverdict.rulefiles.models import CompleteSpec, Count, Flow, RequestSpec, Stage
-from spanverdict.selectors import parse
+from spanverdict.rulefiles.models import Flow
 
 MOST_SHOWN: Final = 5
 """Requests that one name may stand for."""
-_ANYTHING: Final = "work"
-"""The stage of every span where there are no rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +89,11 @@ def _looked_up(name: str, flow: Flow | None, spans: RunSpans) -> tuple[StitchedR
 
 def _of_traces(name: str, spans: RunSpans) -> tuple[StitchedRun, list[int]]:
     """Without rules every root span that links nowhere begins a request; else, of what is left, every tree."""
-    for begins in ("{ span:parentID = nil && link:spanID = nil }", "{ }"):
-        stitched = StitchedRun.of(_plain_flow(begins), spans.table, membership=spans.membership)
+    for begins in (ROOTS, "{ }"):
+        stitched = StitchedRun.of(plain_flow(begins), spans.table, membership=spans.membership)
         if found := stitched.named(name):
             return stitched, stitched.outermost(found)[:MOST_SHOWN]
     raise _unknown(name, stitched, spans)
-
-
-def _plain_flow(begins: str) -> Flow:
-    """Return a flow without rules, whose requests are what traces and the links between them make."""
-    here = Position("", 1, 1)
-    stages = (Stage("begin", parse(begins), Count(), here), Stage(_ANYTHING, parse("{ }"), Count(), here))
-    return Flow("", stages, RequestSpec("begin", _ANYTHING), CompleteSpec(), (), "", "", here)
 
 
 def _unknown(name: str, stitched: StitchedRun, spans: RunSpans) -> CommandError:

@@ -64,7 +64,7 @@ class Source:
             raise CommandError("give --input FILE or --store PATH, not both")
         if not inputs and run is None:
             raise CommandError("give --input FILE, or --run ID of a run in a store")
-        return cls(tuple(inputs), run, store or Path(environ.get("SPANVERDICT_STORE") or DEFAULT_STORE))
+        return cls(tuple(inputs), run, store_path(store, environ))
 
     def of_run(self, flows: Sequence[Flow]) -> RunSpans:
         """Return the spans of the run as `flows` see it; raises `CommandError`."""
@@ -75,6 +75,11 @@ class Source:
     def everything(self) -> SpanTable:
         """Return the spans of the run, of files without a run all that they hold; raises `CommandError`."""
         return read_spans(self.inputs) if self.inputs and self.run is None else self.of_run(()).table
+
+
+def store_path(told: Path | None, environ: Mapping[str, str]) -> Path:
+    """Return where the store is: where the user says, else where the environment does, else where `serve` keeps it."""
+    return told or Path(environ.get("SPANVERDICT_STORE") or DEFAULT_STORE)
 
 
 def spans_of_input(paths: Sequence[str], run: str | None, flows: Sequence[Flow]) -> RunSpans:

@@ -38,11 +38,11 @@ class GoldenFile:
 
     name: str
     """As the rule names it."""
-    path: str
+    path: str = field(repr=False)
     """As it is named to people: the rule file's folder and the name."""
     sha256: str
     """Of its bytes, in hex."""
-    records: Mapping[str, Mapping[str, Value]]
+    records: Mapping[str, Mapping[str, Value]] = field(repr=False)
     """Values by name, by the key of the request, in the order of the file."""
 
     def values(self, name: str = SINGLE) -> tuple[Value, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from spanverdict.app.baselinechoice import BaselineChoice
 
     _Seconds = click.ParamType[float]
+    _Fractions = click.ParamType[Fraction]
 else:
-    _Seconds = click.ParamType  # earlier releases take no type argument
+    _Seconds = _Fractions = click.ParamType  # earlier releases take no type argument
 
 
 class Duration(_Seconds):
@@ -29,6 +31,23 @@ class Duration(_Seconds):
             return parse_duration(str(value)) / 1e9
         except DurationError as error:
             self.fail(f"{error.message}. {error.hint}".rstrip(". "), param, ctx)
+
+
+class Share(_Fractions):
+    """A part of a whole, exact."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        """Read `5%` or `0.05`."""
+        from spanverdict.rulefiles.literals import read_literal  # noqa: PLC0415
+        from spanverdict.rulefiles.mistake import Mistake  # noqa: PLC0415
+        from spanverdict.rulefiles.statistic import Quantity  # noqa: PLC0415
+
+        try:
+            return Fraction(read_literal(str(value), Quantity.SHARE))
+        except Mistake as mistake:
+            self.fail(f"{mistake.message}. {mistake.hint}".rstrip(". "), param, ctx)
 
 
 def read_labels(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -95,6 +114,13 @@ def reporting(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    help="The store that holds the runs. Default: SPANVERDICT_STORE, else spanverdict.sqlite.",
+)
 
 
 def looking(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,12 +11,13 @@ import click
 
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.cli.goldens import golden
+from spanverdict.cli.history import diff
 from spanverdict.cli.judging import check, run, serve
 from spanverdict.cli.linting import lint
 from spanverdict.cli.looking import explain, path, query, show
 from spanverdict.cli.testing import test
 
-COMMANDS: Final[tuple[click.Command, ...]] = (run, check, serve, lint, test, query, explain, show, path, golden)
+COMMANDS: Final[tuple[click.Command, ...]] = (run, check, serve, lint, test, query, explain, show, path, diff, golden)
 """All commands, in the order in which one meets them."""
 
 _EXIT_CODES = """
