@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruleruns import EPOCH, MS, call, flow_of, judged, measured, only, span, values, without
-from spanverdict.checks.durations import to_ns, union_shares
+from spanverdict.checks.durations import to_ns
+from spanverdict.checks.unions import union_shares
 
 
 def test_a_request_lasts_from_the_first_start_of_its_first_stage_to_the_last_end_of_its_last() -> None:

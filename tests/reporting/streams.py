@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from spanverdict.evaluation.outcomes import (
     Associated,
+    ClockPair,
     Completeness,
     ConditionResult,
     Defect,
@@ -262,7 +263,7 @@ def flow(
     ]
 
 
-def stream(*flows, started=None, defects=(), outcome=None, changes=()) -> list[Event]:
+def stream(*flows, started=None, defects=(), outcome=None, changes=(), clocks=()) -> list[Event]:
     events = [event for one in flows for event in one]
     ends = [event for event in events if isinstance(event, FlowFinished)]
     results = [event.result.outcome for event in events if isinstance(event, RuleEvaluated)]
@@ -275,6 +276,7 @@ def stream(*flows, started=None, defects=(), outcome=None, changes=()) -> list[E
             defects,
             {outcome: results.count(outcome) for outcome in Outcome},
             changes,
+            clocks,
         ),
     ]
 
@@ -307,6 +309,10 @@ STREAMS: dict[str, list[Event]] = {
             "the verdict was passed and is failed now",
             "69 more spans came: 1,571 before, 1,640 now",
             "rule end-to-end of flow fraud-scoring was passed and is failed now: p95 = 231.4ms, before 112.3ms",
+        ),
+        clocks=(
+            ClockPair("gateway-1", "scorer-2", -17 * MS, 16 * MS, 200, "calls"),
+            ClockPair("gateway-1", "ledger", -1, 400_000, 12, "shared"),
         ),
     ),
     "inconclusive": stream(flow(END_TO_END, FEW, UNSURE, NO_BASELINE)),
@@ -341,5 +347,6 @@ STREAMS: dict[str, list[Event]] = {
         started=run(labels={EVIL: EVIL}, revision=3),
         defects=(Defect("missing_parent", 1, EVIL),),
         changes=(EVIL, *(f"change {number}" for number in range(20))),
+        clocks=(ClockPair(EVIL, EVIL, 0, 1, 1, "drift"),),
     ),
 }

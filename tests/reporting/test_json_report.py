@@ -156,8 +156,9 @@ def test_lines_come_as_the_events_do():
         assert out.getvalue().count("\n") == number
     lines = [strict(line) for line in out.getvalue().splitlines()]
     assert lines[0]["event"] == "run_started"
-    assert lines[-1] | {"counts": 0, "defects": 0, "changes": 0} == {
+    assert lines[-1] | {"counts": 0, "defects": 0, "changes": 0, "clocks": 0} == {
         "changes": 0,
+        "clocks": 0,
         "event": "run_finished",
         "outcome": "failed",
         "complete": True,

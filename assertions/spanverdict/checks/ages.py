@@ -8,7 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from spanverdict.checks.bounds import CERTAIN, Bounds
 from spanverdict.checks.check import Measurement, Unit
+from spanverdict.checks.clockdoubt import added
 from spanverdict.checks.durations import to_ns
 from spanverdict.checks.freshness import Freshness
 from spanverdict.checks.missing import Missing, Reason
@@ -38,14 +40,26 @@ def measure(freshness: Freshness, view: RunView) -> Measurement:
         (numbers.valid & late, _too_old),
     ):
         missing = missing.also(Missing.of_members(times.request[wrong], times.member[wrong], reason(ages[wrong])))
+    bounds = _bounds(freshness, ages[use], view)
     return Measurement(
         Unit.DURATION,
-        ages[use],
+        ages[use] if bounds is None else bounds.nearest(),
         "spans",
         times.request[use],
         times.member[use],
         missing.also(view.without_stage(freshness.stage)),
+        bounds=bounds,
     )
+
+
+def _bounds(freshness: Freshness, ages: Int64s, view: RunView) -> Bounds | None:
+    """Bound ages that two clocks measured by how far the author says these differ; nothing is younger than new."""
+    skew = freshness.skew_ns
+    if not (freshness.is_time and skew) or view.clock_trusted:
+        return None
+    say = f"the clock of who made the features may differ by {format_duration(skew)} (`skew`)"
+    low, high = np.maximum(0, added(ages, np.int64(-skew))), np.maximum(0, added(ages, np.int64(skew)))
+    return Bounds(low, high, ages, np.where(low < high, 0, CERTAIN), lambda _: say)
 
 
 def _from_the_future(ages: Int64s) -> Reason:

@@ -9,12 +9,16 @@ from typing import Final
 import numpy as np
 
 from spanverdict.checks.check import Measurement, Unit
+from spanverdict.checks.clockdoubt import elapsed_bounds
+from spanverdict.checks.clockoverlap import busy_bounds, self_bounds
+from spanverdict.checks.clockshift import nearest, path_bounds
 from spanverdict.checks.eventtimes import between_events
 from spanverdict.checks.latency import Between, BetweenEvents, Form, Moment, OfAttribute, OfPath, OfStage
 from spanverdict.checks.missing import Missing
 from spanverdict.checks.numbers import Float64s, numbers_at
 from spanverdict.checks.pathtimes import path_times
 from spanverdict.checks.runview import RunView, StageTimes
+from spanverdict.checks.unions import children_of, covered_by, fresh_time
 from spanverdict.telemetry.spantable import Int64s
 
 NS_PER: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -44,7 +48,9 @@ def _between(form: Between, view: RunView) -> Measurement:
     finish = Moment(form.finish.stage or view.ends_at, form.finish.edge)
     first, second = view.stage(begin.stage), view.stage(finish.stage)
     request = np.flatnonzero(first.present & second.present)
-    values = _at(second, finish.edge)[request] - _at(first, begin.edge)[request]
+    sent = _at(second, finish.edge)[request] - _at(first, begin.edge)[request]
+    bounds = elapsed_bounds(begin, finish, sent, view)
+    values = sent if bounds is None else bounds.nearest()
     return Measurement(
         Unit.DURATION,
         values,
@@ -52,8 +58,9 @@ def _between(form: Between, view: RunView) -> Measurement:
         request,
         second.last[request],
         _without_stages((begin.stage, finish.stage), view),
-        suspect=values < 0,
+        suspect=(values if bounds is None else bounds.high) < 0,
         suspect_note=f"reached {finish} before {begin}",
+        bounds=bounds,
     )
 
 
@@ -75,19 +82,28 @@ def _without_stages(names: Sequence[str], view: RunView) -> Missing:
 
 
 def _stage(form: OfStage, view: RunView) -> Measurement:
-    times = view.stage(form.stage)
-    request = np.flatnonzero(times.present)
+    times, bounds = view.stage(form.stage), None
     match form.of:
         case "extent":
-            values = times.end[request] - times.start[request]
+            return _between(Between(Moment(form.stage, "start"), Moment(form.stage, "end")), view)
         case "sum":
-            values = _summed(times, view.spans.table.duration()[times.member], view.n_requests)[request]
+            sent = _summed(times, view.spans.table.duration()[times.member], view)
         case "busy":
-            values = _summed(times, _fresh_time(times, view), view.n_requests)[request]
+            sent = _summed(times, fresh_time(times.member, times.request, view), view)
+            bounds = busy_bounds(times, sent, view)
         case _:
-            values = _summed(times, _self_time(times, view), view.n_requests)[request]
-    missing = view.without_stage(form.stage)
-    return Measurement(Unit.DURATION, values, "requests", request, times.last[request], missing)
+            sent = _summed(times, _self_time(times, view), view)
+            bounds = self_bounds(times, sent, view)
+    request = np.flatnonzero(times.present)
+    return Measurement(
+        Unit.DURATION,
+        (sent if bounds is None else bounds.nearest())[request],
+        "requests",
+        request,
+        times.last[request],
+        view.without_stage(form.stage),
+        bounds=None if bounds is None else bounds.part(request),
+    )
 
 
 def _each(form: OfStage, view: RunView) -> Measurement:
@@ -100,72 +116,43 @@ def _of_path(form: OfPath, view: RunView) -> Measurement:
     """Measure what share of the critical path of each request is spent on a stage, or in queues."""
     named = [form.name] if form.name in view.stages else []
     missing = _without_stages([view.starts_at, *named, view.ends_at], view)
-    times = path_times(view)
-    whole, spent = np.zeros(view.n_requests, np.int64), np.zeros(view.n_requests, np.int64)
-    whole[times.request], spent[times.request] = times.whole(), times.of(form.name)
+    spent, whole = _on_path(form.name, nearest(view))
     lacking = np.zeros(view.n_requests, np.bool_)
     lacking[missing.request[missing.request >= 0]] = True
     timeless = np.flatnonzero(~lacking & (whole == 0))
     missing = missing.also(Missing.of_requests(timeless, "took no time that can be told"))
     request = np.flatnonzero(~lacking & (whole > 0))
-    shown_by = view.stage(named[0] if named else view.starts_at).last[request]
-    return Measurement(Unit.SHARE, spent[request] / whole[request], "requests", request, shown_by, missing)
+    sent = spent[request] / whole[request]
+    bounds = path_bounds(sent, request, lambda other: _on_path(form.name, other), view)
+    return Measurement(
+        Unit.SHARE,
+        sent if bounds is None else bounds.nearest(),
+        "requests",
+        request,
+        view.stage(named[0] if named else view.starts_at).last[request],
+        missing,
+        bounds=bounds,
+    )
 
 
-def _summed(times: StageTimes, values: Int64s, n_requests: int) -> Int64s:
+def _on_path(name: str, view: RunView) -> tuple[Int64s, Int64s]:
+    """Return how long each request spent on a name along its critical path, and how long the path is."""
+    times = path_times(view)
+    spent, whole = np.zeros(view.n_requests, np.int64), np.zeros(view.n_requests, np.int64)
+    whole[times.request], spent[times.request] = times.whole(), times.of(name)
+    return spent, whole
+
+
+def _summed(times: StageTimes, values: Int64s, view: RunView) -> Int64s:
     """Add up the spans of each request exactly, in integers."""
-    total = np.zeros(n_requests, np.int64)
+    total = np.zeros(view.n_requests, np.int64)
     np.add.at(total, times.request, values)
     return total
 
 
-def _fresh_time(times: StageTimes, view: RunView) -> Int64s:
-    """Return for each span the part of it that no earlier span of its request covers.
-
-    Spans are taken by start; what is left of each beyond the latest end so far adds up to the union.
-    """
-    table = view.spans.table
-    start, end = table.start_time_unix_nano[times.member], table.end_time_unix_nano[times.member]
-    order = np.lexsort((end, start, times.request))
-    fresh = np.zeros(len(order), np.int64)
-    fresh[order] = union_shares(times.request[order], start[order], end[order])
-    return fresh
-
-
-def union_shares(group: Int64s, start: Int64s, end: Int64s) -> Int64s:
-    """Return how much each interval adds to the union of those before it in its group.
-
-    All (n,), sorted by group, then start. Each group is lifted above the one before, so that a
-    running maximum of the ends never reaches over.
-    """
-    if not len(group):
-        return np.zeros(0, np.int64)
-    heads = np.flatnonzero(np.r_[True, np.diff(group) != 0])
-    sizes = np.diff(np.r_[heads, len(group)])
-    origin = np.repeat(start[heads], sizes)
-    reach = np.maximum.reduceat(end, heads) - start[heads]
-    lift = np.repeat(np.cumsum(np.r_[0, reach[:-1] + 1]), sizes)
-    begin, finish = start - origin + lift, end - origin + lift
-    covered = np.r_[np.iinfo(np.int64).min, np.maximum.accumulate(finish)[:-1]]
-    fresh: Int64s = np.maximum(0, finish - np.maximum(begin, covered))
-    return fresh
-
-
 def _self_time(times: StageTimes, view: RunView) -> Int64s:
     """Return the time of each span that none of its children covers."""
-    table, above = view.spans.table, view.members.parents.parent
-    own = np.zeros(len(table), np.bool_)
-    own[times.member] = True
-    child = np.flatnonzero((above >= 0) & own[above] & view.sound)
-    parent = above[child]
-    start = np.maximum(table.start_time_unix_nano[child], table.start_time_unix_nano[parent])
-    end = np.minimum(table.end_time_unix_nano[child], table.end_time_unix_nano[parent])
-    inside = end > start
-    order = np.lexsort((end[inside], start[inside], parent[inside]))
-    parent, start, end = parent[inside][order], start[inside][order], end[inside][order]
-    covered = np.zeros(len(table), np.int64)
-    np.add.at(covered, parent, union_shares(parent.astype(np.int64), start, end))
-    return table.duration()[times.member] - covered[times.member]
+    return view.spans.table.duration()[times.member] - covered_by(*children_of(times.member, view), view)[times.member]
 
 
 def _attribute(form: OfAttribute, view: RunView) -> Measurement:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from spanverdict.checks.check import Measurement, Unit
+from spanverdict.checks.clockdoubt import active_bounds
 from spanverdict.checks.missing import Missing
 from spanverdict.checks.runview import RunView
 from spanverdict.selectors import Selector
@@ -39,7 +40,8 @@ def rate(of: Selector, view: RunView) -> Measurement:
     start, end = table.start_time_unix_nano[view.sound], table.end_time_unix_nano[view.sound]
     active = int(end.max()) - int(start.min()) if len(start) else 0
     chosen = _once(of.mask(view.spans), view)
-    return replace(_of_spans(chosen, chosen, view), active_ns=active)
+    found = _of_spans(chosen, chosen, view)
+    return replace(found, active_ns=active, active_bounds=active_bounds(active, view))
 
 
 def _of_spans(truth: Bools, population: Bools, view: RunView) -> Measurement:

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from spanverdict.checks.missing import Missing
+from spanverdict.paths.clocks import Clocks
 from spanverdict.paths.forest import Forest, Parents, grow
 from spanverdict.paths.joins import Join
 from spanverdict.paths.sampling import Sampling, sampling_of
@@ -130,6 +131,10 @@ class RunView:
     """Requests that should have come."""
     key: Field | None = None
     """What names a request; the trace id of its first span without it."""
+    clocks: Clocks | None = None
+    """How far the clocks of its hosts may differ; None where all are taken to be one."""
+    clock_trusted: bool = False
+    """Whether its author says that the clocks need not be doubted."""
     _stage_times: dict[str, StageTimes] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -174,6 +179,12 @@ class RunView:
         return (end > 0) & (end >= start) & (end < MAX_TIME) & (start > 0)
 
     @cached_property
+    def clock(self) -> Int64s:
+        """The clock of each member; only where `clocks` are told apart."""
+        assert self.clocks is not None
+        return self.clocks.of(self.members.table)
+
+    @cached_property
     def sampling(self) -> Sampling:
         """How many spans each member stands for, where samplers said so."""
         return sampling_of(self.members.table)
@@ -182,12 +193,12 @@ class RunView:
         """Return the times of a stage; computed once."""
         times = self._stage_times.get(name)
         if times is None:
-            times = self._stage_times[name] = self._times_of(self.stages[name].selector)
+            chosen = self.stages[name].selector.mask(self.spans) & self.sound & (self.request >= 0)
+            times = self._stage_times[name] = self.times_of(np.flatnonzero(chosen))
         return times
 
-    def _times_of(self, selector: Selector) -> StageTimes:
-        chosen = selector.mask(self.spans) & self.sound & (self.request >= 0)
-        member = np.flatnonzero(chosen)
+    def times_of(self, member: Rows) -> StageTimes:
+        """Return the times of a stage that has these members, all of them sound and of requests."""
         member = member[np.argsort(self.request[member], kind="stable")]
         request, table = self.request[member], self.members.table
         start, end = table.start_time_unix_nano[member], table.end_time_unix_nano[member]

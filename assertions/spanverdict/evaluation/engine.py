@@ -12,6 +12,7 @@ import numpy as np
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.baselines import Baseline, definition_of
 from spanverdict.evaluation.baselinesample import BaselineSample, kept_sample
+from spanverdict.evaluation.clockpairs import clock_pairs
 from spanverdict.evaluation.judging import blank_result, judge_samples, worst_outcome
 from spanverdict.evaluation.outcomes import (
     Associated,
@@ -74,6 +75,7 @@ def evaluate(
         all(end.completeness.complete for end in ends),
         tuple(sorted(found, key=lambda defect: defect.name)),
         {outcome: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
+        clocks=clock_pairs(prepared.clocks),
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Associated",
     "BaselineOrigin",
+    "ClockPair",
     "Completeness",
     "ConditionResult",
     "Defect",
@@ -235,6 +236,24 @@ class Associated:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockPair:
+    """How far the clocks of two hosts differ, as far as the calls between them tell."""
+
+    first: str
+    """Names of the hosts, of their services where these do not say where they run …"""
+    second: str
+    low_ns: int
+    """How far the second is ahead of the first, at least …"""
+    high_ns: int
+    """… and at most."""
+    calls: int
+    """How many were looked at."""
+    basis: str
+    """`calls`: measured; `drift`: no one difference fits the calls, so these are the farthest of them; `shared`: taken
+    to be one clock, as nothing says that there are two."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """Judging of a run begins."""
 
@@ -289,6 +308,8 @@ class RunFinished:
     """Rule results by outcome."""
     changes: tuple[str, ...] = ()
     """What is different from the revision before, in sentences; said by whoever keeps the revisions."""
+    clocks: tuple[ClockPair, ...] = ()
+    """Those with the most calls between them, most first."""
 
 
 Event: TypeAlias = RunStarted | FlowStarted | RuleEvaluated | FlowFinished | RunFinished

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
 from spanverdict.checks.runview import MemberJoins, Members, RunView, StageSpec
+from spanverdict.paths.clocks import Clocks, clocks_of
 from spanverdict.paths.defects import Defect
 from spanverdict.paths.duplicates import settle_rows
 from spanverdict.paths.forest import Parents, SpanIndex, find_parents, grow
@@ -18,7 +19,7 @@ from spanverdict.paths.membership import Membership
 from spanverdict.paths.orphans import missing_parent_defect
 from spanverdict.paths.spandefects import marked_spans, span_defects
 from spanverdict.paths.stitching import LinkEdges, Requests, message_edges, resolve_links, stitch
-from spanverdict.rulefiles.models import Flow
+from spanverdict.rulefiles.models import ClockSpec, Flow
 from spanverdict.selectors.columns import Spans
 from spanverdict.telemetry.spantable import Int64s, Rows, SpanTable, concat, gather
 
@@ -33,6 +34,7 @@ class PreparedRun:
     links: LinkEdges
     messages: tuple[Rows, Rows]
     """(from, to) rows that a message joins."""
+    clocks: Clocks
     defects: tuple[Defect, ...]
     origin: Rows
     """Which row of the table that came each span was."""
@@ -50,10 +52,11 @@ def prepare(table: SpanTable, membership: Membership | None = None) -> PreparedR
     parents = find_parents(table, group, index)
     links = resolve_links(table, index)
     spans = Spans(table, partial(grow, table, group, None, parents), group)
-    defects = (*repeats, *span_defects(table), *_structure_defects(spans, parents, links))
+    clocks = clocks_of(table, parents)
+    defects = (*repeats, *span_defects(table), *_structure_defects(spans, parents, links), *clocks.defects())
     messages = message_edges(table, links)
     named = tuple(sorted(defects, key=lambda defect: defect.name))
-    return PreparedRun(spans, parents, links, messages, named, origin, membership)
+    return PreparedRun(spans, parents, links, messages, clocks, named, origin, membership)
 
 
 def _structure_defects(spans: Spans, parents: Parents, links: LinkEdges) -> Iterator[Defect]:
@@ -84,8 +87,15 @@ def view_of(flow: Flow, run: PreparedRun, expected: int | None) -> tuple[RunView
     keys = [field.column(spans) for field in flow.request.correlate]
     requests = stitch(spans.table, run.parents, starts, links=run.links, messages=run.messages, keys=keys)
     members = _members(run, requests)
-    view = RunView(members, stages, flow.request.starts_at, flow.request.ends_at, expected, flow.request.key)
+    ends = flow.request.starts_at, flow.request.ends_at
+    clocks = _doubted(run.clocks, flow.clock)
+    view = RunView(members, stages, *ends, expected, flow.request.key, clocks, clock_trusted=flow.clock.trusted)
     return view, requests
+
+
+def _doubted(clocks: Clocks, spec: ClockSpec) -> Clocks | None:
+    """Return the clocks of a run as far as its flow doubts them; None where nothing is in doubt."""
+    return None if spec.trusted or not clocks.several else replace(clocks, within=spec.within_ns)
 
 
 def _members(run: PreparedRun, requests: Requests) -> Members:

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from spanverdict.checks.clockshift import nearest
 from spanverdict.checks.pathtimes import PathTimes, path_times
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.outcomes import StageShare, TimeSpent
@@ -28,7 +29,7 @@ def shares_of_each(view: RunView, requests: Sequence[int]) -> dict[int, tuple[St
     numbers = sorted(set(requests))
     found: dict[int, tuple[StageShare, ...]] = dict.fromkeys(numbers, ())
     if numbers:
-        times = path_times(view.part(numbers))
+        times = path_times(nearest(view.part(numbers)))
         for place, request in enumerate(times.request.tolist()):
             found[numbers[request]] = shares_of(times.only(place))
     return found
@@ -41,7 +42,7 @@ def time_spent(view: RunView, most_members: int = MOST_MEMBERS) -> TimeSpent | N
     order of their trace ids, so that the same spans give the same sample.
     """
     step = sample_step(int((view.request >= 0).sum()), most_members)
-    times = path_times(view.part(range(0, view.n_requests, step)) if step > 1 else view)
+    times = path_times(nearest(view.part(range(0, view.n_requests, step)) if step > 1 else view))
     if not len(times.request):
         return None
     return TimeSpent(shares_of(times), len(times.request), view.n_requests, sampled=step > 1)

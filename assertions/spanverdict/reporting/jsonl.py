@@ -73,4 +73,5 @@ def _run_end(event: RunFinished) -> JsonObject:
         "complete": event.complete,
         "counts": plaindata.counts_object(event.counts),
         "defects": plaindata.defect_objects(event.defects),
+        "clocks": plaindata.clock_objects(event.clocks),
     }

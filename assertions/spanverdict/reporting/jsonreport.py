@@ -67,6 +67,7 @@ def _document(verdict: Verdict) -> JsonObject:
         "counts": plaindata.counts_object(finished.counts),
         "association": plaindata.associated_object(started.associated),
         "defects": plaindata.defect_objects(finished.defects),
+        "clocks": plaindata.clock_objects(finished.clocks),
         "rules": [plaindata.rule_object(result) for result in verdict.results],
     }
     if started.run.revision > 1:
@@ -122,6 +123,7 @@ def _events_of(report: Mapping[str, Any]) -> Iterator[Event]:
         plaindata.defects_of(report["defects"]),
         plaindata.counts_of(report["counts"]),
         tuple(report.get("changes", ())),
+        plaindata.clocks_of(report.get("clocks", ())),
     )
 
 

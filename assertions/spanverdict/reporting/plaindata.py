@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 from spanverdict.evaluation.outcomes import (
     Associated,
     BaselineOrigin,
+    ClockPair,
     Completeness,
     ConditionResult,
     Defect,
@@ -264,6 +265,27 @@ def defect_objects(defects: Iterable[Defect]) -> list[JsonObject]:
 def defects_of(data: Iterable[Mapping[str, Any]]) -> tuple[Defect, ...]:
     """Read back what is broken in the run's data."""
     return tuple(Defect(item["name"], item["count"], item["detail"]) for item in data)
+
+
+def clock_objects(pairs: Iterable[ClockPair]) -> list[JsonObject]:
+    """Write how far the clocks of hosts differ."""
+    return [
+        {
+            "first": pair.first,
+            "second": pair.second,
+            "ahead_low_ns": pair.low_ns,
+            "ahead_high_ns": pair.high_ns,
+            "calls": pair.calls,
+            "basis": pair.basis,
+        }
+        for pair in pairs
+    ]
+
+
+def clocks_of(data: Iterable[Mapping[str, Any]]) -> tuple[ClockPair, ...]:
+    """Read back how far the clocks of hosts differ."""
+    keys = ("first", "second", "ahead_low_ns", "ahead_high_ns", "calls", "basis")
+    return tuple(ClockPair(*(item[key] for key in keys)) for item in data)
 
 
 def counts_object(counts: Mapping[Outcome, int]) -> JsonObject:

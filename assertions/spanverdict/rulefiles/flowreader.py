@@ -8,11 +8,11 @@ from spanverdict.checks.reading import ReadContext
 from spanverdict.diagnostics import codes
 from spanverdict.diagnostics.diagnostic import Position, Problems
 from spanverdict.diagnostics.durations import format_exact
-from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Scalar, Sequence, wrong_type
+from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Scalar, Sequence, did_you_mean, wrong_type
 from spanverdict.rulefiles.conditions import Operator, parse_condition
 from spanverdict.rulefiles.goldens import Goldens, report_keyless
 from spanverdict.rulefiles.mistake import Mistake
-from spanverdict.rulefiles.models import CompleteSpec, Count, Flow, RequestSpec, Rule, Sampled, Stage
+from spanverdict.rulefiles.models import ClockSpec, CompleteSpec, Count, Flow, RequestSpec, Rule, Sampled, Stage
 from spanverdict.rulefiles.names import STAGE_NAME, read_name
 from spanverdict.rulefiles.rulereader import read_defaults, read_rule, report_taken_ids
 from spanverdict.rulefiles.statistic import Quantity
@@ -23,6 +23,7 @@ VERSION: Final = 1
 
 _KEYS: Final = (
     "baseline",
+    "clock",
     "complete",
     "defaults",
     "flow",
@@ -58,7 +59,7 @@ def read_flow(node: Node, sha256: str, problems: Problems, goldens: Goldens) -> 
         report_keyless(goldens, problems)
     labels = reader.text_mapping("labels")
     sampling = cast("Sampled", reader.choice("sampling", get_args(Sampled), "unexpected"))
-    baseline = _read_baseline(reader, context)
+    baseline, clock = _read_baseline(reader, context), _read_clock(reader)
     if name is None or name_node is None or request is None:
         return None
     return Flow(
@@ -73,6 +74,7 @@ def read_flow(node: Node, sha256: str, problems: Problems, goldens: Goldens) -> 
         labels,
         sampling,
         baseline,
+        clock,
     )
 
 
@@ -221,6 +223,23 @@ def _read_complete(reader: Reader) -> CompleteSpec:
     if not unread and complete.at_most_ns < complete.idle_ns:
         _report_times(complete, inner)
     return complete
+
+
+def _read_clock(reader: Reader) -> ClockSpec:
+    """Read `measured`, `trusted` or `{within: 5ms}`."""
+    node = reader.node("clock")
+    known = ("measured", "trusted")
+    if node is None or (isinstance(node, Scalar) and node.text in known):
+        return ClockSpec(trusted=isinstance(node, Scalar) and node.text == "trusted")
+    if not isinstance(node, Mapping):
+        text = node.text if isinstance(node, Scalar) else ""
+        message = f"clock cannot be {f'`{text}`' if text else 'this'}"
+        hint = did_you_mean(text, known) or "write measured, trusted or {within: 5ms}"
+        reader.problems.error(node.position, codes.NOT_A_CHOICE, message, hint, node.width)
+        return ClockSpec()
+    inner = Reader.of(node, reader.problems, ("within",), "clock")
+    inner_node = None if inner is None else inner.require("within")
+    return ClockSpec(within_ns=inner.duration("within") if inner and inner_node else None)
 
 
 def _read_wait(inner: Reader, key: str) -> int | None:

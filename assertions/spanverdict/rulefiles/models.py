@@ -74,6 +74,16 @@ class CompleteSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSpec:
+    """How far the clocks of the hosts may be relied on."""
+
+    trusted: bool = False
+    """Times are taken as they were sent."""
+    within_ns: int | None = None
+    """Two clocks differ by no more; None: by what the calls between them leave open."""
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation:
     """One line of `expect`: a condition on one statistic of the measure."""
 
@@ -130,3 +140,4 @@ class Flow:
     """`expected`: not every span is kept, and rules that need all spans of a request are judged all the same."""
     baseline: Selector | None = None
     """What requests of the same run must contain to be the baseline of the others."""
+    clock: ClockSpec = ClockSpec()
