@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.load import Load
+from spanverdict.app.intake import RECENT_ATTRIBUTES
 from spanverdict.otlp.decode import decode, decode_all, new_pool
 
 SIZES = (10, 100, 512)
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--spans", type=int, default=100_000, help="spans a round")
     parser.add_argument("--attributes", type=int, default=10, help="attributes a span")
-    parser.add_argument("--recent", type=int, default=0, help="attributes the pool remembers; 0 is all")
+    parser.add_argument("--recent", type=int, default=RECENT_ATTRIBUTES, help="attributes the pool remembers; 0 is all")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     results = []

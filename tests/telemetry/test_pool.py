@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from spanverdict.telemetry import pool as pool_module
-from spanverdict.telemetry.pool import LIST_END, Interner, Pool
+from spanverdict.telemetry.interning import LIST_END, Interner
+from spanverdict.telemetry.pool import Pool
 
 
 def key_value(key: str, value: str = "v") -> bytes:

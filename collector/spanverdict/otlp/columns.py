@@ -26,7 +26,7 @@ from google.protobuf.message import DecodeError
 
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.otlp.shallow_pb2 import Span, SpanColumns
-from spanverdict.telemetry.pool import LIST_END
+from spanverdict.telemetry.interning import LIST_END
 from spanverdict.telemetry.spantable import Bools, Int64s, UInt32s, UInt64s
 
 SECRET: Final = os.urandom(8)
@@ -230,7 +230,7 @@ def _full_numbers(columns: Sequence[UInt64s | UInt32s], marks: Sequence[int], n:
 def _sparse_numbers(found: UInt64s | UInt32s, mark: int, n: int) -> UInt64s:
     if len(found) == n:
         return np.zeros(n, np.uint64)
-    ends = np.flatnonzero(found == mark)
+    ends = (found == mark).nonzero()[0]
     if len(ends) != n:
         raise Irregular
     before = found[ends - 1]  # for the first span this may be the last mark of all
@@ -296,7 +296,7 @@ _NO_END: Final = re.compile(b"[^" + END + b"]")
 
 
 def _at_most_one(lists: Lists | None) -> Lists | None:
-    if lists is not None and np.diff(lists.offsets).max(initial=0) > 1:
+    if lists is not None and np.count_nonzero(lists.offsets[1:] - lists.offsets[:-1] > 1):
         raise Irregular
     return lists
 

@@ -13,8 +13,11 @@ from google.protobuf.message import DecodeError
 
 from spanverdict.otlp.columns import read_columns
 from spanverdict.otlp.errors import Undecodable
+from spanverdict.otlp.gathering import number_fields
 from spanverdict.otlp.judging import learn_envelopes
 from spanverdict.otlp.layout import Fault, lay_out
+from spanverdict.otlp.numbering import Numbered, number_columns
+from spanverdict.otlp.scanning import Unusual, scan
 from spanverdict.otlp.shallow_pb2 import TracesData
 from spanverdict.otlp.values import decode_attribute
 from spanverdict.telemetry.pool import Pool
@@ -22,6 +25,9 @@ from spanverdict.telemetry.spantable import SpanTable, concat
 
 CHUNK: Final = 2048
 """Spans turned into columns at a time, which bounds the memory that a large request takes."""
+
+MANY: Final = 256
+"""From so many spans on, scanning is faster than protobuf."""
 
 MAX_PROBLEMS: Final = 5
 
@@ -137,14 +143,24 @@ class _Part:
 
 def _lay_out(requests: Sequence[_Request], pool: Pool) -> list[_Part]:
     sizes = _joined([request.sizes for request in requests])
-    resource = np.repeat(pool.resources.number_all(_joined([request.resources for request in requests])), sizes)
-    scope = np.repeat(pool.scopes.number_all(_joined([request.scopes for request in requests])), sizes)
+    resource = pool.resources.number_all(_joined([request.resources for request in requests])).repeat(sizes)
+    scope = pool.scopes.number_all(_joined([request.scopes for request in requests])).repeat(sizes)
     learn_envelopes(pool)
     spans = _joined([request.spans for request in requests])
     pieces = (slice(start, start + CHUNK) for start in range(0, len(spans), CHUNK))
     return [
-        _without_faults(*lay_out(read_columns(spans[piece]), pool, resource[piece], scope[piece])) for piece in pieces
+        _without_faults(*lay_out(_numbered(spans[piece], pool), pool, resource[piece], scope[piece]))
+        for piece in pieces
     ]
+
+
+def _numbered(spans: list[bytes], pool: Pool) -> Numbered:
+    if len(spans) >= MANY:
+        try:
+            return number_fields(scan(spans), pool)
+        except Unusual:
+            pass
+    return number_columns(read_columns(spans), pool)
 
 
 def _joined(lists: Sequence[list[_T]]) -> list[_T]:

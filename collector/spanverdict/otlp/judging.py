@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import numpy as np
 from google.protobuf.message import DecodeError
 
 from spanverdict.otlp.errors import Undecodable
+from spanverdict.otlp.plain import are_plain
 from spanverdict.otlp.shallow_pb2 import Items, KeyValueList, Resource, Scope
 from spanverdict.otlp.values import decode_attribute
-from spanverdict.telemetry.pool import Interner, Pool
+from spanverdict.telemetry.blocks import items_of
+from spanverdict.telemetry.interning import Interner
+from spanverdict.telemetry.pool import Pool
 
 TRACE_ID_SIZE: Final = 16
+_FEW: Final = 256
+"""So many attributes protobuf reads sooner than a look at them pays."""
 
 
 def judge_trace_ids(traces: Interner) -> None:
@@ -48,12 +54,20 @@ def _is_utf8(text: bytes) -> bool:
 
 def judge_attributes(attributes: Interner) -> None:
     """Mark new attributes that cannot be read as unreadable."""
-    new = attributes.items_by_id[attributes.judged :]
-    if not new:
-        return
-    if not _are_attributes(new):
-        attributes.unreadable.update(attributes[item] for item in new if not _is_attribute(item))
-    attributes.judged += len(new)
+    for start, part in attributes.parts(attributes.judged):
+        if not isinstance(part, np.ndarray):
+            _judge_each(attributes, range(start, start + len(part)), part)
+        elif len(part) < _FEW:
+            _judge_each(attributes, range(start, start + len(part)), items_of(part))
+        else:
+            doubtful = np.flatnonzero(~are_plain(part))
+            _judge_each(attributes, (start + doubtful).tolist(), items_of(part.take(doubtful, axis=0)))
+        attributes.judged = start + len(part)
+
+
+def _judge_each(attributes: Interner, numbers: Sequence[int], items: Sequence[bytes]) -> None:
+    if not _are_attributes(items):
+        attributes.unreadable.update(n for n, item in zip(numbers, items, strict=True) if not _is_attribute(item))
 
 
 def _are_attributes(items: Sequence[bytes]) -> bool:

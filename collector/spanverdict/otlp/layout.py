@@ -9,10 +9,11 @@ from typing import Final, TypeVar
 import numpy as np
 from google.protobuf.message import DecodeError, Message
 
-from spanverdict.otlp.columns import Columns, Lists
+from spanverdict.otlp.columns import Lists
 from spanverdict.otlp.judging import TRACE_ID_SIZE, judge_attributes, judge_strings, judge_trace_ids
+from spanverdict.otlp.numbering import Numbered
 from spanverdict.otlp.shallow_pb2 import Event, Link, Status
-from spanverdict.telemetry.pool import Interner, Pool
+from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import (
     MAX_TIME,
     Bools,
@@ -46,12 +47,12 @@ class Fault:
     spans: Bools
 
 
-def lay_out(columns: Columns, pool: Pool, resource: Int32s, scope: Int32s) -> tuple[SpanTable, list[Fault]]:
+def lay_out(columns: Numbered, pool: Pool, resource: Int32s, scope: Int32s) -> tuple[SpanTable, list[Fault]]:
     """Return a table of all the spans, good and bad, and what is wrong with the bad ones.
 
     `resource` and `scope` are numbers in the pool, one a span, already judged.
     """
-    n = len(columns.trace_ids)
+    n = len(columns.trace)
     status_code, status_message, wrong_status = _statuses(columns.statuses, pool, n)
     events, wrong_event = _events(columns.events, pool, n)
     links, wrong_link = _links(columns.links, pool, n)
@@ -59,12 +60,12 @@ def lay_out(columns: Columns, pool: Pool, resource: Int32s, scope: Int32s) -> tu
     dropped = np.zeros((3, n), np.uint32) if columns.dropped is None else columns.dropped.astype(np.uint32)
     table = SpanTable(
         pool=pool,
-        trace=pool.traces.number_all(columns.trace_ids),
+        trace=columns.trace,
         span_id=columns.span_ids,
         parent_span_id=columns.parent_span_ids,
         resource=resource,
         scope=scope,
-        name=pool.strings.number_all(columns.names),
+        name=columns.names,
         kind=_kinds(columns.kinds),
         status_code=status_code,
         status_message=status_message,
@@ -75,7 +76,7 @@ def lay_out(columns: Columns, pool: Pool, resource: Int32s, scope: Int32s) -> tu
         dropped_attributes=dropped[0],
         dropped_events=dropped[1],
         dropped_links=dropped[2],
-        attributes=_ragged(columns.attributes, pool.attributes, n),
+        attributes=columns.attributes,
         events=events,
         links=links,
     )
@@ -93,8 +94,8 @@ def lay_out(columns: Columns, pool: Pool, resource: Int32s, scope: Int32s) -> tu
     return table, [Fault(problem, spans) for problem, spans in found if spans is not None and spans.any()]
 
 
-def _trace_states(texts: list[bytes] | None, pool: Pool, n: int) -> Int32s:
-    return np.full(n, pool.strings[b""], np.int32) if texts is None else pool.strings.number_all(texts)
+def _trace_states(numbers: Int32s | None, pool: Pool, n: int) -> Int32s:
+    return np.full(n, pool.strings[b""], np.int32) if numbers is None else numbers
 
 
 def _zero(ids: UInt64s) -> Bools | None:
@@ -118,19 +119,10 @@ def _statuses(lists: Lists | None, pool: Pool, n: int) -> tuple[Int8s, Int32s, B
     numbers = {item: number for number, item in enumerate(dict.fromkeys(lists.items))}
     which = np.fromiter(map(numbers.__getitem__, lists.items), np.intp, len(lists.items))
     statuses, wrong = _read_each(Status.FromString, list(numbers), Status())
-    rows = np.flatnonzero(np.diff(lists.offsets))
+    rows = (lists.offsets[1:] != lists.offsets[:-1]).nonzero()[0]
     codes[rows] = np.array([code if 0 <= (code := status.code) <= _LAST_CODE else 0 for status in statuses])[which]
     texts[rows] = pool.strings.number_all([status.message for status in statuses])[which]
     return codes, texts, None if wrong is None else _spans_with(wrong[which], lists.offsets)
-
-
-def _ragged(marked: Sequence[bytes], interner: Interner, n: int) -> Ragged:
-    """Number the items of each span; `marked` has `LIST_END` after those of each."""
-    numbers = interner.number_all(marked)
-    is_item = numbers >= 0
-    offsets = np.zeros(n + 1, np.int64)
-    np.subtract(np.flatnonzero(~is_item), np.arange(n), out=offsets[1:])
-    return Ragged(offsets, numbers[is_item])
 
 
 def _events(lists: Lists | None, pool: Pool, n: int) -> tuple[Events, Bools | None]:

@@ -1,4 +1,4 @@
-"""Interning: equal bytes are stored once and known by a small integer.
+"""What the tables of one stretch of time have in common.
 
 A span carries few distinct names, resources and attributes, so a table keeps `int32` ids and the
 pool keeps what they stand for. Values are decoded once per distinct value, and only when asked.
@@ -6,15 +6,15 @@ pool keeps what they stand for. Values are decoded once per distinct value, and 
 
 from __future__ import annotations
 
-import os
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count, islice
 from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from spanverdict.telemetry.blocks import Block, Rows, items_of, sizes_of
+from spanverdict.telemetry.interning import Interner
 
 Value: TypeAlias = "str | bool | int | float | bytes | tuple[Value, ...] | Mapping[str, Value] | None"
 """An attribute value: a scalar, an array (tuple) or a key-value list (mapping)."""
@@ -24,70 +24,10 @@ AttributeDecoder: TypeAlias = Callable[[bytes], tuple[str, Value]]
 
 Int32s: TypeAlias = npt.NDArray[np.int32]
 
-LIST_END: Final = os.urandom(8) + b"\xff"
-"""Ends a list among items that are numbered together; random, so that no sender can mean it."""
-
-_ROOM: Final = 1024
 _MAX_VARINT_BITS: Final = 63
-
-
-class Interner:
-    """Maps distinct bytes to 0, 1, 2, … in order of first sight; `interner[b]` never fails.
-
-    Items are only ever added, so readers need no lock. Whoever adds holds a lock of their own. With
-    `recent`, about so many of the latest items are remembered: one that comes again later gets
-    another number. That bounds the memory and keeps the lookups of items that never come again cheap.
-    """
-
-    __slots__ = ("_forgotten", "_numbers", "items_by_id", "judged", "recent", "unreadable")
-
-    def __init__(self, recent: int = 0) -> None:
-        self.recent = recent
-        self._forgotten = 0
-        self._numbers = _numbering(0)
-        self.items_by_id: list[bytes] = []
-        self.judged = 0
-        """Items before this number have been looked at by a decoder …"""
-        self.unreadable: set[int] = set()
-        """… and these of them cannot be read: no table that it returned uses one."""
-
-    def __len__(self) -> int:
-        return len(self.items_by_id)
-
-    def __getitem__(self, item: bytes) -> int:
-        number = self._numbers[item]
-        if number == len(self.items_by_id):
-            self.items_by_id.append(item)
-        return number
-
-    def find(self, item: bytes) -> int:
-        """Return the number of an item, -1 when it was never seen; adds nothing."""
-        return self._numbers.get(item, -1)
-
-    def number_all(self, items: Sequence[bytes]) -> Int32s:
-        """Return the numbers of many items, (n,) int32; `LIST_END` becomes -1."""
-        try:
-            return np.fromiter(map(self._numbers.__getitem__, items), np.int32, len(items))
-        finally:
-            self._settle()
-
-    def _settle(self) -> None:
-        """List what was numbered last: a dict keeps its keys in the order they came."""
-        n_new = len(self._numbers) - 1 - (len(self.items_by_id) - self._forgotten)
-        if n_new:
-            new = list(islice(reversed(self._numbers), n_new))
-            new.reverse()
-            self.items_by_id += new
-        if self.recent and len(self._numbers) > self.recent:
-            self._forgotten = len(self.items_by_id)
-            self._numbers = _numbering(self._forgotten)
-
-
-def _numbering(start: int) -> defaultdict[bytes, int]:
-    """Return a dict in which looking an unknown item up numbers it, without a step of Python code."""
-    numbers: defaultdict[bytes, int] = defaultdict(count(start).__next__)
-    numbers[LIST_END] = -1
-    return numbers
+_ROOM: Final = 1024
+_KEY: Final = 0x0A
+_CONTINUED: Final = 0x80
 
 
 class Pool:
@@ -124,9 +64,9 @@ class Pool:
         """Renumber attributes so that equal ones have equal numbers, that of the least among `numbers`."""
         if not self.attributes.recent:
             return numbers
-        items, first = self.attributes.items_by_id, dict[bytes, int]()
         used, positions = np.unique(numbers, return_inverse=True)
-        return np.array([first.setdefault(items[number], number) for number in used.tolist()], np.int32)[positions]
+        items, first = self.attributes.taken(used), dict[bytes, int]()
+        return np.array([*map(first.setdefault, items, used.tolist())], np.int32)[positions]
 
     def trace_hex(self, number: int) -> str:
         """Return an interned trace id as 32 lower-case hex digits."""
@@ -172,19 +112,19 @@ class KeyIndex:
 
     def refresh(self) -> None:
         """Take in attributes interned since the last call; a constant cost per new one."""
-        items = self._pool.attributes.items_by_id
-        if self._known == len(items):
+        attributes = self._pool.attributes
+        if self._known == len(attributes):
             return
         with self._lock:
-            new = items[self._known :]
-            known = self._known + len(new)
-            if known > len(self._array):
-                self._array = np.concatenate([self._array[: self._known], np.zeros(2 * known, np.int32)])
-            self._array[self._known : known] = self._names.number_all(_keys_of(new))
-            self._known = known
+            for start, part in attributes.parts(self._known):
+                known = start + len(part)
+                if known > len(self._array):
+                    self._array = np.concatenate([self._array[:start], np.zeros(2 * known, np.int32)])
+                self._array[start:known] = _key_numbers(part, self._names)
+                self._known = known
 
     def names(self) -> tuple[str, ...]:
-        """Return every key seen, in order of first sight; the position is the key's id."""
+        """Return every key seen; the position is the key's id."""
         return tuple(name.decode("utf-8", "replace") for name in self._names.items_by_id)
 
     def id_of(self, key: str) -> int:
@@ -196,7 +136,20 @@ class KeyIndex:
         return self._array[: self._known]
 
 
-def _keys_of(key_values: list[bytes]) -> list[bytes]:
+def _key_numbers(key_values: Sequence[bytes] | Rows, names: Interner) -> Int32s:
+    if not isinstance(key_values, np.ndarray):
+        return names.number_all(_keys_of(key_values))
+    block = Block.of([key_values.tobytes()])
+    width = 8 * key_values.shape[1]
+    starts, sizes = np.arange(0, len(key_values) * width, width), sizes_of(key_values)
+    lengths = block.array.take(starts + 1).astype(np.int64)
+    usual = (block.array.take(starts) == _KEY) & (lengths < _CONTINUED) & (lengths + 2 <= sizes)
+    if usual.all():
+        return names.number_within(block, starts + 2, lengths)
+    return names.number_all(_keys_of(items_of(key_values)))
+
+
+def _keys_of(key_values: Sequence[bytes]) -> list[bytes]:
     """Read the keys of serialised `KeyValue`s without parsing the rest; b"" where there is none.
 
     Field 1, length-delimited and short, comes first as every known writer puts it; anything else
@@ -204,7 +157,7 @@ def _keys_of(key_values: list[bytes]) -> list[bytes]:
     """
     try:
         return [
-            item[2 : 2 + item[1]] if item[1] < 0x80 and item[0] == 0x0A else _scan_key(item)  # noqa: PLR2004 - wire format
+            item[2 : 2 + item[1]] if item[1] < _CONTINUED and item[0] == _KEY else _scan_key(item)
             for item in key_values
         ]
     except IndexError:
@@ -220,7 +173,7 @@ def _scan_key(key_value: bytes) -> bytes:
             _, at = _varint(key_value, at)
         elif size < 0:
             size, at = _varint(key_value, at)
-        if tag == 0x0A:  # noqa: PLR2004 - field 1, length-delimited
+        if tag == _KEY:
             key = key_value[at : at + size]
         at += size
     return key
@@ -232,7 +185,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         byte = data[at]
         at += 1
         number |= (byte & 0x7F) << shift
-        if byte < 0x80 or shift == _MAX_VARINT_BITS:  # noqa: PLR2004 - the last byte of a varint
+        if byte < _CONTINUED or shift == _MAX_VARINT_BITS:
             break
         shift += 7
     return number, at

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.pool import Interner, Pool, Value
+from spanverdict.telemetry.interning import Interner
+from spanverdict.telemetry.pool import Pool, Value
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Int8s: TypeAlias = npt.NDArray[np.int8]
@@ -376,8 +377,8 @@ def _moved(numbers: Int32s, move: Callable[[list[int]], Sequence[int] | Int32s])
 
 
 def _moved_items(numbers: Int32s, source: Interner, target: Interner) -> Int32s:
-    items = source.items_by_id
-    return _moved(numbers, lambda used: target.number_all([items[number] for number in used]))
+    used, positions = np.unique(numbers, return_inverse=True)
+    return target.number_all(source.taken(used))[positions]
 
 
 def _moved_lists(lists: Ragged, source: Interner, target: Interner) -> Ragged:

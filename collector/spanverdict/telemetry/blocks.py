@@ -1,0 +1,101 @@
+"""Many small items in one block of bytes, and as rows of a matrix, so that numpy handles them all together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Int32s: TypeAlias = npt.NDArray[np.int32]
+Int64s: TypeAlias = npt.NDArray[np.int64]
+Places: TypeAlias = npt.NDArray[np.intp]
+Rows: TypeAlias = npt.NDArray[np.uint64]
+"""(n, width / 8): an item each, padded with zeros, the last byte one more than the size; so no row is all zero."""
+
+WIDTHS: Final = (32, 64, 128)
+"""Bytes a row; an item of 128 bytes or more has none."""
+PADDING: Final = 512
+"""Zeros behind a block, so that a row can be taken from its end."""
+
+_FOUR_TRUE: Final = np.uint32(0x01010101)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Bytes that many items stand in, followed by `PADDING` zeros."""
+
+    data: bytes
+    array: Bytes
+
+    @staticmethod
+    def of(pieces: Sequence[bytes]) -> Block:
+        """Join bytes to a block."""
+        data = b"".join((*pieces, bytes(PADDING)))
+        return Block(data, np.frombuffer(data, np.uint8))
+
+    def every(self, dtype: str) -> npt.NDArray[Any]:
+        """Return what begins at each byte, aligned or not, read as a type; a view."""
+        kind = np.dtype(dtype)
+        return np.ndarray((len(self.array) - kind.itemsize + 1,), kind, self.array, strides=(1,))
+
+    def cut(self, starts: Places, sizes: Int64s) -> list[bytes]:
+        """Return items as Python bytes."""
+        data = self.data
+        return [data[start:end] for start, end in zip(starts.tolist(), (starts + sizes).tolist(), strict=True)]
+
+    def rows(self, starts: Places, sizes: Int64s, width: int) -> Rows:
+        """Return items of fewer than `width` bytes as rows."""
+        rows: Rows = self.every(f"V{width}")[starts].view(np.uint64).reshape(-1, width // 8)
+        rows &= _KEPT[width].take(sizes, axis=0)
+        rows.view(np.uint8)[:, -1] = sizes + 1
+        return rows
+
+
+def _kept(width: int) -> Rows:
+    """Return for each size what keeps that many bytes of a row."""
+    kept = np.arange(width) < np.arange(width)[:, None]
+    return np.where(kept, 0xFF, 0).astype(np.uint8).view(np.uint64)
+
+
+_KEPT: Final = {width: _kept(width) for width in WIDTHS}
+
+
+def kept(rows: Rows, sizes: Int64s) -> Rows:
+    """Return rows in which only the first bytes are kept, and everything else is zero."""
+    return rows & _KEPT[8 * rows.shape[1]].take(sizes, axis=0)
+
+
+def of_width(sizes: Int64s, width: int) -> Places:
+    """Return which items of given sizes have rows of a width."""
+    least = 0 if width == WIDTHS[0] else width // 2
+    return ((sizes >= least) & (sizes < width)).nonzero()[0]
+
+
+def items_of(rows: Rows) -> list[bytes]:
+    """Return rows as Python bytes.
+
+    >>> items_of(Block.of([b"abc"]).rows(np.array([0, 1]), np.array([3, 1]), 32))
+    [b'abc', b'b']
+    """
+    width, sizes = 8 * rows.shape[1], sizes_of(rows)
+    data = rows.tobytes()
+    return [data[at : at + size] for at, size in zip(range(0, len(data), width), sizes.tolist(), strict=True)]
+
+
+def sizes_of(rows: Rows) -> Int64s:
+    """Return the sizes of the items in rows."""
+    return rows.view(np.uint8)[:, -1].astype(np.int64) - 1
+
+
+def equal_rows(some: Rows, others: Rows) -> Bools:
+    """Compare row by row; `all(axis=1)` would be slow, as it is on many short rows."""
+    words = (some == others).view(np.uint32)
+    equal: Bools = words[:, 0] == _FOUR_TRUE
+    for column in range(1, words.shape[1]):
+        equal &= words[:, column] == _FOUR_TRUE
+    return equal

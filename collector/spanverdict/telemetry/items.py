@@ -1,0 +1,102 @@
+"""What numbers stand for: bytes in the order they were numbered."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Final, overload
+
+import numpy as np
+
+from spanverdict.telemetry.blocks import Int32s, Rows, items_of
+
+_FEW: Final = 16
+
+
+class Items(Sequence[bytes]):
+    """Bytes in order. Many at a time are kept as rows, which take less room than Python objects.
+
+    Only ever added to, by one thread at a time; readers need no lock.
+    """
+
+    __slots__ = ("_length", "_parts", "_starts")
+
+    def __init__(self) -> None:
+        self._parts: list[list[bytes] | Rows] = [[]]
+        self._starts: list[int] = [0]
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, number: int) -> bytes: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[bytes]: ...
+    def __getitem__(self, number: int | slice) -> bytes | list[bytes]:
+        if isinstance(number, slice):
+            return self._slice(*number.indices(self._length))
+        if not -self._length <= number < self._length:
+            raise IndexError("no item has that number")
+        number %= self._length
+        at = bisect_right(self._starts, number) - 1
+        part, place = self._parts[at], number - self._starts[at]
+        return part[place] if isinstance(part, list) else items_of(part[place : place + 1])[0]
+
+    def _slice(self, start: int, stop: int, step: int) -> list[bytes]:
+        if step == 1:
+            return [item for _, part in self.parts(start, stop) for item in _as_list(part)]
+        return [self[number] for number in range(start, stop, step)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self[:])
+
+    def parts(self, start: int, stop: int | None = None) -> Iterator[tuple[int, Sequence[bytes] | Rows]]:
+        """Yield the items from `start` on as they are kept, each part with the number of its first item."""
+        end = self._length if stop is None else stop
+        at = bisect_right(self._starts, start) - 1
+        while start < end:
+            first, part = self._starts[at], self._parts[at]
+            last = min(self._starts[at + 1] if at + 1 < len(self._starts) else end, end)
+            if last > start:
+                yield start, part[start - first : last - first]
+            start, at = max(start, last), at + 1
+
+    def take(self, numbers: Int32s) -> list[bytes]:
+        """Return items of many numbers, which must not fall."""
+        found: list[bytes] = []
+        bounds = np.searchsorted(numbers, self._starts).tolist()
+        for at, (start, stop) in enumerate(zip(bounds, [*bounds[1:], len(numbers)], strict=True)):
+            if start < stop:
+                part, places = self._parts[at], numbers[start:stop] - self._starts[at]
+                found += _some(part, places)
+        return found
+
+    def extend(self, items: Sequence[bytes]) -> None:
+        """Add items."""
+        if not isinstance(self._parts[-1], list):
+            self._begin([])
+        last = self._parts[-1]
+        assert isinstance(last, list)
+        last += items
+        self._length += len(items)
+
+    def extend_rows(self, rows: Rows) -> None:
+        """Add the items of rows, which are kept unless they are few."""
+        if len(rows) < _FEW:
+            self.extend(items_of(rows))
+            return
+        self._begin(rows)
+        self._length += len(rows)
+
+    def _begin(self, part: list[bytes] | Rows) -> None:
+        self._parts.append(part)
+        self._starts.append(self._length)
+
+
+def _as_list(part: Sequence[bytes] | Rows) -> Sequence[bytes]:
+    return items_of(part) if isinstance(part, np.ndarray) else part
+
+
+def _some(part: Sequence[bytes] | Rows, places: Int32s) -> Sequence[bytes]:
+    return items_of(part[places]) if isinstance(part, np.ndarray) else [part[place] for place in places.tolist()]

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+
+from otlp.messages import TEXTS, any_values
+from spanverdict.otlp.errors import Undecodable
+from spanverdict.otlp.plain import are_plain
+from spanverdict.otlp.values import decode_attribute
+from spanverdict.telemetry.blocks import WIDTHS, Block, items_of, of_width
+
+
+def judged(items: list[bytes]) -> dict[bytes, bool]:
+    sizes = np.array([len(item) for item in items], np.int64)
+    starts = np.cumsum([0, *sizes])[:-1]
+    block, found = Block.of(items), {}
+    for width in WIDTHS:
+        which = of_width(sizes, width)
+        if len(which):
+            rows = block.rows(starts[which], sizes[which], width)
+            found |= dict(zip(items_of(rows), are_plain(rows).tolist(), strict=True))
+    return found
+
+
+def is_readable(item: bytes) -> bool:
+    try:
+        decode_attribute(item)
+    except Undecodable:
+        return False
+    return True
+
+
+KEY_VALUES = st.builds(lambda key, value: KeyValue(key=key, value=value).SerializeToString(), TEXTS, any_values())
+
+
+@given(st.lists(KEY_VALUES, min_size=1, max_size=10), st.integers(0, 2**32))
+@settings(max_examples=500, deadline=None)
+def test_what_is_plain_is_readable_whatever_happened_to_its_bytes(items: list[bytes], seed: int) -> None:
+    rng = random.Random(seed)
+    changed = [bytearray(item) for item in items for _ in range(8)]
+    for item in changed:
+        if item:
+            item[rng.randrange(len(item))] = rng.choice((rng.randrange(256), 0x80, 0x0A, 0x12, 0x18, 0x21))
+    for item, is_plain in judged([*items, *map(bytes, changed)]).items():
+        assert is_readable(item) or not is_plain
+
+
+def key_value(key: str, **value: object) -> bytes:
+    return KeyValue(key=key, value=AnyValue(**value)).SerializeToString()
+
+
+def test_usual_attributes_are_plain() -> None:
+    items = [key_value("k" * size, string_value="v" * length) for size in (1, 20, 60) for length in (0, 1, 20, 50)]
+    items += [key_value("key", bool_value=flag) for flag in (False, True)]
+    items += [key_value("key", double_value=number) for number in (0.0, -1.5, 1e300)]
+    items += [key_value("key", int_value=number) for number in (0, 1, 127, 128, 2**20, 2**55)]
+    assert judged(items) == dict.fromkeys(items, True)
+
+
+def test_what_takes_a_closer_look_is_not_plain() -> None:
+    items = [
+        key_value("kéy", string_value="v"),
+        key_value("key", string_value="ü"),
+        key_value("", string_value="v"),
+        key_value("key", int_value=-1),
+        key_value("key", array_value=ArrayValue(values=[AnyValue(int_value=1)])),
+        key_value("key"),
+        key_value("key", int_value=1) + b"\0",
+        b"",
+        b"\x0a",
+        b"\x0a\x7f",
+        b"\x0a\x01k",
+        b"\x0a\x01k\x12\x02\x18\x80",
+        b"\x0a\x01k\x12\x03\x18\x01\x80",
+        b"\x0a\x01k\x12\x02\x10\x80",
+        b"\x0a\x01k\x12\x01\x18",
+        b"\x0a\x01\x80\x12\x02\x10\x01",
+    ]
+    assert judged(items) == dict.fromkeys(items, False)
