@@ -38,7 +38,7 @@ def assert_same(here: object, there: object) -> None:
 
 def assert_same_pool(here: Pool, there: Pool) -> None:
     for name in ("traces", "strings", "attributes", "resources", "scopes"):
-        assert getattr(here, name).items_by_id == getattr(there, name).items_by_id
+        assert [*getattr(here, name).items_by_id] == [*getattr(there, name).items_by_id]
     assert here.resource_attributes == there.resource_attributes
     assert here.scope_attributes == there.scope_attributes
     assert here.scope_names == there.scope_names
@@ -59,6 +59,19 @@ def test_a_table_arrives_as_it_was_sent(payloads: list[tuple[int, int, int]]) ->
         assert here.attribute(key).codes.tolist() == there.attribute(key).codes.tolist()
         assert here.attribute(key).values == there.attribute(key).values
     assert_same(here.into(new_pool()), there.into(new_pool()))
+
+
+def test_attributes_that_are_kept_as_rows_arrive_as_rows() -> None:
+    pool = new_pool(recent_attributes=1000)
+    writer, reader = TableWriter(pool), TableReader(decode_attribute)
+    for seed, n_spans in enumerate((300, 3, 400)):
+        here = decode(make_payload(n_spans, 16, seed), pool).table
+        there = sent(here, writer, reader)
+        assert_same(here, there)
+    assert_same_pool(pool, there.pool)
+    kinds = [[type(part) for _, part in known.attributes.parts(0)] for known in (pool, there.pool)]
+    assert kinds[0] == kinds[1]
+    assert np.ndarray in kinds[0]
 
 
 def test_what_was_told_is_not_told_again() -> None:

@@ -14,7 +14,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.pool import AttributeDecoder, Int32s, Interner, Pool
+from spanverdict.telemetry.blocks import Int32s, Rows
+from spanverdict.telemetry.interning import Interner
+from spanverdict.telemetry.items import Items
+from spanverdict.telemetry.pool import AttributeDecoder, Pool
 from spanverdict.telemetry.spantable import SpanTable
 
 Column: TypeAlias = npt.NDArray[Any]
@@ -45,10 +48,18 @@ class TableWriter:
         # Wide columns go first: so all of them are aligned in a row of bytes.
         placed = sorted(enumerate(_columns(table)), key=lambda entry: -entry[1].itemsize)
         shape = [(place, column.dtype.str, len(column)) for place, column in placed]
-        news = [self._news(name, getattr(self.pool, name).items_by_id) for name in _ITEMS]
+        news = [self._new_items(name, getattr(self.pool, name)) for name in _ITEMS]
         news += [self._news(name, getattr(self.pool, name)) for name in _LISTS]
         head = (self.pool.attributes.recent, news, shape)
         return Packed(marshal.dumps(head, _MARSHAL_VERSION), [column for _, column in placed])
+
+    def _new_items(self, name: str, interner: Interner) -> list[Any]:
+        """Return new items part by part: Python bytes as a list, rows as their number of words and all their bytes."""
+        news: list[Any] = []
+        for start, part in interner.parts(self._told[name]):
+            news.append((part.shape[1], part.tobytes()) if isinstance(part, np.ndarray) else part)
+            self._told[name] = start + len(part)
+        return news
 
     def _news(self, name: str, items: list[Any]) -> list[Any]:
         new = items[self._told[name] :]
@@ -70,9 +81,23 @@ class TableReader:
             self._pool = Follower(self._decode_attribute, recent)
         for name, new in zip((*_ITEMS, *_LISTS), news, strict=True):
             known = getattr(self._pool, name)
-            (known.items_by_id if isinstance(known, Interner) else known).extend(new)
+            if isinstance(known, Interner):
+                _add(known.items_by_id, new)
+            else:
+                known.extend(new)
         table: SpanTable = _with_columns(SpanTable.empty(self._pool), iter(_views(shape, body)))
         return table
+
+
+def _add(items: list[bytes] | Items, news: Sequence[Any]) -> None:
+    for part in news:
+        if isinstance(part, list):
+            items.extend(part)
+        else:
+            assert isinstance(items, Items)
+            n_words, data = part
+            rows: Rows = np.frombuffer(data, np.uint64).reshape(-1, n_words)
+            items.extend_rows(rows)
 
 
 class Follower(Pool):
