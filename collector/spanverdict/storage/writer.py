@@ -17,6 +17,7 @@ from itertools import accumulate, pairwise
 from typing import Any, TypeAlias, TypeVar
 
 from spanverdict.storage.batches import DamagedState, Entry, write_entries
+from spanverdict.storage.checkpoint import Checkpointer
 from spanverdict.storage.database import Database
 from spanverdict.storage.errors import JournalUnavailable, StoreUnavailable
 
@@ -118,6 +119,7 @@ class Writer:
     def __init__(self, database: Database, limits: GroupLimits = GroupLimits()) -> None:
         self._database = database
         self._queue = WriteQueue(limits)
+        self._checkpointer = Checkpointer(database)
         self._connection: sqlite3.Connection | None = None
         self._problem: str | None = None
         self._thread = threading.Thread(target=self._run, name="spanverdict-store", daemon=True)
@@ -168,6 +170,7 @@ class Writer:
         self._queue.close()
         if self._thread.is_alive():
             self._thread.join()
+        self._checkpointer.close()
 
     def _run(self) -> None:
         try:
@@ -191,6 +194,7 @@ class Writer:
             self._problem = None
             for job, outcome in zip(group, outcomes, strict=True):
                 _settle(job.future, outcome)
+            self._checkpointer.wrote(self._connected(), sum(job.size for job in group))
 
     def _transact(self, group: Sequence[Job]) -> list[Any]:
         connection = self._connected()
@@ -203,6 +207,7 @@ class Writer:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._database.connect()
+            self._checkpointer.prepare(self._connection)
         return self._connection
 
     def _disconnect(self) -> None:
