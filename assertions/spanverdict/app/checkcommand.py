@@ -23,6 +23,7 @@ from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import Event, RunInfo
 from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.evaluation.preparing import prepare
+from spanverdict.masking.rules import MaskingRules
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunDeclaration, VerdictRecord
@@ -41,6 +42,8 @@ class CheckOptions:
     baseline: BaselineChoice | None = None
     store: Path | None = None
     """Where the verdict on files is kept, and where baselines are found; where a run without files is."""
+    masking: MaskingRules = field(default_factory=MaskingRules)
+    """What is taken out of files."""
 
 
 def check(options: CheckOptions) -> Sequence[Event]:
@@ -59,7 +62,7 @@ def check(options: CheckOptions) -> Sequence[Event]:
 
 
 def _check_files(options: CheckOptions, comparer: Comparer | None) -> Sequence[Event]:
-    everything = read_spans(options.inputs)
+    everything = read_spans(options.inputs, options.masking)
     if not len(everything):
         print(f"spanverdict: there are no spans in {', '.join(options.inputs)}", file=sys.stderr)  # noqa: T201 - a warning
     found = associated(everything, options.flows)

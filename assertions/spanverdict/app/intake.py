@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
@@ -19,6 +19,7 @@ from opentelemetry import context, metrics, trace
 
 from spanverdict.app.decoding import Decoder
 from spanverdict.app.decodingprocess import DecodingProcess
+from spanverdict.masking.masker import Masker
 from spanverdict.otlp.decode import Tally
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.receiver.errors import Overloaded, Unavailable
@@ -56,8 +57,8 @@ class _Stop:
 class Intake:
     """The receiver's sink. `deliver` gets all that was committed; `has_room` says whether more can be taken now.
 
-    With `apart`, a process is started to decode as soon as there is a lot to do. Start the intake before the receiver
-    and close it after.
+    With a `masker`, only what it leaves is decoded and kept. With `apart`, a process is started to decode as soon as
+    there is a lot to do. Start the intake before the receiver and close it after.
     """
 
     def __init__(
@@ -66,11 +67,13 @@ class Intake:
         deliver: Deliver,
         has_room: Callable[[], bool] = lambda: True,
         apart: DecodingProcess | None = None,
+        masker: Masker | None = None,
     ) -> None:
         self._way = _Way(journal, deliver)
         self._has_room = has_room
         self._decoder = Decoder()
         self._apart = apart
+        self._masker = masker
         self._load = _Load()
         self._waiting: SimpleQueue[_Request | _Stop] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -98,6 +101,7 @@ class Intake:
         while requests := self._next_group():
             group = _Group(requests, self._way)
             try:
+                self._mask(group)
                 self._decode(group)
             except Exception as error:  # noqa: BLE001 - logged and told to the clients; the thread must outlive any one group
                 group.failed(error)
@@ -118,6 +122,12 @@ class Intake:
             group.append(item)
             size += len(item.payload)
         return group
+
+    def _mask(self, group: _Group) -> None:
+        if self._masker is not None:
+            group.requests = [
+                replace(request, payload=self._masker.masked(request.payload)) for request in group.requests
+            ]
 
     def _decode(self, group: _Group) -> None:
         apart = self._apart
@@ -157,7 +167,8 @@ class _Group:
     """Requests that are decoded and committed together, from then until all of them are answered."""
 
     def __init__(self, requests: Sequence[_Request], way: _Way) -> None:
-        self._requests = requests
+        self.requests = requests
+        """In the order in which they came."""
         self._way = way
         self._receiving = _tracer.start_span("receive", attributes={"spanverdict.requests": len(requests)})
         self._step = self._begin("decode")
@@ -165,19 +176,19 @@ class _Group:
     @property
     def payloads(self) -> Sequence[bytes]:
         """Those of the requests, in order."""
-        return [request.payload for request in self._requests]
+        return [request.payload for request in self.requests]
 
     def split(self) -> Sequence[_Group]:
         """Return the requests one by one."""
         self._end()
-        return [_Group((request,), self._way) for request in self._requests]
+        return [_Group((request,), self._way) for request in self.requests]
 
     def failed(self, error: Exception) -> None:
         """Tell the clients of a fault that is not theirs."""
         if not isinstance(error, Unavailable):
-            _log.error("%d requests could not be taken in", len(self._requests), exc_info=error)
+            _log.error("%d requests could not be taken in", len(self.requests), exc_info=error)
         self._end()
-        for request in self._requests:
+        for request in self.requests:
             if not request.receipt.done():
                 request.receipt.set_exception(error)
 
@@ -185,8 +196,8 @@ class _Group:
         """Answer requests without spans, and queue the others for the journal."""
         self._step.set_attribute("spanverdict.spans", len(table))
         self._step.end()
-        held = [(request, tally) for request, tally in zip(self._requests, tallies, strict=True) if tally.accepted]
-        for request, tally in zip(self._requests, tallies, strict=True):
+        held = [(request, tally) for request, tally in zip(self.requests, tallies, strict=True) if tally.accepted]
+        for request, tally in zip(self.requests, tallies, strict=True):
             if not tally.accepted:
                 _answer_without_spans(request.receipt, tally)
         if not held:

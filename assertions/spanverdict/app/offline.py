@@ -10,6 +10,8 @@ from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.evaluation.engine import CAP, evaluate
 from spanverdict.evaluation.outcomes import Event, RunInfo
 from spanverdict.evaluation.preparing import prepare
+from spanverdict.masking.masker import Masker
+from spanverdict.masking.rules import MaskingRules
 from spanverdict.otlp.decode import decode, new_pool
 from spanverdict.otlp.errors import Undecodable, UnreadableFile
 from spanverdict.otlp.files import read_file
@@ -23,20 +25,20 @@ UNNAMED_RUN = "input"
 """Names the run of files in which no span names one."""
 
 
-def read_spans(paths: Sequence[str]) -> SpanTable:
-    """Read all spans of OTLP files into one table.
+def read_spans(paths: Sequence[str], masking: MaskingRules | None = None) -> SpanTable:
+    """Read all spans of OTLP files into one table, without what is masked: what is plainly secret if nobody says.
 
     Raises:
         CommandError: a file cannot be read; it says which and where.
     """
-    pool = new_pool()
+    pool, masker = new_pool(), Masker(masking or MaskingRules())
     tables = [SpanTable.empty(pool)]
     for path in paths:
         payloads = read_file(path)
         rejected: dict[str, int] = {}
         try:
             for payload in payloads:
-                decoded = decode(payload, pool)
+                decoded = decode(masker.masked(payload), pool)
                 tables.append(decoded.table)
                 for problem in decoded.problems:
                     rejected[problem] = rejected.get(problem, 0) + 1

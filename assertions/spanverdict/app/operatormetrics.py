@@ -53,6 +53,8 @@ def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
         for reason, number in reasons.items()
     ]
     yield "requests_refused_total", "counter", "Requests refused, by reason", refused
+    masked = _one(service.masker.masked_payloads)
+    yield "masked_requests_total", "counter", "Requests in which something was masked", masked
     yield "in_flight_bytes", "gauge", "Bytes received and not yet acknowledged", _one(service.receiver.budget.in_use)
     journal = service.store.journal
     yield "journal_bytes", "gauge", "Bytes of payload in the journal", _asked(journal.bytes_stored)

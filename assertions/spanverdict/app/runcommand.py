@@ -24,6 +24,7 @@ from spanverdict.app.runids import new_run_id
 from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.app.subcommand import run_command
 from spanverdict.app.verdicts import report, spans_in
+from spanverdict.masking.rules import MaskingRules
 from spanverdict.receiver.addresses import Address
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.listen import Endpoints
@@ -58,6 +59,7 @@ class RunOptions:
     store: Path | None = None
     webhooks: tuple[ReceiverSettings, ...] = ()
     baseline: BaselineChoice | None = None
+    masking: MaskingRules = field(default_factory=MaskingRules)
 
 
 def run(options: RunOptions, environ: Mapping[str, str] = os.environ) -> int:
@@ -99,6 +101,7 @@ def _config(options: RunOptions, run_id: str, folder: Path) -> ServiceConfig:
         flows=options.flows,
         receiver=receiver,
         webhooks=options.webhooks,
+        masking=options.masking,
         baseline=options.baseline,
         only=run_id,
         patient=(options.otlp_grpc, options.otlp_http) != (PRIVATE, PRIVATE),

@@ -20,6 +20,7 @@ from spanverdict.app.baselinechoice import parse_choice
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.flows import load_flows
 from spanverdict.app.service import Service, ServiceConfig
+from spanverdict.config.masking import read_masking
 from spanverdict.config.settings import Settings
 from spanverdict.config.webhooks import read_webhooks
 from spanverdict.receiver.addresses import Address, bind, parse_address
@@ -43,6 +44,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_fil
         receiver=receiver_config(settings),
         webhooks=read_webhooks(settings.webhooks, environ),
         external_url=settings.external_url.rstrip("/"),
+        masking=read_masking(settings.masking, environ),
         baseline=parse_choice(settings.baseline) if settings.baseline is not None else None,
         decode_apart=len(os.sched_getaffinity(0)) > 1,
     )

@@ -26,6 +26,8 @@ from spanverdict.app.settling import Settling
 from spanverdict.app.storedruns import StoredRuns
 from spanverdict.evaluation.outcomes import Event, RuleEvaluated, RuleResult, RunInfo, RunStarted
 from spanverdict.evaluation.past import NOTHING_BEFORE, Past
+from spanverdict.masking.masker import Masker
+from spanverdict.masking.rules import MaskingRules
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.errors import CannotListen, ReceiverError
 from spanverdict.receiver.listen import Endpoints, Receiver
@@ -49,6 +51,8 @@ class ServiceConfig:
     receiver: ReceiverConfig = field(default_factory=ReceiverConfig)
     webhooks: tuple[ReceiverSettings, ...] = ()
     external_url: str = ""
+    masking: MaskingRules = field(default_factory=MaskingRules)
+    """What is taken out of spans before anything of them is kept."""
     baseline: BaselineChoice | None = None
     """What runs are compared with."""
     only: str | None = None
@@ -99,7 +103,8 @@ class Service:
             else:
                 self.judge.start()
             apart = DecodingProcess() if self.config.decode_apart else None
-            intake = Intake(self.store.journal, self.judge.deliver, self.judge.has_room, apart)
+            self.masker = Masker(self.config.masking)
+            intake = Intake(self.store.journal, self.judge.deliver, self.judge.has_room, apart, self.masker)
             intake.start()
             self._parts.callback(intake.close)
             self.receiver = Receiver(self.config.receiver, intake)

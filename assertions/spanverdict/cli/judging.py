@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spanverdict.cli.options import Duration, baseline, input_files, read_labels, read_run_id, reporting
+from spanverdict.cli.options import (
+    Duration,
+    baseline,
+    input_files,
+    masking_config,
+    read_labels,
+    read_run_id,
+    reporting,
+)
 
 if TYPE_CHECKING:
     from spanverdict.evaluation.outcomes import Event
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--webhook-secret-env", metavar="VARIABLE", help="Environment variable with the signing secret (whsec_…)."
 )
+@masking_config
 @baseline
 @reporting
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -51,6 +60,7 @@ def run(**given: Any) -> None:
     from spanverdict.app.flows import load_flows  # noqa: PLC0415
     from spanverdict.app.runcommand import RunOptions, run  # noqa: PLC0415
     from spanverdict.app.verdicts import targets  # noqa: PLC0415
+    from spanverdict.config.masking import masking_of  # noqa: PLC0415
     from spanverdict.config.settings import WebhookSettings  # noqa: PLC0415
     from spanverdict.config.webhooks import read_webhooks  # noqa: PLC0415
     from spanverdict.reporting.reporter import ReportOptions  # noqa: PLC0415
@@ -74,6 +84,7 @@ def run(**given: Any) -> None:
         store=given["store"],
         webhooks=read_webhooks(hooks, os.environ),
         baseline=given["baseline"],
+        masking=masking_of(given["config"], os.environ),
     )
     sys.exit(run(options))
 
@@ -93,6 +104,7 @@ def run(**given: Any) -> None:
     type=click.Path(path_type=Path),
     help="With --input: keep the verdict here. Without: judge the run that is here again.",
 )
+@masking_config
 @baseline
 @reporting
 def check(**given: Any) -> None:
@@ -130,6 +142,7 @@ def check(**given: Any) -> None:
 
 def _check_here(flows: tuple[Flow, ...], given: dict[str, Any]) -> Sequence[Event]:
     from spanverdict.app.checkcommand import CheckOptions, check  # noqa: PLC0415
+    from spanverdict.config.masking import masking_of  # noqa: PLC0415
 
     return check(
         CheckOptions(
@@ -140,6 +153,7 @@ def _check_here(flows: tuple[Flow, ...], given: dict[str, Any]) -> Sequence[Even
             labels=given["labels"],
             baseline=given["baseline"],
             store=given["store"],
+            masking=masking_of(given["config"], os.environ),
         )
     )
 

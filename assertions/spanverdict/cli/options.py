@@ -70,6 +70,14 @@ def read_run_id(_ctx: click.Context, _param: click.Parameter, value: str | None)
     return value
 
 
+masking_config = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="SPANVERDICT_CONFIG",
+    help="Settings as of `serve`; its `masking` is followed.",
+)
+
+
 def read_baseline(_ctx: click.Context, _param: click.Parameter, value: str | None) -> BaselineChoice | None:
     """Read what to compare with."""
     from spanverdict.app.baselinechoice import parse_choice  # noqa: PLC0415

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -44,6 +45,31 @@ class WebhookSettings(BaseModel):
         return self
 
 
+class MaskingSettings(BaseModel):
+    """What is taken out of spans before anything of them is kept. Names of attributes are globs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    secrets: bool = True
+    """Mask what is plainly secret, by name or by shape."""
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    hash: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    """Kinds of values: `email`, `card`, `phone`, `ip`."""
+    patterns: dict[str, str] = Field(default={})
+    """Regular expressions of one's own, by the name that replaces what they find."""
+    hash_key_env: str | None = None
+    hash_key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.hash_key_env is not None and self.hash_key_file is not None:
+            raise ValueError("give it `hash_key_env` or `hash_key_file`, not both")
+        return self
+
+
 class Settings(BaseModel):
     """Everything `serve` can be told."""
 
@@ -64,9 +90,13 @@ class Settings(BaseModel):
     tls_client_ca: Path | None = None
     external_url: str = ""
     webhooks: tuple[WebhookSettings, ...] = Field(default=())
+    masking: MaskingSettings = Field(default=MaskingSettings())
 
 
-_SCALARS: Final = tuple(name for name in Settings.model_fields if name not in {"rules", "webhooks"})
+_PARTS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
+    {"webhooks": WebhookSettings, "masking": MaskingSettings}
+)
+_SCALARS: Final = tuple(name for name in Settings.model_fields if name not in {"rules", *_PARTS})
 
 
 def read_settings(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
@@ -150,7 +180,7 @@ def _explain(error: ValidationError, places: Mapping[str, str], path: Path | Non
             continue
         place = _place(node, keys) or (str(path) if path is not None else "configuration")
         if found["type"] == "extra_forbidden":
-            known = Settings.model_fields if len(keys) == 1 else WebhookSettings.model_fields
+            known = (Settings if len(keys) == 1 else _PARTS[str(keys[0])]).model_fields
             hint = did_you_mean(str(keys[-1]), known)
             yield f"{place}: there is no setting {name}{f'; {hint}' if hint else ''}"
         else:

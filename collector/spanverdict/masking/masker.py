@@ -1,0 +1,193 @@
+"""Taking what is to be masked out of OTLP payloads.
+
+A payload in which nothing is suspicious stays as it is, byte for byte. Of another one the spans, resources and
+scopes that hold something are written anew; fields that we do not know stay in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableSequence
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError, Message
+
+from spanverdict.masking.detectors import compiled
+from spanverdict.masking.rules import Action, MaskingRules
+from spanverdict.otlp import shallow_pb2 as pb
+
+REDACTED: Final = "[redacted]"
+_HASHED: Final = compiled("hmac-sha256:[0-9a-f]{32}")
+_REMEMBERED: Final = 50_000
+"""Distinct attributes whose masked form is kept; then it is begun anew."""
+
+
+class Masker:
+    """Masks by rules. For one thread."""
+
+    def __init__(self, rules: MaskingRules) -> None:
+        self._rules = rules
+        self._known: dict[bytes, bytes | None] = {}
+        self.masked_payloads = 0
+        """Payloads in which something was masked so far."""
+
+    def masked(self, payload: bytes) -> bytes:
+        """Return a payload without what is to be masked; the same object where there is nothing.
+
+        What is no OTLP is returned as it is: it is refused by whoever decodes it, and never kept.
+        """
+        rules = self._rules
+        if rules.idle or (rules.suspicion is not None and rules.suspicion.search(payload) is None):
+            return payload
+        try:
+            request = pb.TracesData.FromString(payload)
+        except DecodeError:
+            return payload
+        found = [self._resource_spans(part) for part in request.resource_spans]
+        if not any(found):
+            return payload
+        self.masked_payloads += 1
+        return request.SerializeToString()
+
+    def _resource_spans(self, part: pb.ResourceSpans) -> bool:
+        found = self._each(part.resource, pb.Resource, self._attributes)
+        for scope_spans in part.scope_spans:
+            found |= self._each(scope_spans.scope, pb.Scope, self._attributes)
+            found |= self._each(scope_spans.spans, pb.Span, self._span)
+        return found
+
+    def _each(self, parts: MutableSequence[bytes], kind: type[Message], mask: Callable[[Any], bool]) -> bool:
+        """Mask serialised messages in place; a suspicious one that cannot be read is emptied."""
+        found = False
+        for number, part in enumerate(parts):
+            try:
+                message = kind.FromString(part)
+                changed = mask(message)
+            except DecodeError:
+                message, changed = kind(), self._is_suspicious(part)
+            if changed:
+                parts[number] = message.SerializeToString()
+                found = True
+        return found
+
+    def _span(self, span: Any) -> bool:
+        found = self._attributes(span)
+        found |= self._name(span)
+        found |= self._each(span.events, pb.Event, self._event)
+        found |= self._each(span.links, pb.Link, self._attributes)
+        return self._each(span.status, pb.Status, self._status) | found
+
+    def _event(self, event: Any) -> bool:
+        return self._name(event) | self._attributes(event)
+
+    def _name(self, message: Any) -> bool:
+        before, message.name = message.name, self._bytes(message.name)
+        return bool(before != message.name)
+
+    def _status(self, status: Any) -> bool:
+        before, status.message = status.message, self._bytes(status.message)
+        return bool(before != status.message)
+
+    def _attributes(self, message: Any) -> bool:
+        before = list(message.attributes)
+        after = [kept for attribute in before if (kept := self._attribute(attribute)) is not None]
+        if after == before:
+            return False
+        del message.attributes[:]
+        message.attributes.extend(after)
+        return True
+
+    def _attribute(self, serialised: bytes) -> bytes | None:
+        """Return what is left of an attribute, None for nothing; worked out once while it is remembered."""
+        known = self._known
+        if serialised not in known:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[serialised] = self._fresh(serialised)
+        return known[serialised]
+
+    def _fresh(self, serialised: bytes) -> bytes | None:
+        if not self._is_suspicious(serialised):
+            return serialised
+        try:
+            attribute = pb.KeyValue.FromString(serialised)
+        except DecodeError:
+            return None
+        if self._rules.action(attribute.key) is Action.DROP:
+            return None
+        return attribute.SerializeToString() if self._masks(attribute) else serialised
+
+    def _masks(self, attribute: Any) -> bool:
+        """Mask an attribute as its name says; tell whether that changed it."""
+        value = attribute.value
+        match self._rules.action(attribute.key):
+            case Action.KEEP:
+                return False
+            case Action.LOOK:
+                return self._looks(value)
+            case Action.HASH:
+                masked = self._hashed(value)
+            case Action.SECRET if value.WhichOneof("value") in (None, "bool_value"):
+                return False
+            case _:
+                masked = REDACTED
+        if value.string_value == masked:
+            return False
+        value.Clear()
+        value.string_value = masked
+        return True
+
+    def _hashed(self, value: Any) -> str:
+        if _HASHED.fullmatch(value.string_value):
+            return str(value.string_value)
+        is_text = value.WhichOneof("value") == "string_value"
+        return self._rules.hashed(
+            value.string_value.encode() if is_text else value.SerializeToString(deterministic=True)
+        )
+
+    def _looks(self, value: Any) -> bool:
+        """Search all texts of a value; names of nested values say what they do on their own."""
+        match value.WhichOneof("value"):
+            case "string_value":
+                masked = self._text(value.string_value)
+                changed = bool(masked != value.string_value)
+                value.string_value = masked
+            case "bytes_value":
+                masked_bytes = self._bytes(value.bytes_value)
+                changed = bool(masked_bytes != value.bytes_value)
+                value.bytes_value = masked_bytes
+            case "array_value":
+                changed = sum(self._looks(item) for item in value.array_value.values) > 0
+            case "kvlist_value":
+                changed = self._inside(value.kvlist_value.values)
+            case _:
+                changed = False
+        return changed
+
+    def _inside(self, items: Any) -> bool:
+        kept = [item for item in items if self._rules.action(item.key) is not Action.DROP]
+        dropped = len(kept) < len(items)
+        changed = sum(self._masks(item) for item in kept) > 0
+        if dropped:
+            left = [pb.KeyValue.FromString(item.SerializeToString()) for item in kept]
+            del items[:]
+            items.extend(left)
+        return changed or dropped
+
+    def _text(self, text: str) -> str:
+        return self._bytes(text.encode()).decode()
+
+    def _bytes(self, text: bytes) -> bytes:
+        """Mask a text that need not be UTF-8."""
+        if not self._is_suspicious(text):
+            return text
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            return REDACTED.encode()
+        for detector in self._rules.detectors:
+            text = detector.replaced(text)
+        return text
+
+    def _is_suspicious(self, part: bytes) -> bool:
+        suspicion = self._rules.suspicion
+        return suspicion is None or suspicion.search(part) is not None
