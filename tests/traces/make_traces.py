@@ -5,9 +5,10 @@
     PYTHONPATH=collector /tmp/recording/bin/python tests/traces/make_traces.py
 
 Every recording holds three orders that a service `checkout` takes and sends on, and a service
-`accounting` receives and records. The spans are made by the instrumentation itself; what stands in
-for the broker is told by the attribute `recording.made.by` of each resource. Ids and times are the
-same every time. Each recording is made in a process of its own, because instrumentations patch.
+`accounting` receives and records. The spans are made by the instrumentation itself. Kafka and RabbitMQ
+are real where they can be reached (`brokers.py` says how), else something stands in for them; which
+it was is told by the attribute `recording.made.by` of each resource. Ids and times are the same every
+time. The recordings of Node.js libraries are made by `node/make_traces.js`. Each recording is made in a process of its own, because instrumentations patch.
 """
 
 from __future__ import annotations

@@ -1,24 +1,67 @@
-"""What clients of RabbitMQ, Celery and SQS emit. The brokers are stand-ins; the instrumentations are the real ones."""
+"""What clients of RabbitMQ, Celery and SQS emit. The instrumentations are real, and so is RabbitMQ where one can be reached.
+
+Elsewhere its clients end in a list, as those of SQS always do.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import brokers
 from studio import ORDERS, SENDER, TAKER, Studio
 
 QUEUE = "orders"
 URL = "https://sqs.eu-north-1.amazonaws.com/123456789012/orders"
 STAND_IN = "the broker is a stand-in in the process"
+REAL = "a real RabbitMQ"
 
 
 def pika() -> Studio:
     """The receive span is a child of the sender's and the parent of user code, all in one trace."""
     from opentelemetry.instrumentation.pika import PikaInstrumentor
+
+    server = brokers.rabbitmq()
+    opened = _pika_channels(server)
+    studio = Studio("opentelemetry-instrumentation-pika", STAND_IN if server is None else REAL)
+    sending = opened()
+    PikaInstrumentor.instrument_channel(sending, tracer_provider=studio.providers[SENDER])
+    for number in ORDERS:
+        with studio.order(number):
+            sending.basic_publish("", QUEUE, number.encode())
+    studio.wait(20)
+    taking = opened()
+    PikaInstrumentor.instrument_channel(taking, tracer_provider=studio.providers[TAKER])
+    left = list(ORDERS)
+
+    def taken(channel: Any, method: Any, _properties: Any, body: bytes) -> None:
+        studio.record(body.decode())
+        channel.basic_ack(method.delivery_tag)
+        left.pop()
+        if not left:
+            channel.stop_consuming()
+
+    taking.basic_consume(queue=QUEUE, on_message_callback=taken)
+    taking.start_consuming()
+    return studio
+
+
+def _pika_channels(server: str | None) -> Callable[[], Any]:
+    """Return what opens a channel, to an empty queue."""
+    import pika
     from pika.adapters.blocking_connection import BlockingChannel
     from pika.spec import Basic
 
+    if server is not None:
+        host, _, port = server.rpartition(":")
+        connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port)))
+        first = connection.channel()
+        first.queue_delete(QUEUE)
+        first.queue_declare(QUEUE)
+        return connection.channel
     log: list[tuple[Any, bytes]] = []
 
     class Channel(BlockingChannel):
@@ -40,71 +83,53 @@ def pika() -> Studio:
             self._consumer_infos["tag"] = SimpleNamespace(on_message_callback=on_message_callback)
 
         def start_consuming(self) -> None:
-            method = Basic.Deliver(consumer_tag="tag", exchange="", routing_key=QUEUE)
             for properties, body in log:
+                method = Basic.Deliver(consumer_tag="tag", delivery_tag=1, exchange="", routing_key=QUEUE)
                 self._consumer_infos["tag"].on_message_callback(self, method, properties, body)
+
+        def stop_consuming(self) -> None:
+            pass
+
+        def basic_ack(self, _delivery_tag: int) -> None:
+            pass
 
         def __repr__(self) -> str:
             return "<Channel>"
 
-    studio = Studio("opentelemetry-instrumentation-pika", STAND_IN)
-    sending, taking = Channel(), Channel()
-    PikaInstrumentor.instrument_channel(sending, tracer_provider=studio.providers[SENDER])
-    for number in ORDERS:
-        with studio.order(number):
-            sending.basic_publish("", QUEUE, number.encode())
-    studio.wait(20)
-    PikaInstrumentor.instrument_channel(taking, tracer_provider=studio.providers[TAKER])
-    taking.basic_consume(queue=QUEUE, on_message_callback=lambda *delivery: studio.record(delivery[3].decode()))
-    taking.start_consuming()
-    return studio
+    return Channel
 
 
 def aio_pika() -> Studio:
     """As pika, with the exchange in the name of the destination."""
-    from aio_pika import Exchange, Message, Queue
+    from aio_pika import Message
     from opentelemetry.instrumentation.aio_pika import AioPikaInstrumentor
 
-    log: list[Any] = []
-    url = SimpleNamespace(host="rabbitmq", port=5672)
-    channel = SimpleNamespace(connection=SimpleNamespace(connection=SimpleNamespace(url=url)))
-
-    async def publish(_self: Exchange, message: Message, routing_key: str) -> None:
-        log.append(
-            SimpleNamespace(
-                headers=message.headers,
-                exchange="",
-                routing_key=routing_key,
-                body=message.body,
-                properties=message.properties,
-            )
-        )
-
-    async def consume(_self: Queue, callback: Any) -> None:
-        for message in log:
-            await callback(message)
-
-    Exchange.publish, Queue.consume = publish, consume
-    studio = Studio("opentelemetry-instrumentation-aio-pika", STAND_IN)
+    server = brokers.rabbitmq()
+    opened = _aio_pika_channel if server is not None else _aio_pika_stand_in()
+    studio = Studio("opentelemetry-instrumentation-aio-pika", STAND_IN if server is None else REAL)
+    instrumentor = AioPikaInstrumentor()
 
     async def send() -> None:
-        exchange = Exchange.__new__(Exchange)
-        exchange.name, exchange.channel = "", channel
-        for number in ORDERS:
-            with studio.order(number):
-                message = Message(number.encode(), headers={}, message_id=f"m-{number}")
-                await exchange.publish(message, QUEUE)
+        async with opened(server, fresh=True) as (exchange, _):
+            for number in ORDERS:
+                with studio.order(number):
+                    message = Message(number.encode(), headers={}, message_id=f"m-{number}")
+                    await exchange.publish(message, QUEUE)
 
     async def take() -> None:
-        queue = Queue.__new__(Queue)
-        queue.channel = channel
+        left, done = list(ORDERS), asyncio.Event()
 
         async def taken(message: Any) -> None:
             studio.record(message.body.decode())
+            await message.ack()
+            left.pop()
+            if not left:
+                done.set()
 
-        await queue.consume(taken)
+        async with opened(server, fresh=False) as (_, queue):
+            await queue.consume(taken)
+            await done.wait()
 
-    instrumentor = AioPikaInstrumentor()
     instrumentor.instrument(tracer_provider=studio.providers[SENDER])
     asyncio.run(send())
     instrumentor.uninstrument()
@@ -113,6 +138,49 @@ def aio_pika() -> Studio:
     asyncio.run(take())
     instrumentor.uninstrument()
     return studio
+
+
+@asynccontextmanager
+async def _aio_pika_channel(server: str, *, fresh: bool) -> AsyncIterator[tuple[Any, Any]]:
+    """Open a channel; yield its default exchange and the queue."""
+    import aio_pika
+
+    connection = await aio_pika.connect(f"amqp://guest:guest@{server}/")
+    async with connection:
+        channel = await connection.channel()
+        if fresh:
+            await channel.queue_delete(QUEUE)
+        yield channel.default_exchange, await channel.declare_queue(QUEUE)
+
+
+def _aio_pika_stand_in() -> Any:
+    """Replace sending and taking by a list, and return what opens a channel."""
+    from aio_pika import Exchange, Message, Queue
+
+    log: list[Any] = []
+    url = SimpleNamespace(host="rabbitmq", port=5672)
+    channel = SimpleNamespace(connection=SimpleNamespace(connection=SimpleNamespace(url=url)))
+
+    async def acknowledged() -> None:
+        pass
+
+    async def publish(_self: Exchange, message: Message, routing_key: str) -> None:
+        parts = {"headers": message.headers, "body": message.body, "properties": message.properties}
+        log.append(SimpleNamespace(exchange="", routing_key=routing_key, ack=acknowledged, **parts))
+
+    async def consume(_self: Queue, callback: Any) -> None:
+        for message in log:
+            await callback(message)
+
+    Exchange.publish, Queue.consume = publish, consume
+
+    @asynccontextmanager
+    async def opened(_server: None, *, fresh: bool) -> AsyncIterator[tuple[Any, Any]]:
+        exchange, queue = Exchange.__new__(Exchange), Queue.__new__(Queue)
+        exchange.name, exchange.channel, queue.channel = "", channel, channel
+        yield exchange, queue
+
+    return opened
 
 
 def _celery(*, links: bool) -> Studio:

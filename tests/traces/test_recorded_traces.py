@@ -1,6 +1,6 @@
 """What real messaging instrumentations emit is stitched into whole requests.
 
-`make_traces.py` says how the recordings were made. Each holds three orders from `checkout` to
+`make_traces.py` and `node/make_traces.js` say how the recordings were made. Each holds three orders from `checkout` to
 `accounting`; the flow below is all that a user writes.
 """
 
@@ -40,15 +40,28 @@ rules:
     coverage: {stages: all}
     expect: {ratio: "== 100%", samples: "== 3"}
 """
-CONTEXT_TRAVELS = ("aio-pika", "boto3sqs", "celery", "celery-links", "confluent-kafka", "confluent-kafka-batch", "pika")
+CONTEXT_TRAVELS = (
+    "aio-pika",
+    "boto3sqs",
+    "celery",
+    "celery-links",
+    "confluent-kafka",
+    "confluent-kafka-batch",
+    "node-amqplib",
+    "node-amqplib-links",
+    "node-kafkajs",
+    "pika",
+)
 """Parents and links are enough."""
-CONTEXT_IS_LOST = ("aiokafka", "aiokafka-batch", "botocore-sqs", "kafka-python")
+CONTEXT_IS_LOST = ("aiokafka", "aiokafka-batch", "botocore-sqs", "kafka-python", "node-aws-sqs", "node-kafkajs-batch")
 """User code begins traces of its own; only the order's id says what belongs together."""
 POLLS = {
     "aiokafka-batch": {"orders receive": 1},
     "boto3sqs": {"orders receive": 1},
     "botocore-sqs": {"SQS.ReceiveMessage": 1, "SQS.DeleteMessage": 3},
     "confluent-kafka-batch": {"recv": 1},
+    "node-kafkajs-batch": {"poll orders-node-eachbatch": 1},
+    "node-aws-sqs": {"orders receive": 1, "SQS.DeleteMessage": 3},
 }
 """Spans of no single order, by name: polls for any message, and calls that name none."""
 ALL = (*CONTEXT_TRAVELS, *CONTEXT_IS_LOST)
@@ -77,7 +90,9 @@ def test_every_recording_is_looked_at_and_says_how_it_was_made() -> None:
     for name in ALL:
         for resource in json.loads((HERE / f"{name}.json").read_text())["resourceSpans"]:
             said = {pair["key"]: pair["value"]["stringValue"] for pair in resource["resource"]["attributes"]}
-            assert said["recording.made.by"].startswith("opentelemetry-instrumentation-")
+            assert said["recording.made.by"].startswith(
+                ("opentelemetry-instrumentation-", "@opentelemetry/instrumentation-")
+            )
 
 
 @pytest.mark.parametrize("name", ALL)
