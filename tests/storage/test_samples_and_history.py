@@ -148,6 +148,7 @@ def test_the_index_says_what_the_document_says(store: Store) -> None:
         (Wanted(rules=["whole", "fast"]), []),
         (Wanted(outcome="failed"), ["run-2"]),
         (Wanted(run="run-2"), ["run-2"]),
+        (Wanted(heard_since_unix_nano=20), ["run-3", "run-2"]),
         (Wanted(before=(30, "run-3")), ["run-2", "run-1"]),
         (Wanted(since_unix_nano=1_772_442_002_123_456_789), ["run-3", "run-2"]),
         (Wanted(until_unix_nano=1_772_442_002_123_456_788), ["run-1"]),

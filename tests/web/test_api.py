@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.http_connection import connection_class
 from spanverdict.web import api
 from spanverdict.web.api import application
-from spanverdict.web.backend import Declaration, Document, Unavailable, UnknownFlow
+from spanverdict.web.backend import Asked, Declaration, Document, Unavailable, UnknownFlow
 from spanverdict.web.server import WebServer
 
 
@@ -32,6 +32,8 @@ class Fake:
     declared: list[Declaration] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     pages: list[tuple[int, str | None]] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    by: list[list[str]] = field(default_factory=list)
     waits: list[tuple[str, float]] = field(default_factory=list)
     known: dict[str, Document] = field(default_factory=dict)
     problem: str | None = None
@@ -53,12 +55,19 @@ class Fake:
         self._check()
         return self.known.get(run_id)
 
-    def runs(self, limit: int, before: str | None) -> Document:
+    def runs(self, limit: int, before: str | None, asked: Asked) -> Document:
         self._check()
         if before == "nonsense":
             raise ValueError("'nonsense' is not where a page of runs ended")
+        self.asked.append(asked)
         self.pages.append((limit, before))
         return {"runs": [], "next": None}
+
+    def flaky(self, asked: Asked, by: Sequence[str]) -> Document:
+        self._check()
+        self.asked.append(asked)
+        self.by.append(list(by))
+        return {"rules": []}
 
     def settled(self, run_id: str, timeout_s: float) -> bool:
         self.waits.append((run_id, timeout_s))
@@ -294,6 +303,26 @@ def test_those_who_wait_do_not_keep_others_waiting(monkeypatch: pytest.MonkeyPat
         assert not any(answer.done() for answer in answers)
         backend.go.set()
         assert [answer.result().status_code for answer in answers] == [200] * 5
+
+
+def test_runs_are_asked_for_by_what_they_are(client: httpx.Client, backend: Fake) -> None:
+    query = "flow=scoring&label=branch=main&label=note=a=b&outcome=failed&since=2026-03-02T09:00:00Z"
+    assert client.get(f"/api/v1/runs?{query}").status_code == 200
+    asked = Asked("scoring", {"branch": "main", "note": "a=b"}, "failed", 1_772_442_000 * 10**9)
+    assert client.get(f"/api/v1/flaky?{query}&by=branch&by=environment").json() == {"rules": []}
+    assert backend.asked == [asked, asked]
+    assert backend.by == [["branch", "environment"]]
+    client.get("/api/v1/runs?since=7d")
+    since = backend.asked[-1].since_unix_nano
+    assert since is not None
+    assert abs(time.time_ns() - 7 * 86_400 * 10**9 - since) < 60 * 10**9
+
+
+@pytest.mark.parametrize("query", ["label=branch", "label==x", "since=tomorrow", "since=", "since=99999-01-01"])
+def test_what_cannot_be_asked_for_is_refused(client: httpx.Client, query: str) -> None:
+    for path in ("runs", "flaky"):
+        answer = client.get(f"/api/v1/{path}?{query}")
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
 def test_pages_are_asked_for_with_sense(client: httpx.Client, backend: Fake) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from spanverdict.app.operatormetrics import render_metrics
 from spanverdict.app.progress import progress_of
+from spanverdict.app.rundocuments import flaky_document, page_of, run_document
 from spanverdict.app.service import Service
-from spanverdict.reporting.quantities import rfc3339
 from spanverdict.storage.errors import StoreError
-from spanverdict.storage.records import RunDeclaration, RunRecord, VerdictRecord
-from spanverdict.web.backend import Declaration, Document, Unavailable, UnknownFlow
+from spanverdict.storage.records import RunDeclaration
+from spanverdict.web.backend import Asked, Declaration, Document, Unavailable, UnknownFlow
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -56,13 +56,13 @@ class ServiceBackend:
                 declaration.traces,
             )
         )
-        return _run_document(record, self._runs.verdict(record.id))
+        return run_document(record, self._runs.verdict(record.id))
 
     @_from_store
     def end(self, run_id: str) -> Document | None:
         """Say that a run has ended and return it; None when it is unknown."""
         record = self._service.end(run_id)
-        return None if record is None else _run_document(record, self._runs.verdict(run_id))
+        return None if record is None else run_document(record, self._runs.verdict(run_id))
 
     @_from_store
     def run(self, run_id: str) -> Document | None:
@@ -71,7 +71,7 @@ class ServiceBackend:
         if record is None:
             return None
         verdict = self._runs.verdict(run_id)
-        document = _run_document(record, verdict)
+        document = run_document(record, verdict)
         document["verdict"] = None if verdict is None else json.loads(verdict.document)
         docket = self._service.judge.docket
         live = docket.runs.get(run_id)
@@ -80,10 +80,14 @@ class ServiceBackend:
         return document
 
     @_from_store
-    def runs(self, limit: int, before: str | None) -> Document:
+    def runs(self, limit: int, before: str | None, asked: Asked) -> Document:
         """Return a page of runs, newest first; raises `ValueError` for a foreign cursor."""
-        page = self._runs.list(limit, before)
-        return {"runs": [_run_document(run, self._runs.verdict(run.id)) for run in page.runs], "next": page.next}
+        return page_of(self._runs, limit, before, asked)
+
+    @_from_store
+    def flaky(self, asked: Asked, by: Sequence[str]) -> Document:
+        """Return the rules whose outcomes flip between runs of one rule file and equal labels (of `by`)."""
+        return flaky_document(self._service.store.history, asked, by)
 
     @_from_store
     def settled(self, run_id: str, timeout_s: float) -> bool:
@@ -110,26 +114,3 @@ class ServiceBackend:
             return False
         record = self._runs.get(run_id)
         return record is not None and record.state == "judged" and self._runs.verdict(run_id) is not None
-
-
-def _run_document(record: RunRecord, verdict: VerdictRecord | None) -> Document:
-    return {
-        "id": record.id,
-        "state": _state(record, verdict),
-        "declared": record.declared,
-        "expected_requests": record.expected_requests,
-        "labels": dict(record.labels),
-        "flows": list(record.flows),
-        "created": rfc3339(record.created_unix_nano),
-        "updated": rfc3339(record.updated_unix_nano),
-        "ended": rfc3339(record.ended_unix_nano or 0),
-        "revision": verdict.revision if verdict is not None else 0,
-        "outcome": verdict.outcome if verdict is not None else None,
-        "complete": verdict.complete if verdict is not None else None,
-        "judged_by": list(verdict.flows) if verdict is not None else [],
-    }
-
-
-def _state(record: RunRecord, verdict: VerdictRecord | None) -> str:
-    """A run that no flow matches was looked at and not judged."""
-    return "unjudged" if verdict is not None and not verdict.flows else str(record.state)

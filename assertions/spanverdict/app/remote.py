@@ -45,7 +45,7 @@ def check_server(flows: Sequence[Flow], server: str, run_id: str, wait_s: float)
         CommandError: the server cannot be reached, does not know the run or the flows, or has no
             verdict in time.
     """
-    _check_address(server)
+    check_address(server)
     document = _wait(server.rstrip("/"), run_id, wait_s, Progress.on(sys.stderr, os.environ))
     try:
         events = events_of(document)
@@ -54,7 +54,8 @@ def check_server(flows: Sequence[Flow], server: str, run_id: str, wait_s: float)
     yield from _only(events, flows, server)
 
 
-def _check_address(server: str) -> None:
+def check_address(server: str) -> None:
+    """Raise `CommandError` for what is no address of a server."""
     try:
         parts = urlsplit(server)
         right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     _Seconds = click.ParamType[float]
     _Fractions = click.ParamType[Fraction]
+    _Moments = click.ParamType[int]
 else:
-    _Seconds = _Fractions = click.ParamType  # earlier releases take no type argument
+    _Seconds = _Fractions = _Moments = click.ParamType  # earlier releases take no type argument
 
 
 class Duration(_Seconds):
@@ -31,6 +32,30 @@ class Duration(_Seconds):
             return parse_duration(str(value)) / 1e9
         except DurationError as error:
             self.fail(f"{error.message}. {error.hint}".rstrip(". "), param, ctx)
+
+
+class When(_Moments):
+    """A moment: how long ago, or in RFC 3339; in ns since the epoch."""
+
+    name = "when"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read `7d`, `2026-03-02` or `2026-03-02T09:00:00Z`."""
+        import time  # noqa: PLC0415
+        from datetime import UTC, datetime  # noqa: PLC0415
+
+        from spanverdict.diagnostics.durations import DurationError, parse_duration  # noqa: PLC0415
+
+        text = str(value)
+        try:
+            return time.time_ns() - parse_duration(text)
+        except DurationError:
+            pass
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(f"{text!r} is no duration such as 7d, and no time such as 2026-03-02T09:00:00Z", param, ctx)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 10**9
 
 
 class Share(_Fractions):

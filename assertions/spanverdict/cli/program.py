@@ -11,20 +11,33 @@ import click
 
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.cli.goldens import golden
-from spanverdict.cli.history import diff
+from spanverdict.cli.history import diff, runs
 from spanverdict.cli.judging import check, run, serve
 from spanverdict.cli.linting import lint
 from spanverdict.cli.looking import explain, path, query, show
 from spanverdict.cli.testing import test
 
-COMMANDS: Final[tuple[click.Command, ...]] = (run, check, serve, lint, test, query, explain, show, path, diff, golden)
+COMMANDS: Final[tuple[click.Command, ...]] = (
+    run,
+    check,
+    serve,
+    lint,
+    test,
+    query,
+    explain,
+    show,
+    path,
+    diff,
+    golden,
+    runs,
+)
 """All commands, in the order in which one meets them."""
 
 _EXIT_CODES = """
 \b
 Exit codes:
   0  passed
-  1  a rule failed, or a test; for query: nothing matched; for golden: something differs
+  1  a rule failed, or a test; for query: nothing matched; for golden and diff: something differs
   2  usage, configuration or rule file
   3  lint findings only (lint)
   4  no data, incomplete or inconclusive

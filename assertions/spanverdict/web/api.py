@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import time
+from datetime import UTC, datetime
 from typing import Final
 
 from anyio import CapacityLimiter, fail_after, to_thread
@@ -16,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from spanverdict.diagnostics.durations import DurationError, parse_duration
-from spanverdict.web.backend import Backend, Declaration, Document, Unavailable, UnknownFlow
+from spanverdict.web.backend import Asked, Backend, Declaration, Document, Unavailable, UnknownFlow
 
 MAX_BODY: Final = 1 << 20
 MAX_WAIT_S: Final = 300.0
@@ -55,6 +57,7 @@ def application(backend: Backend) -> Starlette:
             Route("/metrics", routes.metrics),
             Route("/api/v1/runs", routes.runs, methods=["GET"]),
             Route("/api/v1/runs", routes.declare, methods=["POST"]),
+            Route("/api/v1/flaky", routes.flaky, methods=["GET"]),
             Route("/api/v1/runs/{run_id:path}/end", routes.end, methods=["POST"]),
             Route("/api/v1/runs/{run_id:path}", routes.run, methods=["GET"]),
         ],
@@ -79,12 +82,16 @@ class _Routes:
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def runs(self, request: Request) -> Response:
-        limit = _integer(request, "limit", _PAGE)
+        limit, asked = _integer(request, "limit", _PAGE), _asked(request)
         try:
-            page = await run_in_threadpool(self._backend.runs, limit, request.query_params.get("before"))
+            page = await run_in_threadpool(self._backend.runs, limit, request.query_params.get("before"), asked)
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
         return JSONResponse(page)
+
+    async def flaky(self, request: Request) -> Response:
+        by = request.query_params.getlist("by")
+        return JSONResponse(await run_in_threadpool(self._backend.flaky, _asked(request), by))
 
     async def declare(self, request: Request) -> Response:
         body = await _body(request)
@@ -142,6 +149,34 @@ def _integer(request: Request, name: str, default: int) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _MAX_PAGE:
         raise HTTPException(400, f"{name} has to be a number from 1 to {_MAX_PAGE}")
     return int(text)
+
+
+def _asked(request: Request) -> Asked:
+    """Read which runs are asked for: `flow`, `label=NAME=VALUE` (several), `outcome`, and `since` when."""
+    query = request.query_params
+    labels = {}
+    for text in query.getlist("label"):
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise HTTPException(400, f"label: {text!r} is not NAME=VALUE")
+        labels[name] = value
+    since = _since(query.get("since"))
+    return Asked(query.get("flow"), labels, query.get("outcome"), since)
+
+
+def _since(text: str | None) -> int | None:
+    """Read a moment in RFC 3339, or how long ago it is."""
+    if text is None:
+        return None
+    try:
+        return time.time_ns() - parse_duration(text)
+    except DurationError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 10**9
+    except (ValueError, OverflowError):
+        raise HTTPException(400, "since has to be a duration such as 7d, or a time in RFC 3339") from None
 
 
 def _seconds(request: Request, name: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -20,6 +20,16 @@ class Declaration:
     flows: tuple[str, ...] = ()
     traces: tuple[str, ...] = ()
     """Trace ids, 32 hex digits each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which runs a client asks for; what is not said does not matter."""
+
+    flow: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    outcome: str | None = None
+    since_unix_nano: int | None = None
 
 
 class UnknownFlow(Exception):  # noqa: N818 - says what is wrong
@@ -48,8 +58,12 @@ class Backend(Protocol):
         """Return a run with its last verdict at `verdict` (None before the first); None when it is unknown."""
         ...
 
-    def runs(self, limit: int, before: str | None) -> Document:
+    def runs(self, limit: int, before: str | None, asked: Asked) -> Document:
         """Return a page of runs, newest first; raises `ValueError` for a cursor that is none of ours."""
+        ...
+
+    def flaky(self, asked: Asked, by: Sequence[str]) -> Document:
+        """Return the rules whose outcomes flip between runs of one rule file and equal labels (of `by`)."""
         ...
 
     def settled(self, run_id: str, timeout_s: float) -> bool:

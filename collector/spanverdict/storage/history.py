@@ -123,6 +123,8 @@ class Wanted:
     """Runs that ended then or later."""
     until_unix_nano: int | None = None
     """Runs that ended then or earlier."""
+    heard_since_unix_nano: int | None = None
+    """Runs that were first heard of then or later."""
     before: tuple[int, str] | None = None
     """(creation, id) of a run; those that were first heard of earlier."""
     limit: int = -1
@@ -136,6 +138,7 @@ class Wanted:
             "f.complete = :complete": self.complete,
             "f.ended_unix_nano >= :since": self.since_unix_nano,
             "f.ended_unix_nano <= :until": self.until_unix_nano,
+            "r.created_unix_nano >= :heard": self.heard_since_unix_nano,
         }
         parts = [_LATEST, *(part for part, value in asked.items() if value is not None)]
         given = {part.rpartition(":")[2]: value for part, value in asked.items() if value is not None}

@@ -20,6 +20,7 @@ from spanverdict.storage.records import (
     Verdict,
     VerdictRecord,
 )
+from spanverdict.storage.runfilter import RunFilter
 from spanverdict.storage.samples import forget_unused, replace_samples
 from spanverdict.storage.writer import Writer
 
@@ -109,18 +110,19 @@ class RunStore:
         with self._readers.borrow() as connection:
             return _get(connection, run_id)
 
-    def list(self, limit: int = 50, before: str | None = None) -> RunPage:
+    def list(self, limit: int = 50, before: str | None = None, chosen: RunFilter | None = None) -> RunPage:
         """Return a page of runs, newest first.
 
         Raises:
             InvalidCursor: `before` is not the `next` of an earlier page.
         """
         created, run_id = (2**63 - 1, "") if before is None else _parse_cursor(before)
+        condition, given = (chosen or RunFilter()).where()
         with self._readers.borrow() as connection:
             rows = connection.execute(
-                f"SELECT {_RUN} FROM runs WHERE (created_unix_nano, id) < (?, ?)"  # noqa: S608 - constants only
-                " ORDER BY created_unix_nano DESC, id DESC LIMIT ?",
-                (created, run_id, limit + 1),
+                f"SELECT {_RUN} FROM runs WHERE {condition}"  # noqa: S608 - constants only
+                " ORDER BY created_unix_nano DESC, id DESC LIMIT :limit",
+                {**given, "created": created, "id": run_id, "limit": limit + 1},
             ).fetchall()
         runs = tuple(map(_run_record, rows[:limit]))
         last = runs[-1] if len(rows) > limit and runs else None
