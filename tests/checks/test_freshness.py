@@ -143,3 +143,45 @@ def test_a_written_time_beyond_the_range_of_clocks_is_no_value() -> None:
     found = measured(rows, "freshness: {stage: score, updated_at: span.at, unit: rfc3339}")
     assert len(values(found)) == 1
     assert "hold what is no time, such as '9999" in found.problem
+
+
+def test_of_several_written_times_the_oldest_counts() -> None:
+    times = ["2023-11-14T22:13:18.030Z", "2023-11-14T23:13:15.030+01:00", "2023-11-14T22:13:19.030Z"]
+    assert age_of({"at": times}, "updated_at: span.at, unit: rfc3339") == [5_000]
+
+
+@pytest.mark.parametrize(
+    ("times", "unit"),
+    [
+        ([USE - 5 * MS, 0], "ns"),
+        (["2023-11-14T22:13:18Z", "1970-01-01T00:00:00Z"], "rfc3339"),
+        (["2023-11-14T22:13:18Z", ""], "rfc3339"),
+        (["2023-11-14T22:13:18Z", None], "rfc3339"),
+    ],
+)
+def test_one_time_of_several_that_is_none_is_not_passed_over(times: list[Any], unit: str) -> None:
+    """What a store writes for a value that it has not got: the beginning of 1970, or nothing."""
+    rows = [
+        *call("a", score={"at": times}),
+        *call("b", 1000, score={"at": [USE if unit == "ns" else "2023-11-14T22:13:18Z"]}),
+    ]
+    result = only(
+        rows, f"- {{id: r, freshness: {{stage: score, updated_at: span.at, unit: {unit}}}, expect: {{p1: '< 9999d'}}}}"
+    )
+    assert (result.outcome, result.samples) == ("inconclusive", 1)
+
+
+@pytest.mark.parametrize(("ahead", "outcome"), [(250, "passed"), (250.000001, "inconclusive")])
+def test_a_time_of_making_may_lie_ahead_by_the_skew(ahead: float, outcome: str) -> None:
+    rows = [*call("a", score={"at": USE + round(ahead * MS)}), *call("b", 1000, score={"at": USE})]
+    rule = "- {id: r, freshness: {stage: score, updated_at: span.at, unit: ns, skew: 250ms}, expect: {p1: '< 1m'}}"
+    assert only(rows, rule).outcome == outcome
+
+
+def test_a_group_of_several_feature_views_is_named_by_all_of_them() -> None:
+    rows = call("a", score={"views": ["card", "merchant"], "age": [1, 70]})
+    found = judged(
+        rows,
+        flow_of("- {id: r, per: span.views, freshness: {stage: score, age: span.age, unit: s}, expect: {max: '< 1m'}}"),
+    )
+    assert {name: str(result.outcome) for name, result in found.items()} == {"r[card, merchant]": "failed"}

@@ -277,6 +277,22 @@ def test_where_and_per_do_not_hide_keys_that_no_request_has() -> None:
     assert found == {"r[(none)]": "failed", "r[0.5]": "passed"}
 
 
+def test_on_a_sampled_run_a_key_without_request_was_perhaps_not_kept() -> None:
+    """It is no failure then, and no pass either; an answer that differs fails all the same."""
+    kept = [{**row, "trace_state": "ot=th:8"} for row in scores([0.5])]
+    result = golden(kept, records(0.5, 0.5))
+    assert result.outcome == "inconclusive"
+    assert "1 of 2 requests are in the golden file and were perhaps not kept" in result.message
+    assert golden(kept, records(0.9, 0.5), expect="every: '== true'").outcome == "failed"
+
+
+def test_a_share_of_right_answers_may_be_asked_with_confidence() -> None:
+    for count, outcome in ((1000, "passed"), (100, "inconclusive")):
+        result = golden(scores([0.5] * count), records(*[0.5] * count), more="confidence: 95%")
+        assert result.outcome == outcome
+    assert golden(scores([0.5] * 1000), records(*[0.9] * 1000), more="confidence: 95%").outcome == "failed"
+
+
 def test_an_equal_pair_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs: list[Any] = []
 
@@ -298,7 +314,7 @@ def test_long_answers_are_shown_in_part() -> None:
 @pytest.mark.parametrize(
     ("expected", "got", "how", "bad"),
     [(1, 3, Allowance(), 2 / 3), (1, 3, HUNDREDTH, 200), (0, 0.5, PER_CENT, 1), (1, "x", HUNDREDTH, float("inf")),
-     (1e-300, 1e308, PER_CENT, float("inf"))],
+     (1e-300, 1e308, PER_CENT, float("inf")), (1.0, 10**400, PER_CENT, float("inf"))],
 )  # fmt: skip
 def test_numbers_are_ranked_by_how_far_they_are_off(expected: Any, got: Any, how: Allowance, bad: float) -> None:
     assert badness(expected, got, how) == pytest.approx(bad)

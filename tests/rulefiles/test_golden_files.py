@@ -141,3 +141,18 @@ def test_what_is_about_to_be_written_is_not_read() -> None:
     assert not problems.sorted()
     assert flow is not None
     assert load(HEAD + RULE.replace("FILE", "../there.jsonl"), "rules/flow.yaml", problems, unread) is None
+
+
+def test_of_an_included_rule_the_file_stands_beside_the_file_that_includes(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    shared = HEAD + RULE.replace("FILE", "g.jsonl")
+    (tmp_path / "shared" / "rules.yaml").write_text(shared, encoding="utf-8")
+    (tmp_path / "g.jsonl").write_text('{"key": "r", "value": 1}\n', encoding="utf-8")
+    including = f"{HEAD}include:\n  - {{file: shared/rules.yaml, as: own}}\n"
+    (tmp_path / "flow.yaml").write_text(including, encoding="utf-8")
+    (flow,), problems = load_files([str(tmp_path / "flow.yaml")])
+    assert not problems.sorted()
+    check = flow.rules[0].check
+    assert isinstance(check, Output)
+    assert check.golden is not None
+    assert check.golden.file.path == str(tmp_path / "g.jsonl")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from scenarios.recorded import payload
-from scenarios.stories import RULES, Told, as_expected, call, tell
+from scenarios.stories import RULES, Told, as_expected, call, serving, tell
 from spanverdict.otlp.jsonexport import protobuf_to_json
 
 pytestmark = pytest.mark.story
@@ -228,6 +229,26 @@ def test_without_golden_rules_or_spans_there_is_nothing_to_do(folder: Path) -> N
     told = golden(folder, "diff", play(folder, "first.jsonl", [0.5]))
     assert told.returncode == 2
     assert "no rule has a golden file" in told.stderr
+
+
+def test_a_server_judges_by_the_golden_file_that_it_read_when_it_started(folder: Path) -> None:
+    """And `check --server` says so when the file here is another."""
+    path = folder / "golden" / "scores.jsonl"
+    path.parent.mkdir()
+    path.write_text('{"key": "payment-7000", "value": 0.5}\n{"key": "payment-7001", "value": 5}\n', encoding="utf-8")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with serving(folder, "--rules", folder / "scoring.yaml") as server:
+        path.write_text('{"key": "payment-7000", "value": 0.5}\n', encoding="utf-8")
+        server.play("gh-golden", 1, first=7000)
+        verdict = server.verdict("gh-golden")["verdict"]
+        (rule,) = (rule for rule in verdict["rules"] if rule["id"] == "correct")
+        assert (rule["golden"]["sha256"], rule["golden"]["records"], rule["outcome"]) == (digest, 2, "failed")
+        assert "payment-7001" in rule["golden"]["note"]
+        told = tell("check", folder / "scoring.yaml", "--server", server.url, "--run", "gh-golden")
+        assert told.stderr == f"spanverdict: {server.url} judged with another version of {path}\n"
+        diff = tell("golden", "diff", folder / "scoring.yaml", "--run", "gh-golden", "--store", folder / "store.sqlite")
+        assert diff.returncode in (0, 1)
+        assert f"{path} (1 record, sha256 " in diff.stdout
 
 
 def test_the_command_line_itself_takes_the_commands(folder: Path) -> None:

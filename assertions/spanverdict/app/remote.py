@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from spanverdict.app.errors import CommandError, ExitCode
+from spanverdict.checks.output import Output
 from spanverdict.evaluation.judging import worst_outcome
 from spanverdict.evaluation.outcomes import (
     Event,
@@ -157,5 +158,15 @@ def _check_judged(events: Sequence[Event], flows: Sequence[Flow], server: str) -
             raise CommandError(
                 f"{server} judged with another version of {flow.file}, without: {', '.join(missing)}", _NO_VERDICT
             )
+        _check_goldens(events, flow, server)
         if started[flow.name].sha256 != flow.sha256:
             print(f"spanverdict: {server} judged with another version of {flow.file}", file=sys.stderr)  # noqa: T201 - a warning
+
+
+def _check_goldens(events: Sequence[Event], flow: Flow, server: str) -> None:
+    """Say where the server has judged with another golden file than the one that stands here."""
+    used = {e.result.id: e.result.golden for e in events if isinstance(e, RuleEvaluated) and e.result.flow == flow.name}
+    for rule in flow.rules:
+        golden, judged = rule.check.golden if isinstance(rule.check, Output) else None, used.get(rule.id)
+        if golden is not None and judged is not None and judged.sha256 != golden.file.sha256:
+            print(f"spanverdict: {server} judged with another version of {golden.file.path}", file=sys.stderr)  # noqa: T201 - as above

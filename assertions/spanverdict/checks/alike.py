@@ -101,10 +101,11 @@ def badness(expected: Value, got: Value, allowance: Allowance) -> float:
     """
     if not (_is_number(expected) and _is_number(got) and _is_finite(got)):
         return math.inf
-    whole = _allowed(expected, allowance) or max(abs(_decimal(expected)), abs(_decimal(got)))
     try:
-        return float(_gap(expected, got) / whole) if whole else 0.0
-    except OverflowError:
+        allowed = float(allowance.tolerance) * (abs(expected) if allowance.relative else 1)
+        whole = allowed or max(abs(expected), abs(got))
+        return abs(got - expected) / whole if whole else 0.0
+    except OverflowError:  # whole numbers beyond all floats
         return math.inf
 
 

@@ -11,12 +11,14 @@ from spanverdict.checks.alike import badness
 from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.comparison import Comparison, compare
 from spanverdict.checks.golden import Golden
+from spanverdict.checks.missing import Missing
 from spanverdict.checks.numbers import Float64s
 from spanverdict.checks.output import Output
 from spanverdict.checks.runview import RunView
 from spanverdict.telemetry.spantable import Rows
 
 NEVER_CAME: Final = "no request of the run has this key"
+NOT_KEPT: Final = "are in the golden file and were perhaps not kept"
 _NAMED: Final = 5
 """Keys that a note lists."""
 
@@ -24,10 +26,15 @@ _NAMED: Final = 5
 def measure(output: Output, golden: Golden, view: RunView) -> Measurement:
     """Give a truth for each request that has a record, and false for each record without a request.
 
-    Requests without a record are no part of it and are noted.
+    On a sampled run such a request may just not have been kept, so there it is missing. Requests
+    without a record are no part of it and are noted.
     """
     found = compare(output, golden, view)
     rows, absent = found.known, np.full(len(found.absent), -1, np.intp)
+    missing = found.missing
+    if view.sampling.sampled.any():
+        missing = missing.also(Missing.of_requests(absent, NOT_KEPT))
+        absent = absent[:0]
     request = np.concatenate([found.answers.request[rows], absent])
 
     def explain(number: int) -> str:
@@ -41,7 +48,7 @@ def measure(output: Output, golden: Golden, view: RunView) -> Measurement:
         "requests",
         request,
         np.concatenate([found.answers.member[rows], absent]),
-        found.missing,
+        missing,
         remark=lambda requests: _remark(found, requests),
         explain=explain,
         keep=request < 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final
 
-MOST_COMPARED: Final = 20_000
+MOST_COMPARED: Final = 10_000
 """Characters of a text that is compared; of longer ones only equal ones are alike."""
 
 

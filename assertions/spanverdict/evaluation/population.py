@@ -106,4 +106,6 @@ def _codes(column: AttributeColumn, row: Rows, of_request: Int64s) -> Int64s:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
