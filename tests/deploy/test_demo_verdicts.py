@@ -26,9 +26,13 @@ FAILED = {
 INCONCLUSIVE = {"lost-spans": {"score-range"}}
 
 
+SPANVERDICT = str(Path(sys.executable).parent / "spanverdict")
+
+
 def judged(fault: str, report: Path) -> tuple[int, str, dict[str, Any]]:
     """Run the demo with a fault under `spanverdict run`; return exit code, text report and JSON report."""
-    program = [str(Path(sys.executable).parent / "spanverdict"), "run", "--rules", str(DEMO / "scoring.yaml")]
+    kept = ["--run-id", fault, "--store", str(report.with_suffix(".sqlite"))]
+    program = [SPANVERDICT, "run", "--rules", str(DEMO / "scoring.yaml"), *kept]
     outputs = ["-o", "text", "-o", f"json={report}"]
     done = subprocess.run(
         [*program, *outputs, "--", sys.executable, str(DEMO / "run.py")],
@@ -53,3 +57,16 @@ def test_a_fault_fails_the_rules_that_a_reader_expects(fault: str, tmp_path: Pat
     assert code == (1 if FAILED[fault] else 0), text
     assert report["run"]["spans"] > 300 * 9
     assert all(rule.partition(" ")[0] in text for rule in FAILED[fault])
+    check_draft(fault, tmp_path / "report.sqlite")
+
+
+def check_draft(fault: str, store: Path) -> None:
+    """A flow that is drafted from the run lints clean, and the run passes it, whatever its fault."""
+    flow, kept = store.with_name("drafted.yaml"), ["--run", fault, "--store", str(store)]
+    for command in (["init", *kept, "-o", str(flow)], ["lint", str(flow)], ["check", str(flow), *kept]):
+        done = subprocess.run([SPANVERDICT, *command], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    drafted = flow.read_text(encoding="utf-8")
+    assert "select: {service: ledger, name: process decisions, kind: consumer}" in drafted
+    assert "key: span.request.id" in drafted
+    assert "freshness: {stage: get-online-features" in drafted

@@ -15,12 +15,14 @@ from spanverdict.cli.history import diff, runs
 from spanverdict.cli.judging import check, run, serve
 from spanverdict.cli.linting import lint
 from spanverdict.cli.looking import explain, path, query, show
+from spanverdict.cli.starting import init
 from spanverdict.cli.testing import test
 
 COMMANDS: Final[tuple[click.Command, ...]] = (
     run,
     check,
     serve,
+    init,
     lint,
     test,
     query,
