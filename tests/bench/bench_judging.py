@@ -113,8 +113,8 @@ def flow_of(n_requests: int) -> Flow:
     return flow
 
 
-def large_run(n_requests: int, seed: int = 1) -> SpanTable:
-    """Build the run, row by row in order of delivery."""
+def large_run(n_requests: int, seed: int = 1, *, hosts: bool = False) -> SpanTable:
+    """Build the run, row by row in order of delivery; each service on a host of its own, if it names any."""
     random = np.random.default_rng(seed)
     width, count = len(SPANS), len(SPANS) * n_requests
     place, request = np.arange(count) % width, np.arange(count) // width
@@ -131,7 +131,7 @@ def large_run(n_requests: int, seed: int = 1) -> SpanTable:
     trace = (2 * request + (place >= 8)).astype(np.int32)
     for number in range(2 * n_requests):
         assert pool.traces[random.bytes(16)] == number
-    resources = _resources(pool)
+    resources = _resources(pool, hosts=hosts)
     scope = _scope(pool)
     publish = np.flatnonzero(place == 7)
     process = place == 8
@@ -166,11 +166,12 @@ def large_run(n_requests: int, seed: int = 1) -> SpanTable:
     return table.take(np.lexsort((end, service, end // 500_000_000)))
 
 
-def _resources(pool: Pool) -> np.ndarray:
+def _resources(pool: Pool, *, hosts: bool) -> np.ndarray:
     for number, name in enumerate(SERVICES):
         assert pool.resources[name.encode()] == number
-        attributes = {"service.name": name, "service.version": "1.2", "test.suite.run.id": "bench-1"}
-        pool.resource_attributes.append(attribute_ids(pool, attributes if number < 3 else {"service.name": name}))
+        attributes = {"service.name": name, **({"host.name": f"{name}-1"} if hosts else {})}
+        tagged = {"service.version": "1.2", "test.suite.run.id": "bench-1"} if number < 3 else {}
+        pool.resource_attributes.append(attribute_ids(pool, attributes | tagged))
     return np.arange(len(SERVICES), dtype=np.int32)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,8 @@ from spanverdict.diagnostics.durations import format_duration
 from spanverdict.paths.clocks import Clocks
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows, runs
 
+_SAID: Final = 5
+"""Pairs of clocks that are told of one by one."""
 _MOST_CLOCKS: Final = 1000
 """Of more clocks in one run nothing bounds how long it was active."""
 
@@ -54,7 +57,7 @@ def elapsed_bounds(begin: Moment, finish: Moment, sent: Int64s, view: RunView) -
     first, second = view.stage(begin.stage), view.stage(finish.stage)
     begins = Instants.of(begin.edge, first.member, first.request, view)
     ends = Instants.of(finish.edge, second.member, second.request, view)
-    return _elapsed(begins, ends, sent, view.clocks)
+    return bounds_between(begins, ends, sent, view.clocks)
 
 
 def active_bounds(sent: int, view: RunView) -> Bounds | None:
@@ -65,13 +68,13 @@ def active_bounds(sent: int, view: RunView) -> Bounds | None:
     everything = np.zeros(len(member), np.int64)
     begin, finish = (Instants.of(edge, member, everything, view) for edge in ("start", "end"))
     if len(begin.clock) <= _MOST_CLOCKS:
-        return _elapsed(begin, finish, np.array([sent]), view.clocks)
+        return bounds_between(begin, finish, np.array([sent]), view.clocks)
     least = np.array([(finish.time - begin.time).max()])
     pair = pair_codes(begin.clock[:1], begin.clock[1:2], view.clocks)
     return Bounds(least, np.array([NO_HIGH]), np.array([sent]), pair, words(view.clocks))
 
 
-def _elapsed(begin: Instants, finish: Instants, sent: Int64s, clocks: Clocks) -> Bounds | None:
+def bounds_between(begin: Instants, finish: Instants, sent: Int64s, clocks: Clocks) -> Bounds | None:
     """Bound the times from one instant to another; `sent` holds one for each request that has both.
 
     By several clocks of a request the first start or the last end counts, whichever it is: all are compared with all.
@@ -146,19 +149,33 @@ def words(clocks: Clocks) -> Callable[[int], str]:
     return say
 
 
+def clock_notes(view: RunView) -> tuple[str, ...]:
+    """Say how far the clocks of the spans of requests differ from those that the requests began by, at most `_SAID`."""
+    if view.clocks is None or not view.n_requests:
+        return ()
+    inside = np.flatnonzero(view.request >= 0)
+    first, second = view.clock[view.first_member[view.request[inside]]], view.clock[inside]
+    low, high, known = view.clocks.between(first, second)
+    doubted = (low != 0) | (high != 0) | ~known
+    pairs, often = np.unique(pair_codes(first, second, view.clocks)[doubted], return_counts=True)
+    most = pairs[np.lexsort((pairs, -often))].tolist()
+    rest = [f"and {len(most) - _SAID} other pairs of clocks"] if len(most) > _SAID else []
+    return (*map(words(view.clocks), most[:_SAID]), *rest)
+
+
 def differ(first: str, second: str, least: int, most: int) -> str:
     """Say how far the second clock is ahead of the first.
 
     >>> differ("a", "b", -17_000_000, 16_500_000)
     'the clocks of a and b differ by -17ms to 16.5ms'
-    >>> differ("a", "b", 12_000_000, 19_000_000), differ("a", "b", -19_000_000, -12_000_000)
-    ("the clock of b is 12ms to 19ms ahead of a's", "the clock of b is 12ms to 19ms behind a's")
+    >>> differ("a", "b", 12_000_000, 19_000_000), differ("a", "b", -12_000_000, -12_000_000)
+    ("the clock of b is 15.5ms ± 3.5ms ahead of a's", "the clock of b is 12ms behind a's")
     """
     if least <= 0 <= most:
         return f"the clocks of {first} and {second} differ by {format_duration(least)} to {format_duration(most)}"
-    where = "ahead of" if least > 0 else "behind"
-    near, far = sorted((abs(least), abs(most)))
-    return f"the clock of {second} is {format_duration(near)} to {format_duration(far)} {where} {first}'s"
+    middle, error = Fraction(abs(least + most), 2), Fraction(most - least, 2)
+    about = f"{format_duration(middle)} ± {format_duration(error)}" if error else format_duration(middle)
+    return f"the clock of {second} is {about} {'ahead of' if least > 0 else 'behind'} {first}'s"
 
 
 def _not_compared(first: str, second: str) -> str:

@@ -23,10 +23,16 @@ def nearest(view: RunView) -> RunView:
 
     For the sake of what is told of a request: nothing is judged by it.
     """
+    return view if view.clocks is None else shifted(view, nearest_shift(view))
+
+
+def nearest_shift(view: RunView) -> Int64s:
+    """Return the least to add to the times of each member so that they can be by the clock of its request."""
     if view.clocks is None:
-        return view
+        return np.zeros(len(view.request), np.int64)
     low, high, _ = _behind(view)
-    return shifted(view, np.clip(0, low, high))
+    least: Int64s = np.clip(0, low, high)
+    return least
 
 
 def possible(view: RunView) -> Iterator[RunView]:

@@ -7,7 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from spanverdict.checks.bounds import Bounds
 from spanverdict.checks.check import Measurement, Unit
+from spanverdict.checks.clockdoubt import Instants, bounds_between
+from spanverdict.checks.clockshift import nearest, nearest_shift
 from spanverdict.checks.latency import BetweenEvents, EventMoment, Moment
 from spanverdict.checks.missing import Missing, Reason
 from spanverdict.checks.runview import RunView
@@ -19,10 +22,12 @@ _NEVER: Final = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Times:
-    """When something happened in each request; both (n_requests,), -1 where it did not."""
+    """When something happened in each request; all (n_requests,), -1 where it did not."""
 
     time: Int64s
     member: Rows
+    told: Int64s
+    """The time, as near to what was sent as it can be by the clock of the request."""
 
     @property
     def there(self) -> Bools:
@@ -38,16 +43,19 @@ class _Occurrences:
     request: Int64s
     time: Int64s
     member: Rows
+    told: Int64s
     n_requests: int
 
     def first(self, not_before: Int64s | None = None) -> _Times:
         """Return the first of each request, of those that are not before a time of it."""
-        late = slice(None) if not_before is None else self.time >= not_before[self.request]
-        request, time, member = self.request[late], self.time[late], self.member[late]
+        late = slice(None) if not_before is None else self.told >= not_before[self.request]
+        columns = [column[late] for column in (self.time, self.member, self.told)]
+        request = self.request[late]
         heads = np.flatnonzero(np.diff(request, prepend=-1))
-        found = _Times(np.full(self.n_requests, _NEVER, np.int64), np.full(self.n_requests, _NEVER, np.intp))
-        found.time[request[heads]], found.member[request[heads]] = time[heads], member[heads]
-        return found
+        found = [np.full(self.n_requests, _NEVER, column.dtype) for column in columns]
+        for every, column in zip(found, columns, strict=True):
+            every[request[heads]] = column[heads]
+        return _Times(*found)
 
 
 def between_events(form: BetweenEvents, view: RunView, missing: Missing) -> Measurement:
@@ -70,7 +78,9 @@ def between_events(form: BetweenEvents, view: RunView, missing: Missing) -> Meas
         requests = np.flatnonzero(whole & lacking)
         missing = missing.also(replace(Missing.of_requests(requests, ""), reasons=(reason,)))
     request = np.flatnonzero(whole & begin.there & after.there)
-    values = (after.time - begin.time)[request]
+    sent = (after.time - begin.time)[request]
+    bounds = _bounds((form.begin, begin), (form.finish, after), request, sent, view)
+    values = sent if bounds is None else bounds.nearest()
     return Measurement(
         Unit.DURATION,
         values,
@@ -78,9 +88,31 @@ def between_events(form: BetweenEvents, view: RunView, missing: Missing) -> Meas
         request,
         after.member[request],
         missing,
-        suspect=values < 0,
+        suspect=(values if bounds is None else bounds.high) < 0,
         suspect_note=f"reached {form.finish} before {form.begin}",
+        bounds=bounds,
     )
+
+
+_Side = tuple[Moment | EventMoment, _Times]
+
+
+def _bounds(begin: _Side, finish: _Side, request: Rows, sent: Int64s, view: RunView) -> Bounds | None:
+    """Bound the time from one side to the other in some requests; None where nothing is in doubt."""
+    if view.clocks is None:
+        return None
+    wanted = np.zeros(view.n_requests, np.bool_)
+    wanted[request] = True
+    sides = [_instants(*side, request, view) for side in (begin, finish)]
+    begins, ends = (side.part(wanted[side.request]) for side in sides)
+    return bounds_between(begins, ends, sent, view.clocks)
+
+
+def _instants(side: Moment | EventMoment, found: _Times, request: Rows, view: RunView) -> Instants:
+    if isinstance(side, Moment):
+        times = view.stage(side.stage)
+        return Instants.of(side.edge, times.member, times.request, view)
+    return Instants("start", request.astype(np.int64), view.clock[found.member[request]], found.time[request])
 
 
 def _is_event(side: Moment | EventMoment) -> bool:
@@ -93,15 +125,15 @@ def _finish(form: BetweenEvents, begin: _Times, view: RunView) -> tuple[_Times, 
         moment = _at(form.finish, view)
         return moment, moment
     found = _occurrences(form.finish, form.stage, view)
-    return found.first(), found.first(begin.time)
+    return found.first(), found.first(begin.told)
 
 
 def _at(side: Moment | EventMoment, view: RunView) -> _Times:
     """Return the moment of a stage in each request."""
     assert isinstance(side, Moment)
-    times = view.stage(side.stage)
-    time = times.start if side.edge == "start" else times.end
-    return _Times(np.where(times.present, time, _NEVER), times.last)
+    sent, told = (of.stage(side.stage) for of in (view, nearest(view)))
+    time, near = ((times.start if side.edge == "start" else times.end) for times in (sent, told))
+    return _Times(np.where(sent.present, time, _NEVER), sent.last, np.where(sent.present, near, _NEVER))
 
 
 def _occurrences(side: Moment | EventMoment, stage: str, view: RunView) -> _Occurrences:
@@ -116,5 +148,6 @@ def _occurrences(side: Moment | EventMoment, stage: str, view: RunView) -> _Occu
     rows = np.flatnonzero(usable & inside[spans.owners(Scope.EVENT)])
     member = spans.owners(Scope.EVENT)[rows]
     request, time = view.request[member], events.time_unix_nano[rows]
-    order = np.lexsort((spans.table.span_id[member], time, request))
-    return _Occurrences(request[order], time[order], member[order], view.n_requests)
+    told = time + nearest_shift(view)[member]
+    order = np.lexsort((spans.table.span_id[member], told, request))
+    return _Occurrences(request[order], time[order], member[order], told[order], view.n_requests)

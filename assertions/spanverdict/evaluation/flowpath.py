@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spanverdict.checks.clockdoubt import clock_notes
+from spanverdict.checks.clockshift import nearest
 from spanverdict.checks.pathtimes import CriticalPaths, critical_paths_of
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.outcomes import StageShare
@@ -82,10 +84,13 @@ class FlowPath:
     """In path order of source and target."""
     shares: tuple[StageShare, ...]
     """What all requests together spent their time on, longest first."""
+    clocks: tuple[str, ...] = ()
+    """How far the clocks of hosts differ, in sentences. Times that cannot be as sent are the nearest that can."""
 
 
 def flow_path(flow: str, view: RunView) -> FlowPath:
     """Add up the paths of all requests."""
+    clocks, view = clock_notes(view), nearest(view)
     paths = critical_paths_of(view)
     times = paths.times()
     shares = times.shares()
@@ -99,6 +104,7 @@ def flow_path(flow: str, view: RunView) -> FlowPath:
         stages,
         tuple(_edge_uses(view, paths)),
         shares_of(times),
+        clocks,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from spanverdict.checks.clockdoubt import clock_notes
 from spanverdict.checks.pathtimes import CriticalPaths, critical_paths_of
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.outcomes import StageShare
@@ -84,6 +85,8 @@ class RequestPath:
     """Each after what led to it, otherwise by start."""
     sections: tuple[tuple[str, int, int], ...]
     """The critical path: (span id, empty for a wait; start; end), from the start of the request."""
+    clocks: tuple[str, ...] = ()
+    """How far the clocks of its hosts differ, in sentences. All times are as they were sent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +184,7 @@ class _Assembly:
             tuple(missing),
             tuple(self._spans()),
             tuple(self._sections()),
+            clock_notes(view),
         )
 
     def _origin(self) -> int:

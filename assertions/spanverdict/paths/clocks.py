@@ -28,6 +28,7 @@ STRAYS: Final = 100
 """Of so many calls one may contradict the others."""
 _SCALES: Final = (1_000_000, 1_000)
 """Steps in ns that clocks are known to take, the coarsest first."""
+_FEW: Final = 1000
 _MESSAGING: Final = "messaging.system"
 
 
@@ -102,16 +103,20 @@ def _is_call(table: SpanTable, trees: Trees, child: Rows) -> Bools:
 
 def _slack(table: SpanTable, clock: Int64s, parent: Rows, child: Rows) -> Int64s:
     """Return what the steps of both clocks may hide: a clock of whole milliseconds is up to one of them behind."""
-    rows = np.concatenate([parent, child])
-    step = np.ones(int(clock.max(initial=-1)) + 1, np.int64)
-    times = (table.start_time_unix_nano[rows], table.end_time_unix_nano[rows])
-    for scale in reversed(_SCALES):
-        finer = np.zeros(len(step), np.bool_)
-        for time in times:
-            finer[clock[rows[time % scale != 0]]] = True
-        step[~finer] = scale
-    step[step == 1] = 0
+    step = np.zeros(int(clock.max(initial=-1)) + 1, np.int64)
+    for scale in _SCALES:
+        step[_coarse(table, clock, np.concatenate([parent, child]), scale) & (step == 0)] = scale
     return np.maximum(step[clock[parent]], step[clock[child]])
+
+
+def _coarse(table: SpanTable, clock: Int64s, rows: Rows, scale: int) -> Bools:
+    """Tell which clocks show nothing finer; few looks tell most that do."""
+    coarse = np.ones(int(clock.max(initial=-1)) + 1, np.bool_)
+    for part in (rows[:_FEW], rows[_FEW:]):
+        rest = part[coarse[clock[part]]]
+        for time in (table.start_time_unix_nano[rest], table.end_time_unix_nano[rest]):
+            coarse[clock[rest[time % scale != 0]]] = False
+    return coarse
 
 
 def offsets_of(calls: Calls, n_clocks: int) -> Offsets:
@@ -126,7 +131,10 @@ def offsets_of(calls: Calls, n_clocks: int) -> Offsets:
     heads = np.flatnonzero(np.diff(key, prepend=-1))
     count = np.diff(np.append(heads, len(key)))
     least, most, steady = _meetings(low, high, heads, count)
-    *_, possible = _meetings(*begun, heads, count)
+    possible = steady.copy()  # what fits whole calls fits their beginnings
+    for group in np.flatnonzero(~steady).tolist():
+        own = slice(int(heads[group]), int(heads[group] + count[group]))
+        possible[group] = meeting(begun[0][own], begun[1][own], int(count[group]) // STRAYS) is not None
     contradict = (begun[0] > 0) | (begun[1] < 0)
     apart = (
         np.add.reduceat(contradict, heads, dtype=np.int64) > count // STRAYS if len(heads) else np.zeros(0, np.bool_)

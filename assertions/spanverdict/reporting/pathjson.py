@@ -33,6 +33,7 @@ def _request(path: RequestPath) -> dict[str, Any]:
         "duration_ns": path.duration,
         "spent": _shares(path.shares),
         "missing_stages": list(path.missing),
+        "clocks": list(path.clocks),
         "critical_path": [
             {"span_id": span_id or None, "start_ns": start, "end_ns": end, "kind": "work" if span_id else "queue"}
             for span_id, start, end in path.sections
@@ -81,6 +82,7 @@ def flow_json(path: FlowPath, run: str) -> str:
         "requests": path.requests,
         "expected_requests": path.expected,
         "timed_requests": path.timed,
+        "clocks": list(path.clocks),
         "duration_ns": _spread(path.time),
         "spent": _shares(path.shares),
         "stages": [{"stage": use.stage, "share_of_path": use.path_share, **_use(use, path)} for use in path.stages],

@@ -54,6 +54,7 @@ def request_lines(path: RequestPath, run: str, limit: int) -> Iterator[Line]:
     yield Line((Piece(_size(path)),))
     if why := _in_run_by(path):
         yield Line((Piece(f"in run {shown(run, 128)} by {why}"),), hang=2)
+    yield from _clock_lines(path.clocks, "times are as they were sent")
     if path.missing:
         names = ", ".join(shown(name, 80) for name in path.missing)
         yield Line((Piece(f"lacks {'stages' if len(path.missing) > 1 else 'stage'} {names}", "failed"),))
@@ -65,6 +66,11 @@ def request_lines(path: RequestPath, run: str, limit: int) -> Iterator[Line]:
         yield from _span_lines(span, width)
     if len(listed) < len(path.spans):
         yield Line((Piece(f"{len(path.spans) - len(listed):,} more spans are not shown; --limit 0 shows all", "dim"),))
+
+
+def _clock_lines(clocks: Sequence[str], times: str) -> Iterator[Line]:
+    if clocks:
+        yield Line((Piece(f"{'; '.join(shown(said, 300) for said in clocks)}; {times}", "warned"),), hang=2)
 
 
 def _origin(path: RequestPath) -> str:
@@ -156,6 +162,7 @@ def flow_lines(path: FlowPath) -> Iterator[Line]:
         yield Line((Piece(f"lasted p50 {_time(path.time.p50)}, p95 {_time(path.time.p95)}, {_longest(path)}"),))
         spent = ", ".join(f"{shown(share.stage, 80)} {share_text(share.share)}" for share in path.shares)
         yield Line((Piece(f"spent on {spent}"),), hang=2)
+    yield from _clock_lines(path.clocks, "times that cannot be as sent are the nearest that can")
     yield Line()
     stages = [_row(path, (shown(use.stage, 60), ""), use, use.time, share_text(use.path_share)) for use in path.stages]
     yield from _table(("STAGE", "", "REQUESTS", "SHARE", "SPANS", "P50", "P95", "MAX", "ON PATH"), stages)
