@@ -50,6 +50,7 @@ def test_a_pass_names_the_file_and_what_it_did_not_know() -> None:
     assert "PASSED" in said
     assert "golden: rules/golden/scores.jsonl (2 records, sha256 " in said
     assert "1 request not in the golden file: r-3" in said
+    assert "golden: rules/golden/scores.jsonl" in report(scores([0.5, 0.5]), {"r-1": 0.5, "r-2": 0.5}, "junit")
 
 
 def test_every_format_takes_such_a_verdict() -> None:

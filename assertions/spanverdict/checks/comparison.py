@@ -54,7 +54,7 @@ class Comparison:
         alike = np.zeros(len(rows), np.bool_)
         record = self.record_of_request[self.answers.request[rows[here]]]
         code_of_record, golden_values = _numbered([fields[name] for fields in self.golden.file.records.values()])
-        pair = taken.column.codes[rows[here]] * np.int64(len(golden_values) or 1) + code_of_record[record]
+        pair = taken.column.codes[rows[here]].astype(np.int64) * len(golden_values) + code_of_record[record]
         distinct, position = np.unique(pair, return_inverse=True)
         allowance = self.golden.allowance(name)
         places = (divmod(number, len(golden_values)) for number in distinct.tolist())

@@ -29,7 +29,11 @@ _ADVICE: Final = (
         "write `key: value`, and put a text of several lines in quotes",
     ),
     ("did not find expected key", "neither a key nor the end of the mapping", "mend the indentation or the quotes"),
-    ("did not find expected ',' or '}'", "a mapping in braces is not closed", "add a comma or }"),
+    (
+        "did not find expected ',' or '}'",
+        "a mapping in braces is not closed",
+        "add a comma or }, or put a value that holds a comma in quotes",
+    ),
     ("did not find expected ',' or ']'", "a list in brackets is not closed", "add a comma or ]"),
     ("did not find expected '-' indicator", "a line in a list does not begin with a dash", "mend the indentation"),
     ("did not find expected node content", "a value is missing, or a bracket is not closed", ""),

@@ -63,7 +63,7 @@ def _flow_cases(flow: FlowVerdict) -> Iterator[Case]:
 def _rule_case(result: RuleResult, classname: str) -> Case:
     case = Case(wording.rule_name(result), classname, shown(result.file), result.line)
     if result.outcome is Outcome.PASSED:
-        return replace(case, output=wording.passed_line(result))
+        return replace(case, output="\n".join([wording.passed_line(result), *wording.golden_lines(result)]))
     told = wording.explanation(result)
     if noted_only(result):
         return replace(case, output="\n".join((f"report only, {result.outcome}:", *told)))
