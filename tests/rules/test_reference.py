@@ -24,7 +24,7 @@ from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import Outcome, RunInfo
 from spanverdict.reporting.reporter import ReportOptions
 from spanverdict.reporting.text import reporter
-from spanverdict.rulefiles import flowreader, rulereader
+from spanverdict.rulefiles import drift, flowreader, rulereader
 from spanverdict.rulefiles.conditions import Operator
 from spanverdict.rulefiles.including import INCLUDE_KEYS
 from spanverdict.rulefiles.loader import load
@@ -193,6 +193,7 @@ def quoted(*words: str) -> set[str]:
         pytest.param([check.key for check in CHECKS], id="measures"),
         pytest.param(EXTENTS, id="times of a stage"),
         pytest.param([kind.value for kind in Kind if kind is not Kind.PERCENTILE], id="statistics"),
+        pytest.param(drift.MEASURES, id="measures of drift"),
         pytest.param([outcome.value for outcome in Outcome], id="outcomes"),
         pytest.param([unit for unit in NS_PER_UNIT if unit != "μs"], id="units of time"),
         pytest.param(RUN_ID_ATTRIBUTES, id="run ids"),
@@ -234,7 +235,7 @@ def test_every_comparison_of_expect_has_an_example() -> None:
 
 def test_what_is_not_judged_is_not_promised() -> None:
     """Proves that the reference names no key that would be refused, or that would change no verdict."""
-    for word in ("burn_rate", "drift:"):
+    for word in ("burn_rate",):
         assert word not in TEXT
 
 

@@ -29,6 +29,8 @@ class Output:
     values: tuple[tuple[str, ValueOf], ...]
     """By name, in the order of the file; several only go with a golden file. A single one may be called `SINGLE`."""
     golden: Golden | None = None
+    together: bool = False
+    """Its values are what the answers should be distributed like, and not what each should be."""
 
     key: ClassVar[str] = "output"
     statistics: ClassVar[None] = None
@@ -36,7 +38,7 @@ class Output:
     @property
     def unit(self) -> Unit:
         """Whatever the attribute holds; true or false where it is compared."""
-        return Unit.ANY if self.golden is None else Unit.TRUTH
+        return Unit.ANY if self.golden is None or self.together else Unit.TRUTH
 
     @property
     def named(self) -> bool:
@@ -68,7 +70,7 @@ class Output:
         """Give the value of the last attempt of the stage that carries one and did not fail, or its comparison."""
         from spanverdict.checks import goldens, values  # noqa: PLC0415 - numpy is not needed to read rules
 
-        if self.golden is not None:
+        if self.golden is not None and not self.together:
             return goldens.measure(self, self.golden, view)
         return values.one_a_request(self.stage, self.values[0][1], view)
 

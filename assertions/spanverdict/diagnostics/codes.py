@@ -59,6 +59,7 @@ CONTRADICTION: Final = "SV051"
 ALWAYS_HOLDS: Final = "SV052"
 ONLY_SAMPLES: Final = "SV053"
 CONFIDENCE: Final = "SV054"
+DRIFT: Final = "SV055"
 
 SELECTOR: Final = "SV060"
 FIELD: Final = "SV061"
@@ -132,6 +133,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         ALWAYS_HOLDS: "condition that always holds",
         ONLY_SAMPLES: "rule that only counts samples",
         CONFIDENCE: "confidence where it cannot be judged",
+        DRIFT: "drift that cannot be measured so",
         SELECTOR: "selector that cannot be read",
         FIELD: "field that cannot be read",
         SELECTOR_MAPPING: "selector mapping that cannot be read",

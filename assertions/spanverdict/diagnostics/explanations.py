@@ -156,6 +156,11 @@ _PARAGRAPHS: Final = {
         mean and ratio have such an interval, and an interval can neither be a single value nor show that a share is
         100 % or 0 %. Such conditions are refused beside `confidence`: they could never pass, or would be judged
         without it.""",
+    codes.DRIFT: """
+        `drift` says how far the values of this run are from those of a baseline or a golden file, and has to say how
+        that is measured: "ks <= 0.1", "psi <= 0.2" or "shift <= 0.1" for numbers, "tv <= 0.1" or "chi2 >= 0.01" for
+        categories. Distances are small without drift and so have an upper limit; chi2 is how likely the difference is
+        without drift, and so has a lower one.""",
     codes.SELECTOR: """
         The selector is not TraceQL, compares what cannot be compared, or uses a part of TraceQL that is not evaluated
         here. A selector that cannot be read is never taken to select everything, or nothing.""",

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, TypeAlias
 
+from spanverdict.checks.output import Output
 from spanverdict.evaluation.baselinesample import BaselineSample
 from spanverdict.evaluation.outcomes import BaselineOrigin
 from spanverdict.rulefiles.models import Rule
+from spanverdict.rulefiles.statistic import Kind
 
 SampleKey: TypeAlias = tuple[str, str | None]
 """The id of a rule, and the value of `per` for a rule with groups."""
@@ -25,9 +27,13 @@ class Baseline:
 
     origin: BaselineOrigin
     samples: Mapping[SampleKey, BaselineSample] = field(default_factory=dict)
+    everywhere: BaselineSample | None = None
+    """What every group of the rule is compared with; None: each with its own of `samples`."""
 
     def of(self, rule: Rule, group: str | None) -> BaselineSample | str:
         """Return what a rule measured there, or in words why there is nothing to compare with."""
+        if self.everywhere is not None:
+            return self.everywhere
         if self.origin.missing:
             return self.origin.missing
         found = self.samples.get((rule.id, group))
@@ -44,8 +50,9 @@ NO_BASELINE: Final = Baseline(BaselineOrigin("", missing="there is no baseline: 
 
 
 def is_relative(rule: Rule) -> bool:
-    """Tell whether a rule compares with a baseline."""
-    return any(expectation.condition.deltas for expectation in rule.expect)
+    """Tell whether a rule compares with a baseline; drift may be from a golden file instead."""
+    golden = isinstance(rule.check, Output) and rule.check.together
+    return any(line.condition.deltas or (line.statistic.kind is Kind.DRIFT and not golden) for line in rule.expect)
 
 
 def definition_of(rule: Rule) -> str:

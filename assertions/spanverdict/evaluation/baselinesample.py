@@ -187,7 +187,7 @@ def live_sample(sample: Sample, definition: str) -> BaselineSample:
         len(numbers),
         0 if truth else len(sample.missing),
         truths=_truths(sample) if truth else None,
-        categories=_categories(measurement.values) if isinstance(measurement.values, AttributeColumn) else {},
+        categories=categories_of(measurement.values) if isinstance(measurement.values, AttributeColumn) else {},
         problem=problem_of(sample),
         live=sample,
     )
@@ -205,14 +205,16 @@ def _truths(sample: Sample) -> Truths:
     return Truths(*map(Fraction, (int(values.sum()), measurement.samples, len(sample.missing))))
 
 
-def _categories(column: AttributeColumn) -> dict[str, int]:
+def categories_of(column: AttributeColumn) -> dict[str, int]:
     """Count the values of a column, by their JSON text in its order; nothing when there are too many kinds."""
     codes, counts = np.unique(column.codes[column.codes >= 0], return_counts=True)
     if len(codes) > MAX_CATEGORIES:
         return {}
     found: dict[str, int] = {}
     for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
-        text = json.dumps(column.values[code], default=str, sort_keys=True)
+        value = column.values[code]
+        whole = isinstance(value, float) and value.is_integer()
+        text = json.dumps(int(value) if whole else value, default=str, sort_keys=True)
         found[text] = found.get(text, 0) + count
     return dict(sorted(found.items()))
 

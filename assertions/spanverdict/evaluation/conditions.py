@@ -13,6 +13,7 @@ from spanverdict.evaluation.comparing import Comparison
 from spanverdict.evaluation.confidence import at_level, what_would_decide
 from spanverdict.evaluation.deciding import decide, decide_against
 from spanverdict.evaluation.doubt import surely
+from spanverdict.evaluation.drifting import judge_drift
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome
 from spanverdict.evaluation.sample import Interval, Sample
 from spanverdict.evaluation.wording import (
@@ -26,6 +27,7 @@ from spanverdict.evaluation.wording import (
     observed_text,
 )
 from spanverdict.rulefiles.conditions import Condition
+from spanverdict.rulefiles.drift import MEASURES
 from spanverdict.rulefiles.models import Expectation
 from spanverdict.rulefiles.statistic import QUANTIFIERS, Kind, Quantity, Statistic
 from spanverdict.rulefiles.vectors import holding
@@ -48,6 +50,8 @@ class Judge:
         """Judge one expectation."""
         if expectation.statistic.kind in QUANTIFIERS:
             return self._quantified(expectation)
+        if expectation.statistic.kind is Kind.DRIFT:
+            return self._drifted(expectation)
         interval = self._interval(expectation.statistic)
         if interval is None:
             return self._result(expectation, Outcome.INCONCLUSIVE, None, "nothing to take it of")
@@ -93,6 +97,18 @@ class Judge:
         missing = len(self.sample.missing)
         lacking = [self._missing_note(missing) if missing else "", self.clocks]
         return outcome, _joined(said, *lacking, comparison.what_would_decide(expectation.condition))
+
+    def _drifted(self, expectation: Expectation) -> ConditionResult:
+        """Judge how far the values are from those of the baseline; without one nothing can be said."""
+        baseline = self.baseline
+        if not isinstance(baseline, BaselineSample):
+            return self._result(expectation, Outcome.INCONCLUSIVE, None, baseline)
+        result = judge_drift(self.sample, baseline, expectation)
+        of_any = not MEASURES[expectation.statistic.drift].of_numbers
+        problem = self.sample.measurement.problem if of_any else self.problem or _in_baseline(baseline.problem)
+        if result.outcome is Outcome.PASSED and problem:
+            return replace(result, outcome=Outcome.INCONCLUSIVE, note=_joined(result.note, problem))
+        return result
 
     def _doubt_of_two(self, expectation: Expectation, interval: Interval, limit: Interval) -> str:
         """Say what is not certain: what is compared, the baseline, or both."""

@@ -56,6 +56,8 @@ def _positions(judge: Judge, expectation: Expectation) -> Rows:
         return _ranked(np.concatenate([np.flatnonzero(wrong), np.flatnonzero(~wrong & ~right)]), measurement)
     if measurement.unit is Unit.TRUTH and not isinstance(values, AttributeColumn):
         return _ranked(_truths(values.astype(np.bool_), expectation), measurement)
+    if expectation.statistic.kind is Kind.DRIFT:
+        return np.zeros(0, np.intp)  # no single value is at fault
     smallest_first = expectation.condition.operator in (Operator.MORE, Operator.AT_LEAST)
     return _extremes(judge.sample, smallest=smallest_first)
 

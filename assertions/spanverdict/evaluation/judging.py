@@ -14,6 +14,7 @@ from spanverdict.evaluation.absentfields import absent_fields
 from spanverdict.evaluation.baselines import NO_BASELINE, Baseline, is_relative
 from spanverdict.evaluation.canary import split
 from spanverdict.evaluation.conditions import Judge
+from spanverdict.evaluation.drifting import golden_baseline
 from spanverdict.evaluation.exhibits import worst
 from spanverdict.evaluation.outcomes import ConditionResult, GoldenUse, Outcome, RuleResult
 from spanverdict.evaluation.population import Group, groups, of_requests
@@ -50,7 +51,9 @@ def judge_samples(
     measurement = rule.check.measure(view)
     if rule.where is not None:
         measurement = of_requests(measurement, rule.where, view)
-    if flow.baseline is not None and is_relative(rule):
+    if (golden := golden_baseline(rule)) is not None:
+        baseline = golden
+    elif flow.baseline is not None and is_relative(rule):
         measurement, baseline = split(rule, flow.baseline, measurement, view)
     if rule.per is None:
         yield _judge_group(rule, Group(None, measurement), view, blank, baseline)

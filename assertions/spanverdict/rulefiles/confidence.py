@@ -48,6 +48,8 @@ def _check(line: Expectation, problems: Problems) -> None:
     if statistic.kind not in _WITH_INTERVAL:
         message = f"`{statistic}` has no interval of confidence"
         hint = "percentiles, mean and ratio have one; judge it in a rule without confidence"
+        if statistic.kind is Kind.DRIFT:
+            hint = "drift is judged by what chance alone would do as it is; judge it in a rule without confidence"
     elif condition.operator in _SINGLE_VALUES:
         message = f"`{condition}` asks for single values, which an interval never is"
         hint = "ask for a range or a limit, or judge it in a rule without confidence"

@@ -9,6 +9,7 @@ from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.diagnostics.yamldoc import Mapping, Node, Scalar, Sequence, wrong_type
 from spanverdict.rulefiles.bounds import warn_of_vain_conditions
 from spanverdict.rulefiles.conditions import Condition, bare_example, condition_of_list, parse_condition
+from spanverdict.rulefiles.drift import read_drift
 from spanverdict.rulefiles.literals import Operand, read_literal
 from spanverdict.rulefiles.mistake import Mistake
 from spanverdict.rulefiles.models import Expectation
@@ -46,6 +47,8 @@ def _read_line(name: Scalar, value: Node, check: Check | None, problems: Problem
         mistake.report(name, problems)
         return None
     try:
+        if statistic.kind is Kind.DRIFT:
+            return Expectation(*read_drift(value, check.unit), name.position)
         condition = read_condition(value, statistic.quantity(check.unit), statistic.name)
         _check_relative(statistic, condition)
     except Mistake as mistake:

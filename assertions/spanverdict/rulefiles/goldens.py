@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from spanverdict.checks.golden import SINGLE, Allowance, Golden, GoldenFile
+from spanverdict.checks.golden import EXACT, SINGLE, Allowance, Golden, GoldenFile
 from spanverdict.checks.output import Output
 from spanverdict.diagnostics import codes
 from spanverdict.diagnostics.diagnostic import Diagnostic, Position, Problems
@@ -78,6 +78,25 @@ def with_golden(check: Check | None, reader: Reader, goldens: Goldens) -> Check 
         return None
     golden = _read_golden(node, check, reader.problems, goldens)
     return None if check is None or golden is None else replace(check, golden=golden)
+
+
+def taken_together(check: Check | None, reader: Reader) -> Check | None:
+    """Return the measure of a rule; one that asks for drift takes its golden values together, and not one by one."""
+    expect = reader.node("expect")
+    drifts = isinstance(expect, Mapping) and expect.get("drift") is not None
+    if not drifts or not isinstance(check, Output) or check.golden is None:
+        return check
+    place = reader.mapping.key("golden") or reader.mapping
+    message = ""
+    if len(check.values) > 1:
+        message = "drift is that of a single value"
+    elif set(check.golden.allowances.values()) - {EXACT}:
+        message = "drift looks at all values together, and at no tolerance or similarity of one"
+    if message:
+        hint = "write one rule for drift and another that compares answers"
+        reader.problems.error(place.position, codes.GOLDEN_USE, message, hint, place.width)
+        return None
+    return replace(check, together=True)
 
 
 def _read_golden(node: Node, output: Output | None, problems: Problems, goldens: Goldens) -> Golden | None:

@@ -14,7 +14,7 @@ from spanverdict.diagnostics.diagnostic import Position, Problems
 from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Scalar, did_you_mean, text_of
 from spanverdict.rulefiles.confidence import read_confidence
 from spanverdict.rulefiles.expectations import read_expectations
-from spanverdict.rulefiles.goldens import Goldens, with_golden
+from spanverdict.rulefiles.goldens import Goldens, taken_together, with_golden
 from spanverdict.rulefiles.models import OnNoData, Rule, Severity
 from spanverdict.rulefiles.names import read_name
 
@@ -74,8 +74,8 @@ def read_rule(node: Node, context: ReadContext, defaults: Defaults, goldens: Gol
         return None
     name = reader.require("id")
     identifier = read_name(name, context.problems, "id") if name else None
-    check = with_golden(_read_measure(reader, context), reader, goldens)
     expect_node = reader.require("expect")
+    check = taken_together(with_golden(_read_measure(reader, context), reader, goldens), reader)
     expect = read_expectations(expect_node, check, context.problems) if expect_node else ()
     common = _common(reader, defaults)
     where, per = reader.node("where"), reader.node("per")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
@@ -26,6 +26,7 @@ class Kind(StrEnum):
     SUM = "sum"
     STDDEV = "stddev"
     SAMPLES = "samples"
+    DRIFT = "drift"
     RATIO = "ratio"
     COUNT = "count"
     RATE = "rate"
@@ -50,6 +51,7 @@ _FIXED: Final = {
     Kind.COUNT: Quantity.COUNT,
     Kind.RATIO: Quantity.SHARE,
     Kind.RATE: Quantity.NUMBER,
+    Kind.DRIFT: Quantity.NUMBER,
 }
 """What these are about is the same for every measure."""
 
@@ -63,9 +65,9 @@ OF_UNIT: Final[Mapping[str, frozenset[Kind]]] = MappingProxyType(
     {
         "duration": _OF_NUMBERS | _EVERYWHERE,
         "share": (_OF_NUMBERS - {Kind.SUM}) | _EVERYWHERE,
-        "number": _OF_NUMBERS | _EVERYWHERE,
+        "number": _OF_NUMBERS | _EVERYWHERE | {Kind.DRIFT},
         "truth": _EVERYWHERE | {Kind.RATIO, Kind.COUNT},
-        "any": _OF_NUMBERS | _EVERYWHERE,
+        "any": _OF_NUMBERS | _EVERYWHERE | {Kind.DRIFT},
     }
 )
 """What can be asked of a measure that does not list its statistics, by its unit."""
@@ -88,6 +90,8 @@ class Statistic:
     kind: Kind
     permyriad: int | None = None
     """Of a percentile: how many of 10,000 values lie at or below it."""
+    drift: str = field(default="", repr=False)
+    """Of drift: how it is measured, as its condition says."""
 
     def __str__(self) -> str:
         return self.name
