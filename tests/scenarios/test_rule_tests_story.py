@@ -235,6 +235,7 @@ def test_no_test_is_never_green(folder: Path, arguments: tuple[str, ...], code: 
             "flow: fraud.yaml\ntests: [{name: a, traces: fraud.yaml, others: passed}]",
             "fraud_test.yaml:2:27: error[SV082]",
         ),
+        ("flow: fraud.yaml\ntests:\n- name: a\n  others: passed\n  spans: >\n    a b 0..1ms\n", "YAML joins the lines"),
         ("flow: fraud.yaml\ntests: [{name: a, run: a b, spans: a b 0..1, others: passed}]", "run does not name a run"),
     ],
 )

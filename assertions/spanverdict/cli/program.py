@@ -59,6 +59,7 @@ def cli(verbose: bool) -> None:
       spanverdict run --rules flow.yaml -- pytest tests/e2e    run a command and judge the traces it causes
       spanverdict check flow.yaml --input traces.jsonl         judge traces that were recorded
       spanverdict serve --rules rules/                         receive and judge the runs of a test environment
+      spanverdict init --input traces.jsonl                    write a first flow from observed traffic
       spanverdict lint rules/                                  find every mistake in rule files
       spanverdict test rules/                                  test rules on small traces
     """  # noqa: D301 - \b is click's

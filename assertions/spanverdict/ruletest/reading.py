@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ TEST_KEYS: Final = (
     "complete", "every", "expect", "name", "others", "repeat", "requests", "run", "spans", "traces", "verdict",
 )  # fmt: skip
 BLOCK_KEYS: Final = ("every", "repeat", "spans")
+_LINES_KEPT: Final = re.compile(r"(?:[&!]\S*\s+)*\|")
+"""How a text begins whose lines YAML leaves alone, behind an anchor or a tag."""
 _FILE_KEYS: Final = ("flow", "tests")
 
 
@@ -166,6 +169,10 @@ def _read_block(reader: Reader) -> SpanBlock | None:
     every = reader.duration("every", SpanBlock(()).every_ns)
     text = None if node is None else text_of(node, reader.problems, "spans")
     if text is None or not isinstance(node, Scalar) or repeat is None or every is None:
+        return None
+    if "\n" in node.raw and not _LINES_KEPT.match(node.raw):
+        message, hint = "YAML joins the lines of this text, and every line is a span", "write spans: |"
+        reader.problems.error(node.position, codes.SPAN_NOTATION, message, hint)
         return None
     spans, mistakes = read_notation(text)
     for mistake in mistakes:
