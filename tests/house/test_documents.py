@@ -77,7 +77,7 @@ def test_the_rule_file_of_the_readme_is_right() -> None:
 
 
 def test_the_rule_test_of_the_readme_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (flow,) = (block for block in blocks(README, "yaml") if block.startswith("version: 1"))
+    flow = next(block for block in blocks(README, "yaml") if block.startswith("version: 1"))
     (test,) = (block for block in blocks(README, "yaml") if block.startswith("# flow_test.yaml"))
     (tmp_path / "flow.yaml").write_text(flow, encoding="utf-8")
     (tmp_path / "flow_test.yaml").write_text(test, encoding="utf-8")

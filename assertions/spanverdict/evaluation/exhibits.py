@@ -64,7 +64,11 @@ def _positions(judge: Judge, expectation: Expectation) -> Rows:
 
 def _truths(values: Bools, expectation: Expectation) -> Rows:
     """Of a share that is too small the false are shown, of a count that is too large the true."""
-    too_many = expectation.condition.operator in (Operator.LESS, Operator.AT_MOST, Operator.EQUAL)
+    condition = expectation.condition
+    too_many = condition.operator in (Operator.LESS, Operator.AT_MOST)
+    if condition.operator is Operator.EQUAL and condition.operands:
+        seen = values.mean() if expectation.statistic.kind is Kind.RATIO else values.sum()
+        too_many = bool(seen > condition.operands[0])
     return np.flatnonzero(values == too_many)
 
 

@@ -36,18 +36,18 @@ class RunReasons:
         for row, trace, reason in zip(rows.tolist(), traces, map(Reason, reasons), strict=True):
             asked = (row if reason in _OWN else trace, reason)
             if asked not in said:
-                said[asked] = self._said(reason, row, trace)
+                said[asked] = self._said(reason, row, trace, rows)
             found.append(said[asked])
         return found
 
-    def _said(self, reason: Reason, row: int, trace: int) -> str:
+    def _said(self, reason: Reason, row: int, trace: int, among: Rows) -> str:
         if reason is Reason.INPUT:
             return ""
         details: Iterator[str] = iter(())
         if reason in _OWN:
             details = self._tags(reason, row)
         elif reason is Reason.LINK:
-            details = self._links(trace)
+            details = self._links(trace, among)
         elif reason is Reason.MESSAGE:
             details = self._shared(trace, [("", column) for column in message_columns(self.run.spans.table)])
         elif reason is Reason.KEY:
@@ -60,13 +60,14 @@ class RunReasons:
         read = readers.get(reason, table.attribute)
         return (key for key in RUN_ID_ATTRIBUTES if is_run_id(read(key)[row]))
 
-    def _links(self, trace: int) -> Iterator[str]:
-        """Yield the links between a trace and others of the run, its own first."""
+    def _links(self, trace: int, among: Rows) -> Iterator[str]:
+        """Yield the links between a trace and others of the run: its own first, and first those to rows asked about."""
         table, links = self.run.spans.table, self.run.links
         source, target = table.trace[links.source], table.trace[links.target]
         for end, other, word in ((target, links.source, "to"), (source, links.target, "from")):
-            for place in np.flatnonzero((end == trace) & (source != target))[:1].tolist():
-                yield f"{word} {_place(table, int(other[place]))}"
+            places = other[np.flatnonzero((end == trace) & (source != target))]
+            for place in [*places[np.isin(places, among)][:1].tolist(), *places[:1].tolist()]:
+                yield f"{word} {_place(table, place)}"
 
     def _shared(self, trace: int, columns: Sequence[tuple[str, AttributeColumn]]) -> Iterator[str]:
         """Yield values that a trace shares with others of the run."""
