@@ -7,8 +7,10 @@ both. What has been told once is not told again.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -18,12 +20,19 @@ from spanverdict.telemetry.blocks import Int32s, Rows
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.items import Items
 from spanverdict.telemetry.pool import AttributeDecoder, Pool
-from spanverdict.telemetry.spantable import SpanTable
+from spanverdict.telemetry.spantable import Events, Links, Ragged, SpanTable
 
 Column: TypeAlias = npt.NDArray[Any]
 
 _ITEMS: Final = ("traces", "strings", "attributes", "resources", "scopes")
 _LISTS: Final = ("resource_attributes", "scope_attributes", "scope_names")
+_NAMES: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
+    {
+        kind: tuple(entry.name for entry in fields(kind) if not entry.name.startswith("_"))
+        for kind in (SpanTable, Ragged, Events, Links)
+    }
+)
+"""The fields that a table and its lists are made of."""
 _MARSHAL_VERSION: Final = 2
 """The last that does not look for objects that come twice; in a pool none does."""
 
@@ -72,20 +81,20 @@ class TableReader:
 
     def __init__(self, decode_attribute: AttributeDecoder) -> None:
         self._decode_attribute = decode_attribute
-        self._pool: Pool | None = None
+        self._empty: SpanTable | None = None
 
     def unpack(self, head: bytes, body: npt.NDArray[np.uint8]) -> SpanTable:
         """Make the table; its columns are views of `body`, which must not change any more."""
         recent, news, shape = marshal.loads(head)  # noqa: S302 - from a process that we started ourselves
-        if self._pool is None:
-            self._pool = Follower(self._decode_attribute, recent)
+        if self._empty is None:
+            self._empty = SpanTable.empty(Follower(self._decode_attribute, recent))
         for name, new in zip((*_ITEMS, *_LISTS), news, strict=True):
-            known = getattr(self._pool, name)
+            known = getattr(self._empty.pool, name)
             if isinstance(known, Interner):
                 _add(known.items_by_id, new)
             else:
                 known.extend(new)
-        table: SpanTable = _with_columns(SpanTable.empty(self._pool), iter(_views(shape, body)))
+        table: SpanTable = _with_columns(self._empty, iter(_views(shape, body)))
         return table
 
 
@@ -141,8 +150,8 @@ class _Told(Interner):
 
 def _columns(part: object) -> Iterator[Column]:
     """Yield all arrays of a table in the order of its fields, those of its lists included."""
-    for entry in fields(part):  # type: ignore[arg-type] # a table, or one of its lists
-        value = getattr(part, entry.name)
+    for name in _NAMES[type(part)]:
+        value = getattr(part, name)
         if isinstance(value, np.ndarray):
             yield value
         elif is_dataclass(value):
@@ -154,19 +163,26 @@ def _views(shape: Sequence[tuple[int, str, int]], body: npt.NDArray[np.uint8]) -
     views: dict[int, Column] = {}
     start = 0
     for place, dtype, length in shape:
-        end = start + length * np.dtype(dtype).itemsize
-        views[place] = body[start:end].view(dtype)
-        start = end
+        kind = _dtype(dtype)
+        views[place] = np.ndarray((length,), kind, body, start)
+        start += length * kind.itemsize
     return [views[place] for place in range(len(views))]
+
+
+@cache
+def _dtype(name: str) -> np.dtype[Any]:
+    return np.dtype(name)
 
 
 def _with_columns(part: Any, columns: Iterator[Column]) -> Any:
     """Return a table, or one of its lists, with other columns."""
     values: dict[str, Any] = {}
-    for entry in fields(part):
-        value = getattr(part, entry.name)
+    for name in _NAMES[type(part)]:
+        value = getattr(part, name)
         if isinstance(value, np.ndarray):
-            values[entry.name] = next(columns)
+            values[name] = next(columns)
         elif is_dataclass(value):
-            values[entry.name] = _with_columns(value, columns)
-    return replace(part, **values)
+            values[name] = _with_columns(value, columns)
+        else:
+            values[name] = value
+    return type(part)(**values)
