@@ -206,14 +206,22 @@ class _PlainBody:
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
+        self._first = b""
         self._output = io.BytesIO()
 
     def feed(self, chunk: bytes) -> None:
         self._lease.grow(len(chunk))
-        self._output.write(chunk)
+        if self._output.tell():
+            self._output.write(chunk)
+        elif not self._first:
+            self._first = chunk
+        else:
+            self._output.write(self._first)
+            self._output.write(chunk)
+            self._first = b""
 
     def finish(self) -> bytes:
-        return self._output.getvalue()
+        return self._first or self._output.getvalue()
 
 
 def _reply(protocol: Protocol, receipt: Receipt) -> bytes:

@@ -96,8 +96,11 @@ def _without_upgrade(data: bytes) -> bytes:
     Java's own client asks for HTTP/2 with its first request, and httptools takes the body that follows for something
     else than HTTP and skips it.
     """
-    head, end, rest = data.partition(b"\r\n\r\n")
-    return _UPGRADE.sub(b"x-upgrade:", head) + end + rest
+    end = data.find(b"\r\n\r\n")
+    size = len(data) if end < 0 else end
+    if not _UPGRADE.search(data, 0, size):
+        return data  # as nearly all are, and none of its body is copied
+    return _UPGRADE.sub(b"x-upgrade:", data[:size]) + data[size:]
 
 
 def connection_class(config: ReceiverConfig) -> type[asyncio.Protocol]:
