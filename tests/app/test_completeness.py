@@ -107,6 +107,7 @@ def test_expected_requests_that_have_not_come_are_loose_ends() -> None:
 
 TIMES = flow(complete="{idle: 2s, at_most: 20s, flush: 3s}")
 SIZED = flow(complete="{requests: 5, idle: 2s, at_most: 20s}")
+SHAPED = flow(complete="{structure: 500ms}")
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,12 @@ SIZED = flow(complete="{requests: 5, idle: 2s, at_most: 20s}")
         (Waiting(None, 11.0, None, (TIMES,)), "run end", 14.0),
         (Waiting(None, 11.0, None, (SCORING,), patient=True), "run end", 11 + DEFAULT_IDLE_S),
         (Waiting(10.0, None, None, (TIMES, flow("b", complete="{idle: 4s}"))), "idle", 14.0),
+        (Waiting(10.0, None, None, (SHAPED,)), "structure", 10.5),
+        (Waiting(10.0, None, None, (SHAPED, flow("b", complete="{structure: 2s}"))), "structure", 12.0),
+        (Waiting(10.0, None, None, (SHAPED,), loose=True), "idle", 10 + DEFAULT_IDLE_S),
+        (Waiting(10.0, None, None, (SHAPED, SCORING)), "idle", 10 + DEFAULT_IDLE_S),
+        (Waiting(10.0, None, 7, (SHAPED,)), "cap", 10 + DEFAULT_AT_MOST_S),
+        (Waiting(10.0, 11.0, None, (SHAPED,)), "run end", 11 + QUIET_S),
     ],
 )
 def test_what_runs_out_first_and_when(waiting, name, due) -> None:
@@ -139,7 +146,8 @@ waits = st.builds(
     st.none() | st.floats(0, 100),
     st.none() | st.floats(0, 100),
     st.none() | st.integers(1, 9),
-    st.lists(st.sampled_from([SCORING, TIMES, SIZED]), max_size=3).map(tuple),
+    st.lists(st.sampled_from([SCORING, TIMES, SIZED, SHAPED]), max_size=3).map(tuple),
+    st.booleans(),
     st.booleans(),
 )
 

@@ -94,6 +94,44 @@ def test_it_is_not_stitched_again_while_nothing_comes(monkeypatch) -> None:
     assert docket.next_due() == 40.0
 
 
+def test_a_run_whose_requests_look_whole_is_judged_sooner_where_its_flow_asks_for_that() -> None:
+    docket = docket_of(flow(complete="{structure: 1s}"))
+    docket.take_in((1,), requests(1), 10.0)
+    docket.take_in((2,), requests(2), 10.9)
+    assert when(docket) == (11.9, [("r", "structure")])
+
+
+def test_while_something_is_evidently_to_come_it_waits_for_silence() -> None:
+    """A stage that a request lacks; once it has come, the wait begins anew."""
+    docket = docket_of(flow(complete="{structure: 1s}"))
+    docket.take_in((1,), table_of([ingest(1), ingest(2), score(1)]), 10.0)
+    assert due(docket, 11.0) == []
+    assert docket.next_due() == 16.0
+    docket.take_in((2,), table_of([score(2)]), 12.0)
+    assert when(docket) == (13.0, [("r", "structure")])
+
+
+def test_it_is_looked_once_whether_something_is_to_come(monkeypatch) -> None:
+    docket, looks = docket_of(flow(complete="{structure: 1s}")), []
+    monkeypatch.setattr("spanverdict.app.docket.has_loose_ends", lambda *_: looks.append(1) or True)
+    docket.take_in((1,), requests(1), 10.0)
+    for now in (10.5, 11.0, 12.0, 15.9):
+        assert due(docket, now) == []
+    assert len(looks) == 1
+    assert due(docket, 16.0) == [("r", "idle")]
+
+
+def test_spans_after_a_verdict_by_structure_reopen_the_run() -> None:
+    docket = docket_of(flow(complete="{structure: 1s}"))
+    docket.take_in((1,), requests(1), 10.0)
+    assert due(docket, 11.0) == [("r", "structure")]
+    docket.judged(docket.runs["r"], 1, 1)
+    assert docket.next_due() is None
+    docket.take_in((2,), table_of([ingest(2)]), 12.0)
+    assert due(docket, 13.0) == []
+    assert when(docket) == (18.0, [("r", "idle")])
+
+
 def test_the_end_of_a_run_is_heeded_once_it_is_quiet() -> None:
     docket = docket_of()
     docket.take_in((1,), requests(1), 10.0)

@@ -3,8 +3,9 @@
 Counting first, stitching later: spans that match a stage are counted as they come, and only when
 there are enough of them is the run stitched to see whether every request is whole.
 
-Structure alone (every parent and link found) ends no run: between two requests every run looks
-whole. It only shortens the wait for one that was declared ended and is judged just once.
+Structure (every request whole, every parent and link found) ends a run only where its flows ask for
+that: between two requests every run looks whole. Besides, it shortens the wait for one that was
+declared ended and is judged just once.
 """
 
 from __future__ import annotations
@@ -82,9 +83,14 @@ class Waiting:
     flows: tuple[Flow, ...]
     patient: bool = False
     """Whether the end of the run says nothing about exporters that hold spans back."""
+    loose: bool = False
+    """Whether it was seen that something is still to come."""
 
     def trigger(self, now: float) -> str | None:
-        """Return which time has run out by now: `run end`, `idle` or `cap`; None for none."""
+        """Return which time has run out by now: `run end`, `structure`, `idle` or `cap`; None for none.
+
+        Whether the structure is whole is for the caller to see.
+        """
         due = self._due()
         return due[0] if due is not None and now >= due[1] else None
 
@@ -100,7 +106,17 @@ class Waiting:
             return None
         if self._expects():
             return ("cap", self.active + self._seconds("at_most_ns", DEFAULT_AT_MOST_S))
+        structure = self._structure()
+        if structure is not None:
+            return ("structure", self.active + structure)
         return ("idle", self.active + self._seconds("idle_ns", DEFAULT_IDLE_S))
+
+    def _structure(self) -> float | None:
+        """Return how long to wait for a run whose requests look whole; None where a flow does not rely on that."""
+        waits = [flow.complete.structure_ns for flow in self.flows]
+        if self.loose or not waits or None in waits:
+            return None
+        return max(QUIET_S, *(wait / NS for wait in waits if wait is not None))
 
     def _quiet(self) -> float:
         flush = self._seconds("flush_ns", 0.0)

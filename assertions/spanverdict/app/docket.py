@@ -337,12 +337,18 @@ class Docket:
             return "manifest"
         trigger = run.waiting(flows).trigger(now)
         if trigger == "run end" and self.config.only is not None and not run.patient:
-            found = self.evidence(run)
-            run.patient = found is None or has_loose_ends(found.run, flows, run.expected)
+            run.patient = self._has_loose_ends(run, flows)
+            trigger = run.waiting(flows).trigger(now)
+        if trigger == "structure":
+            run.loose = self._has_loose_ends(run, flows)
             trigger = run.waiting(flows).trigger(now)
         if trigger is None:
             self._schedule(run)
         return trigger
+
+    def _has_loose_ends(self, run: LiveRun, flows: tuple[Flow, ...]) -> bool:
+        found = self.evidence(run)
+        return found is None or has_loose_ends(found.run, flows, run.expected)
 
     def _may_be_whole(self, run: LiveRun, flows: tuple[Flow, ...]) -> bool:
         """Tell whether it makes sense to stitch a run: there may be enough of it, and more than the last time."""

@@ -39,6 +39,8 @@ class LiveRun:
     """So are the spans that came before it was met here."""
     checked: bool = False
     """It was stitched to see whether it is whole, and nothing came since."""
+    loose: bool = False
+    """It was seen that something of it is still to come, and nothing came since."""
     check_again: float = 0.0
     """Not before then is it stitched again to see whether it is whole."""
     due: float | None = None
@@ -56,7 +58,7 @@ class LiveRun:
         """Note that the batches `first … last` may hold spans of it."""
         self.first_batch = min(self.first_batch or first, first)
         self.last_batch = max(self.last_batch, last)
-        self.active = now
+        self.active, self.loose = now, False
 
     def heard(self, record: RunRecord, now: float) -> None:
         """Take over what the store knows of it."""
@@ -70,7 +72,7 @@ class LiveRun:
 
     def restate(self, now: float) -> None:
         """Note that its last verdict does not know what is known now."""
-        self.restated, self.active = True, now
+        self.restated, self.active, self.loose = True, now, False
 
     def remember(self, record: RunRecord, revision: int, now: float) -> None:
         """Take over what the store knows of a run that is met for the first time."""
@@ -86,4 +88,4 @@ class LiveRun:
 
     def waiting(self, flows: tuple[Flow, ...]) -> Waiting:
         """Return what it waits for."""
-        return Waiting(self.active, self.ended, self.expected, flows, self.patient)
+        return Waiting(self.active, self.ended, self.expected, flows, self.patient, self.loose)

@@ -104,7 +104,8 @@ _PARAGRAPHS: Final = {
         that must be absent cannot be where requests start or end.""",
     codes.WAITING_TIMES: """
         A run counts as complete when nothing has come for `idle`, and is cut off after `at_most`. An `idle` that is
-        longer than `at_most` can never come to pass.""",
+        longer than `at_most` can never come to pass. Nor can a `structure` that is as long as `idle`, or one beside
+        `requests`: a run of known size is judged when all of it is there.""",
     codes.MEASURE: """
         A rule is one measure, a population and an expectation. This rule has no measure, or more than one, and it
         would not be clear what the expectation is about. Write one rule for each measure.""",

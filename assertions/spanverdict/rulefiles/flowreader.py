@@ -208,20 +208,24 @@ def _read_end(inner: Reader | None, key: str, context: ReadContext, stages: tupl
 def _read_complete(reader: Reader) -> CompleteSpec:
     own = CompleteSpec()
     node = reader.node("complete")
-    inner = Reader.of(node, reader.problems, ("at_most", "flush", "idle", "requests"), "complete") if node else None
+    known = ("at_most", "flush", "idle", "requests", "structure")
+    inner = Reader.of(node, reader.problems, known, "complete") if node else None
     if inner is None:
         return own
     requests = inner.integer("requests", minimum=1)
-    idle, at_most, flush = (_read_wait(inner, key) for key in ("idle", "at_most", "flush"))
+    idle, at_most, flush, structure = (_read_wait(inner, key) for key in ("idle", "at_most", "flush", "structure"))
     complete = CompleteSpec(
         requests,
         own.idle_ns if idle is None else idle,
         own.at_most_ns if at_most is None else at_most,
         own.flush_ns if flush is None else flush,
+        structure,
     )
     unread = any(inner.node(key) and value is None for key, value in (("idle", idle), ("at_most", at_most)))
     if not unread and complete.at_most_ns < complete.idle_ns:
         _report_times(complete, inner)
+    if not unread:
+        _check_structure(complete, inner)
     return complete
 
 
@@ -256,6 +260,21 @@ def _report_times(complete: CompleteSpec, inner: Reader) -> None:
     node = inner.node("idle") or inner.node("at_most") or inner.mapping
     idle, at_most = format_exact(complete.idle_ns), format_exact(complete.at_most_ns)
     message = f"idle ({idle}) is longer than at_most ({at_most}), so it could never come to pass"
+    inner.problems.error(node.position, codes.WAITING_TIMES, message, "", node.width)
+
+
+def _check_structure(complete: CompleteSpec, inner: Reader) -> None:
+    """Report a wait for whole requests that another trigger always comes before."""
+    node, wait = inner.node("structure"), complete.structure_ns
+    if node is None or wait is None:
+        return
+    if complete.requests is not None:
+        message = "requests says how many there are, so structure could never come to pass"
+    elif wait >= complete.idle_ns:
+        idle = format_exact(complete.idle_ns)
+        message = f"structure ({format_exact(wait)}) is not shorter than idle ({idle}), so it could never come to pass"
+    else:
+        return
     inner.problems.error(node.position, codes.WAITING_TIMES, message, "", node.width)
 
 

@@ -71,6 +71,8 @@ class CompleteSpec:
     at_most_ns: int = 30_000_000_000
     flush_ns: int = 0
     """How long the exporters may hold spans back after the end of the run."""
+    structure_ns: int | None = None
+    """How long nothing may come before a run is judged whose every request is whole; None: that says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
