@@ -75,6 +75,8 @@ _FLAGS: Final = 0x0185
 _IS_LENGTH: Final = 2
 """The lower three bits of such tags."""
 
+_USUALLY: Final = 8
+"""Fields that a span has at least; if it has fewer, some steps are for nothing."""
 _LONG: Final = -1
 """In place of a step: the length or number takes more than one byte."""
 _CONTINUED: Final = 0x80
@@ -178,7 +180,7 @@ def _walk(block: Block, ends: Places) -> tuple[Places, npt.NDArray[np.uint16]]:
     heads_at = block.every("<u2")
     places: list[Places] = [np.concatenate([np.zeros(1, np.int64), ends[:-1]])]
     heads: list[npt.NDArray[np.uint16]] = []
-    while np.count_nonzero(places[-1] < ends):
+    while len(heads) < _USUALLY or np.count_nonzero(places[-1] < ends):
         if len(heads) == MAX_FIELDS:
             raise Unusual
         heads.append(heads_at[places[-1]])
