@@ -21,7 +21,7 @@ from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.pool import Pool
 
 TRACE_ID_SIZE: Final = 16
-_FEW: Final = 256
+_FEW: Final = 200
 """So many attributes protobuf reads sooner than a look at them pays."""
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from spanverdict.telemetry.blocks import Bools, Bytes, Int64s, Places, Rows, equal_rows, kept, sizes_of
 
 _KEY: Final = 0x0A
 _VALUE: Final = 0x12
-_TEXT: Final = 0x0A
-_BOOL: Final = 0x10
-_INT: Final = 0x18
-_DOUBLE: Final = 0x21
-_DOUBLE_SIZE: Final = 9
-_BOOL_SIZE: Final = 2
+_TEXT: Final = 0x0A << 16
+_FLAG: Final = 0x10 << 16
+_WHOLE: Final = 0x18 << 16
+_REAL: Final = 0x21 << 16
+"""Tags: that of the kind of value stands two bytes after that of the value."""
+_FLAG_SIZE: Final = 2
+_REAL_SIZE: Final = 9
+_FIRST_THREE: Final = 0xFFFFFF
+_BUT_LAST_SEVEN_BITS: Final = 0x80FFFFFF
 _WORD: Final = 8
-_HIGH_BIT: Final = 0x80
 _HIGH_BITS: Final = np.uint64(0x8080808080808080)
 _NONE: Final = np.zeros(1, np.uint64)
 
@@ -27,26 +30,32 @@ def are_plain(rows: Rows) -> Bools:
 
     Those are readable for sure; of the others nothing is known.
     """
-    data = np.concatenate([rows.view(np.uint8).ravel(), np.zeros(2 * _WORD, np.uint8)])
-    first = np.arange(0, rows.nbytes, 8 * rows.shape[1])
+    octets = rows.view(np.uint8)
+    data = np.concatenate([octets.ravel(), np.zeros(2 * _WORD, np.uint8)])
     sizes = sizes_of(rows)
-    key_end = np.minimum(data.take(first + 1).astype(np.int64) + 2, sizes)
-    value = first + key_end
-    value_size = sizes - key_end - 2
-    framed = (data.take(first) == _KEY) & (data.take(value) == _VALUE) & (data.take(value + 1) == value_size)
-    kind, second = data.take(value + 2), data.take(value + 3)
-    is_text = (kind == _TEXT) & (second == value_size - 2)
-    is_number = (kind == _INT) & _are_varints(data, value + 3, value_size - 1)
-    is_number |= (kind == _DOUBLE) & (value_size == _DOUBLE_SIZE)
-    is_number |= (kind == _BOOL) & (second < _HIGH_BIT) & (value_size == _BOOL_SIZE)
+    key_end = np.minimum(octets[:, 1].astype(np.int64) + 2, sizes)
+    value = np.arange(0, rows.nbytes, octets.shape[1]) + key_end
+    size = sizes - key_end - 2
+    head = _at(value, data, "<u4").astype(np.int64)
+    framed = _VALUE | size << 8
+    is_text = head == framed | _TEXT | size - 2 << 24
+    is_number = (head & _FIRST_THREE == framed | _WHOLE) & _are_varints(data, value + 3, size - 1)
+    is_number |= (head & _FIRST_THREE == framed | _REAL) & (size == _REAL_SIZE)
+    is_number |= (head & _BUT_LAST_SEVEN_BITS == framed | _FLAG) & (size == _FLAG_SIZE)
     texts = kept(rows, np.where(is_text, sizes, key_end))
-    plain: Bools = framed & (is_text | is_number) & equal_rows(texts & _HIGH_BITS, _NONE)
+    plain: Bools = (octets[:, 0] == _KEY) & (is_text | is_number) & equal_rows(texts & _HIGH_BITS, _NONE)
     return plain
+
+
+def _at(places: Places, data: Bytes, dtype: str) -> npt.NDArray[Any]:
+    kind = np.dtype(dtype)
+    every: npt.NDArray[Any] = np.ndarray((len(data) - kind.itemsize + 1,), kind, data, strides=(1,))
+    return every[places]
 
 
 def _are_varints(data: Bytes, places: Places, sizes: Int64s) -> Bools:
     """Tell where exactly so many bytes are one varint; of more than eight bytes nothing is known."""
-    words: Rows = np.ndarray((len(data) - _WORD + 1,), np.dtype("<u8"), data, strides=(1,))[places]
+    words: Rows = _at(places, data, "<u8")
     sizes = np.where((sizes > 0) & (sizes <= _WORD), sizes, 0)
     are: Bools = words & _LOOKED_AT.take(sizes) == _CONTINUED.take(sizes)
     return are
