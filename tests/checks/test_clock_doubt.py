@@ -328,3 +328,16 @@ def test_events_go_by_the_clock_of_their_span(off: float, sides: str, low: float
     found = measured(rows, f"latency: {{{sides}, in: ingest}}")
     assert ends(found) == ([low * MS], [high * MS])
     assert found.problem == ""
+
+
+def test_sampled_values_count_as_often_at_both_ends() -> None:
+    """Of one request that stands for eight and three whole ones in doubt, the first makes the median."""
+    kept = [{**row, "resource": {"host.name": "gateway-1"}} for row in request("k")]
+    whole = [row for number in range(3) for row in request(f"w{number}")]
+    for rows, threshold in ((kept, "e"), (whole, "0")):
+        for row in rows:
+            row["trace_state"] = f"ot=th:{threshold};rv:ffffffffffffff"
+    result = only([*kept, *whole], "- {id: r, latency: request, expect: {p15: '< 1h', p50: '< 1h', p95: '< 1h'}}")
+    found = [(condition.observed_low, condition.observed_high) for condition in result.conditions]
+    assert found == [(145 * MS, 150 * MS), (150 * MS, 150 * MS), (150 * MS, 155 * MS)]
+    assert "4 kept stand for 11" in result.message

@@ -16,7 +16,7 @@ _WIDEST: Final = 1 << 58
 """Nanoseconds of doubt about one pair, beyond which it is no part of a chain: nine years."""
 _STEPS: Final = 4_000_000
 """Entries that are looked at in one go, which bounds the memory."""
-_MOST_STEPS: Final = 100_000_000
+_MOST_STEPS: Final = 20_000_000
 """More are not looked at: what is left is not known."""
 
 

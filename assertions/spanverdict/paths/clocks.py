@@ -112,7 +112,7 @@ def _slack(table: SpanTable, clock: Int64s, parent: Rows, child: Rows) -> Int64s
 def _coarse(table: SpanTable, clock: Int64s, rows: Rows, scale: int) -> Bools:
     """Tell which clocks show nothing finer; few looks tell most that do."""
     coarse = np.ones(int(clock.max(initial=-1)) + 1, np.bool_)
-    for part in (rows[:_FEW], rows[_FEW:]):
+    for part in (rows[:: max(1, len(rows) // _FEW)], rows):
         rest = part[coarse[clock[part]]]
         for time in (table.start_time_unix_nano[rest], table.end_time_unix_nano[rest]):
             coarse[clock[rest[time % scale != 0]]] = False

@@ -14,6 +14,8 @@ from spanverdict.telemetry.pool import Pool, Value
 from spanverdict.telemetry.spantable import Bools, Int64s, SpanTable
 
 Identity: TypeAlias = tuple[str, ...]
+Described: TypeAlias = tuple[int, ...]
+"""Numbers of attributes in the pool."""
 
 _LEVELS: Final = ("k8s.node.uid", "k8s.node.name", "host.id", "host.name", "host.ip")
 """What names a host, the most telling first. A node comes before the host id: an image may bring one of its own."""
@@ -52,37 +54,37 @@ class Hosts:
 
 
 def hosts_of(table: SpanTable) -> Hosts:
-    """Find the clocks that the spans of a table go by; works once for each distinct resource."""
+    """Find the clocks that the spans of a table go by; works once for each distinct description of a host."""
     pool = table.pool
     used = np.zeros(len(pool.resource_attributes), np.bool_)
     used[table.resource] = True
-    attributes = dict(_attributes(pool, np.flatnonzero(used).tolist()))
+    described = dict(_descriptions(pool, np.flatnonzero(used).tolist()))
+    attributes = {own: dict(pool.attribute(number) for number in own) for own in set(described.values())}
     identities = _identities(attributes)
     ordered = sorted(set(identities.values()))
     number = {identity: place for place, identity in enumerate(ordered)}
     of_resource = np.full(len(used), -1, np.int64)
-    for resource, identity in identities.items():
-        of_resource[resource] = number[identity]
+    for resource, own in described.items():
+        of_resource[resource] = number[identities[own]]
     stated = np.array([identity[0] in _LEVELS for identity in ordered], np.bool_)
     return Hosts(of_resource, _names(ordered, identities, attributes), stated)
 
 
-def _attributes(pool: Pool, resources: list[int]) -> Iterator[tuple[int, dict[str, Value]]]:
-    """Yield what each resource says of where it is; of a repeated key the last counts."""
+def _descriptions(pool: Pool, resources: list[int]) -> Iterator[tuple[int, Described]]:
+    """Yield the attributes of each resource that say where it is, in the order sent: of equal keys the last counts."""
     wanted = {pool.keys.id_of(key) for key in _KEYS} - {-1}
     keys = pool.keys.of_attributes()
     for resource in resources:
-        own = [number for number in pool.resource_attributes[resource] if int(keys[number]) in wanted]
-        yield resource, dict(pool.attribute(number) for number in own)
+        yield resource, tuple([number for number in pool.resource_attributes[resource] if int(keys[number]) in wanted])
 
 
-def _identities(attributes: Mapping[int, Mapping[str, Value]]) -> dict[int, Identity]:
-    """Return what identifies the clock of each resource.
+def _identities(attributes: Mapping[Described, Mapping[str, Value]]) -> dict[Described, Identity]:
+    """Return what identifies the clock of each description.
 
     One that has only a lesser name for its host takes the greater one that others with that name have, if they agree.
     """
     stated = {resource: list(_said_hosts(own)) for resource, own in attributes.items()}
-    found: dict[int, Identity] = {}
+    found: dict[Described, Identity] = {}
     known: dict[Identity, set[Identity]] = {}
     for level in _LEVELS:
         here = [resource for resource, said in stated.items() if said and said[0][0] == level]
@@ -126,7 +128,9 @@ def _text(value: Value) -> str:
 
 
 def _names(
-    ordered: list[Identity], identities: Mapping[int, Identity], attributes: Mapping[int, Mapping[str, Value]]
+    ordered: list[Identity],
+    identities: Mapping[Described, Identity],
+    attributes: Mapping[Described, Mapping[str, Value]],
 ) -> tuple[str, ...]:
     """Name clocks for people: the host where it is known, else the service; with more where others are called so."""
     found: dict[Identity, str] = {}
