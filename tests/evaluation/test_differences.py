@@ -29,6 +29,7 @@ from spanverdict.evaluation.differences import (
     mann_whitney,
     mean_difference,
     percentile_difference,
+    resampled,
     share_difference,
 )
 from spanverdict.evaluation.outcomes import ConditionResult
@@ -60,6 +61,10 @@ def ranking(values: Any, missing: int = 0) -> Ranking:
     return found
 
 
+def difference(run: Ranking, baseline: Ranking, share: Fraction, level: float, factor: float = 1.0) -> Ends:
+    return percentile_difference(*resampled(run, baseline, share, level), level, factor)
+
+
 def within(inner: Ends, outer: Ends) -> bool:
     return (outer[0] is None or (inner[0] is not None and outer[0] <= inner[0])) and (
         outer[1] is None or (inner[1] is not None and inner[1] <= outer[1])
@@ -76,7 +81,7 @@ def test_the_bootstrap_is_scipys_but_for_chance_and_a_rank() -> None:
     def nearest(values: Any, axis: int) -> Any:
         return np.sort(values, axis)[..., -(-values.shape[axis] * 9 // 10) - 1]
 
-    found = percentile_difference(ranking(run), ranking(baseline), Fraction(9, 10), 0.9)
+    found = difference(ranking(run), ranking(baseline), Fraction(9, 10), 0.9)
     expected = stats.bootstrap(
         (run, baseline), lambda x, y, axis: nearest(x, axis) - nearest(y, axis),
         vectorized=True, method="percentile", n_resamples=5000, confidence_level=0.9, rng=np.random.default_rng(2),
@@ -97,7 +102,7 @@ def test_intervals_of_differences_hold_the_true_difference(n: int, m: int, runs:
     held = 0
     for _ in range(runs):
         ends = ranking(rng.lognormal(0, 1, n)), ranking(rng.normal(3, 1, m))
-        low, high = percentile_difference(*ends, asked, 0.9)
+        low, high = difference(*ends, asked, 0.9)
         held += (low is None or low <= truth) and (high is None or truth <= high)
     assert held / runs >= 0.89 - 3 * (0.9 * 0.1 / runs) ** 0.5
 
@@ -105,7 +110,7 @@ def test_intervals_of_differences_hold_the_true_difference(n: int, m: int, runs:
 @given(VALUES, VALUES, st.sampled_from([HALF, Fraction(9, 10)]), st.floats(-2, 2))
 def test_more_confidence_is_never_narrower(run: list[int], baseline: list[int], share: Fraction, factor: float) -> None:
     both = ranking(run), ranking(baseline)
-    found = [percentile_difference(*both, share, level, factor=factor) for level in (0.5, 0.8, 0.95)]
+    found = [difference(*both, share, level, factor=factor) for level in (0.5, 0.8, 0.95)]
     assert within(found[0], found[1])
     assert within(found[1], found[2])
 
@@ -116,7 +121,7 @@ def test_the_order_of_values_changes_not_a_digit(run: list[int], baseline: list[
     mixed = list(run), list(baseline)
     for values in mixed:
         random.shuffle(values)
-    found = [percentile_difference(ranking(x), ranking(y), HALF, 0.9) for x, y in ((run, baseline), mixed)]
+    found = [difference(ranking(x), ranking(y), HALF, 0.9) for x, y in ((run, baseline), mixed)]
     assert found[0] == found[1]
 
 
@@ -126,18 +131,18 @@ def test_missing_values_widen_a_difference_to_all_that_they_could_make_of_it(
     run: list[int], baseline: list[int], missing: int, lacking: int, data: st.DataObject
 ) -> None:
     more = [data.draw(st.lists(st.integers(-50, 50), min_size=k, max_size=k)) for k in (missing, lacking)]
-    known = percentile_difference(ranking(run + more[0]), ranking(baseline + more[1]), HALF, 0.8)
-    assert within(known, percentile_difference(ranking(run, missing), ranking(baseline, lacking), HALF, 0.8))
+    known = difference(ranking(run + more[0]), ranking(baseline + more[1]), HALF, 0.8)
+    assert within(known, difference(ranking(run, missing), ranking(baseline, lacking), HALF, 0.8))
 
 
 def test_too_small_a_sample_on_either_side_leaves_its_end_open() -> None:
     few, many = ranking(range(50)), ranking(range(1000))
     p99 = Fraction(99, 100)
-    assert percentile_difference(few, many, p99, 0.95)[1] is None
-    assert percentile_difference(few, many, p99, 0.95)[0] is not None
-    assert percentile_difference(many, few, p99, 0.95)[0] is None
-    assert None not in percentile_difference(many, many, p99, 0.95)
-    assert percentile_difference(many, few, p99, 0.95, factor=-1)[1] is None
+    assert difference(few, many, p99, 0.95)[1] is None
+    assert difference(few, many, p99, 0.95)[0] is not None
+    assert difference(many, few, p99, 0.95)[0] is None
+    assert None not in difference(many, many, p99, 0.95)
+    assert difference(many, few, p99, 0.95, factor=-1)[1] is None
 
 
 def test_a_thinned_baseline_gives_nearly_what_all_of_its_values_would() -> None:
@@ -149,7 +154,7 @@ def test_a_thinned_baseline_gives_nearly_what_all_of_its_values_would() -> None:
     thin, all_ = (ranking_of(each) for each in (kept, whole))
     assert thin is not None
     assert all_ is not None
-    found, expected = (percentile_difference(run, each, Fraction(9, 10), 0.95) for each in (thin, all_))
+    found, expected = (difference(run, each, Fraction(9, 10), 0.95) for each in (thin, all_))
     assert found == pytest.approx(expected, abs=300)
 
 
@@ -158,7 +163,7 @@ def test_the_cost_does_not_grow_with_the_samples() -> None:
     both = ranking(rng.random(100_000)), ranking(rng.random(100_000))
     began = time.process_time()
     for _ in range(10):
-        percentile_difference(*both, Fraction(99, 100), 0.95)
+        difference(*both, Fraction(99, 100), 0.95)
     assert (time.process_time() - began) / 10 < 0.1
 
 

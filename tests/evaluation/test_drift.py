@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from ruleruns import HEAD, Row, call, judged
+from ruleruns import HEAD, Row, call, flow_of, judged
 from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.missing import Missing
 from spanverdict.diagnostics.diagnostic import Position, Problems
@@ -373,3 +373,18 @@ def test_labels_drift_from_golden_ones(tmp_path: Path) -> None:
         assert found.outcome.value == outcome
         assert found.golden is not None
         assert found.golden.sha256
+
+
+def test_the_order_of_spans_changes_not_a_byte_of_what_is_resampled_or_simulated() -> None:
+    rng = np.random.default_rng(14)
+    rows = outputs(300, lambda: rng.normal(0.6, 0.1), lambda: rng.normal(0.5, 0.1))
+    for row in rows:
+        row["end"] += int(rng.integers(0, 10**8))
+    head = HEAD + "baseline: {where: '{ span.v = \"old\" }'}\n"
+    rules = """
+- {id: drift, output: {stage: score, value: span.v}, expect: {drift: 'tv <= 0.1'}}
+- {id: slower, latency: request, confidence: 95%, expect: {p90: '<= +5% of baseline', p50: '<= +20% of baseline'}}
+- {id: sure, latency: request, confidence: 90%, expect: {p90: '< 200ms', mean: '< 200ms'}}
+"""
+    mixed = [rows[place] for place in rng.permutation(len(rows)).tolist()]
+    assert repr(judged(rows, flow_of(rules, head))) == repr(judged(mixed, flow_of(rules, head)))

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -144,13 +144,16 @@ def rank(permyriad: int, count: int) -> int:
     return max(1, -(-permyriad * count // _WHOLE))
 
 
+@lru_cache(maxsize=32)
 def kept_places(counted: int, missing: int) -> Int64s:
     """Return the places, ascending from 0, of the numbers that percentiles of such a sample can be, or lie between."""
     steps = np.arange(1, _WHOLE, dtype=np.int64)
     of_known = -(-steps * counted // _WHOLE) - 1
     highest = -(-steps * (counted + missing) // _WHOLE) - 1
     places = np.concatenate([[0, counted - 1], of_known, highest, highest - missing])
-    return np.unique(places[(places >= 0) & (places < counted)])
+    found = np.unique(places[(places >= 0) & (places < counted)])
+    found.flags.writeable = False  # it is shared
+    return found
 
 
 def kept_sample(sample: Sample, definition: str) -> BaselineSample | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,19 +14,24 @@ from spanverdict.evaluation.deciding import both, decide_above
 from spanverdict.evaluation.differences import (
     Ends,
     Mean,
+    Resamples,
     Share,
     mean_difference,
     percentile_difference,
+    resampled,
     share_difference,
 )
 from spanverdict.evaluation.outcomes import Outcome
 from spanverdict.evaluation.ranking import Ranking, ranking_of
 from spanverdict.evaluation.sample import Interval, Sample
+from spanverdict.evaluation.wording import about
 from spanverdict.rulefiles.conditions import Condition, Operator
 from spanverdict.rulefiles.relative import Delta
 from spanverdict.rulefiles.statistic import Kind, Statistic
 
 _DEVIATION: Final = Statistic(Kind.STDDEV, Kind.STDDEV)
+_FEW: Final = 10
+"""Times below which a fraction matters."""
 MOST_TIMES: Final = 1_000_000
 """Nobody looks for a decision in samples that many times larger."""
 
@@ -65,7 +71,8 @@ class Comparison:
         while high - low > high / 20:
             middle = (low + high) / 2
             low, high = (low, middle) if self.outcome(condition, middle) is not Outcome.INCONCLUSIVE else (middle, high)
-        return f"about {high:.2g} times as many in both would decide it"
+        times = about(math.ceil(high)) if high > _FEW else f"{high:.2g}"
+        return f"about {times} times as many in both would decide it"
 
     def _factor(self, delta: Delta) -> float:
         """Return how often the baseline is taken: of what is negative a part is positive."""
@@ -91,11 +98,16 @@ class Comparison:
                 if means is None:
                     return None, None
                 return mean_difference(*means, self.level, factor=factor, scale=scale)
-        rankings = self._rankings
-        if rankings is None:
-            return None, None
+        samples = self._resampled if scale == 1 else self._resample(scale)
+        return (None, None) if samples is None else percentile_difference(*samples, self.level, factor)
+
+    @cached_property
+    def _resampled(self) -> tuple[Resamples, Resamples] | None:
+        return self._resample(1.0)
+
+    def _resample(self, scale: float) -> tuple[Resamples, Resamples] | None:
         share = Fraction(self.statistic.permyriad or 0, 10_000)
-        return percentile_difference(*rankings, share, self.level, factor=factor, scale=scale)
+        return None if self._rankings is None else resampled(*self._rankings, share, self.level, scale)
 
     @cached_property
     def _rankings(self) -> tuple[Ranking, Ranking] | None:

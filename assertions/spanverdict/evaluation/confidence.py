@@ -13,9 +13,12 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
+import numpy as np
+
 from spanverdict.evaluation.deciding import decide
 from spanverdict.evaluation.distributions import binomial_quantile, t_quantile
 from spanverdict.evaluation.outcomes import Outcome
+from spanverdict.evaluation.ranking import Ranking, ranking_of
 from spanverdict.evaluation.sample import Interval, Sample, known_ends
 from spanverdict.evaluation.shares import share_ends
 from spanverdict.evaluation.wording import about
@@ -28,26 +31,25 @@ MOST: Final = 1_000_000_000
 """Samples beyond which nobody looks for a decision."""
 
 
-def at_level(sample: Sample, statistic: Statistic, level: float, size: float | None = None) -> Interval | None:
-    """Return the interval for a percentile, a share or a mean; None when there is no value to take it of.
-
-    With a `size` as if the sample were so large and otherwise the same.
-    """
+def at_level(sample: Sample, statistic: Statistic, level: float) -> Interval | None:
+    """Return the interval for a percentile, a share or a mean; None when there is no value to take it of."""
     found = sample.statistic(statistic)
-    if found is None:
-        return None
-    size = sample.worth if size is None else size
-    least, most = sample.ends
-    match statistic.kind:
-        case Kind.PERCENTILE:
-            ranks = percentile_ranks(int(size), Fraction(statistic.permyriad or 0, 10_000), level)
-            low, high = (Fraction(rank, int(size)) for rank in ranks)
-            return Interval(found.observed, *known_ends(least.least_at(low), most.most_at(high)))
-        case Kind.RATIO:
-            return Interval(found.observed, None, None) if sample.beside else _of_share(found, level, size)
-        case Kind.MEAN:
-            return _of_mean(sample, found, level, size)
-    return found
+    if found is None or statistic.kind is not Kind.PERCENTILE:
+        return found if found is None else _of_size(sample, statistic.kind, found, level, sample.worth)
+    size, (least, most) = int(sample.worth), sample.ends
+    low, high = (Fraction(rank, size) for rank in percentile_ranks(size, _share(statistic), level))
+    return Interval(found.observed, *known_ends(least.least_at(low), most.most_at(high)))
+
+
+def _of_size(sample: Sample, kind: Kind, found: Interval, level: float, size: float) -> Interval:
+    """Return the interval for a share or a mean, as if the sample were of this size and otherwise the same."""
+    if kind is Kind.RATIO:
+        return Interval(found.observed, None, None) if sample.beside else _of_share(found, level, size)
+    return _of_mean(sample, found, level, size) if kind is Kind.MEAN else found
+
+
+def _share(statistic: Statistic) -> Fraction:
+    return Fraction(statistic.permyriad or 0, 10_000)
 
 
 def percentile_ranks(size: int, share: Fraction, level: float) -> tuple[int, int]:
@@ -104,13 +106,27 @@ def deciding_size(sample: Sample, expectation: Expectation, level: float) -> int
 
     None as well beyond `MOST`. For a weighted sample it is the number of values to be kept.
     """
+    statistic, found, ranking = expectation.statistic, sample.statistic(expectation.statistic), ranking_of(sample)
+    if found is None or ranking is None:
+        return None
 
     def decided(size: int) -> bool:
-        interval = at_level(sample, expectation.statistic, level, size)
-        return interval is not None and decide(expectation.condition, interval) is not Outcome.INCONCLUSIVE
+        if statistic.kind is Kind.PERCENTILE:
+            interval = _about(found, ranking, percentile_ranks(size, _share(statistic), level), size)
+        else:
+            interval = _of_size(sample, statistic.kind, found, level, size)
+        return decide(expectation.condition, interval) is not Outcome.INCONCLUSIVE
 
     size = _first(decided, max(2, math.ceil(sample.worth)))
     return None if size is None else math.ceil(size * sample.size / sample.worth)
+
+
+def _about(found: Interval, ranking: Ranking, ranks: tuple[int, int], size: int) -> Interval:
+    """Return about where the percentile of a larger sample would lie."""
+    low, high = (np.array([rank / size]) for rank in ranks)
+    least = float(ranking.least.about_at(low - ranking.missing)[0])
+    most = float(ranking.most.about_at(high)[0])
+    return Interval(found.observed, least if math.isfinite(least) else None, most if math.isfinite(most) else None)
 
 
 def _first(decided: Callable[[int], bool], start: int) -> int | None:

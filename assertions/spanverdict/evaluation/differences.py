@@ -32,49 +32,67 @@ _EXACT_SIZE: Final = 20
 """Values on either side up to which the distribution of U is counted out."""
 
 
-def percentile_difference(
-    run: Ranking, baseline: Ranking, share: Fraction, level: float, *, factor: float = 1.0, scale: float = 1.0
-) -> Ends:
-    """Bootstrap the difference of two percentiles (B. Efron, 1979; the percentile interval).
+@dataclass(frozen=True, slots=True, eq=False)
+class Resamples:
+    """A percentile of many resamples of one sample, and between what each of them lies."""
+
+    low: Float64s
+    high: Float64s
+    open_low: bool
+    """The sample is too small to bound the percentile from below, …"""
+    open_high: bool
+    """… and from above."""
+
+    def turned(self, factor: float) -> Resamples:
+        """Return what is to be taken off: `factor` times the percentile, its least where most is to be left."""
+        low, high = factor * self.low, factor * self.high
+        if factor < 0:
+            return Resamples(low, high, self.open_low, self.open_high)
+        return Resamples(high, low, self.open_high, self.open_low)
+
+
+def resampled(
+    run: Ranking, baseline: Ranking, share: Fraction, level: float, scale: float = 1.0
+) -> tuple[Resamples, Resamples]:
+    """Bootstrap a percentile of the run and of the baseline (B. Efron, 1979).
 
     No value is drawn: of a resample of n values the one of rank r is the original's at the r-th of n uniform shares,
     which is beta-distributed. So the cost does not grow with the samples. As the true percentile lies anywhere between
-    two ranks, the upper end is taken of the rank above. An end is open where one sample is too small to bound its own
-    percentile.
+    two ranks, the upper end is taken of the rank above.
     """
     random = np.random.RandomState(SEED)  # its stream is the same in every version of numpy
-    own, other = (_resampled(random, each, share, scale) for each in (run, baseline))
-    open_own, open_other = (_open_ends(each, share, level, scale) for each in (run, baseline))
-    if factor >= 0:
-        other, open_other = other[::-1], open_other[::-1]
-    with np.errstate(invalid="ignore"):
-        low, high = own[0] - factor * other[0], own[1] - factor * other[1]
-    tail = int((1 - level) / 2 * len(low))
-    least = float(np.sort(np.nan_to_num(low, nan=-np.inf))[tail])
-    most = float(np.sort(np.nan_to_num(high, nan=np.inf))[-1 - tail])
-    return (
-        None if open_own[0] or open_other[0] or not math.isfinite(least) else least,
-        None if open_own[1] or open_other[1] or not math.isfinite(most) else most,
-    )
+    own = _resampled(random, run, share, level, scale)
+    return own, _resampled(random, baseline, share, level, scale)
 
 
 def _resampled(
-    random: np.random.RandomState, ranking: Ranking, share: Fraction, scale: float
-) -> tuple[Float64s, Float64s]:
-    """Return between what the percentile of each resample lies: at its rank, and at the one above."""
+    random: np.random.RandomState, ranking: Ranking, share: Fraction, level: float, scale: float
+) -> Resamples:
     size = max(1.0, ranking.worth * scale)
     rank = min(size, math.ceil(share * int(size)) or 1)
     count = RESAMPLES if scale == 1 else ROUGHLY
     low = random.beta(rank, size - rank + 1, count)
     high = random.beta(rank + 1, size - rank, count) if rank < size else np.ones(count)
-    return ranking.between(low)[0], ranking.between(high)[1]
+    ranks = percentile_ranks(int(size), share, level)
+    ends = low - ranking.missing, high
+    if scale == 1:
+        least, most = ranking.least.at(ends[0]), ranking.most.at(ends[1])
+    else:
+        least, most = ranking.least.about_at(ends[0]), ranking.most.about_at(ends[1])
+    return Resamples(least, most, ranks[0] == 0, ranks[1] > int(size))
 
 
-def _open_ends(ranking: Ranking, share: Fraction, level: float, scale: float) -> tuple[bool, bool]:
-    """Tell at which ends a sample is too small to bound a percentile."""
-    size = max(1, int(ranking.worth * scale))
-    low, high = percentile_ranks(size, share, level)
-    return low == 0, high > size
+def percentile_difference(run: Resamples, baseline: Resamples, level: float, factor: float = 1.0) -> Ends:
+    """Return the percentile interval of the bootstrap; an end is open where a sample is too small to bound it."""
+    off = baseline.turned(factor)
+    with np.errstate(invalid="ignore"):
+        low, high = np.nan_to_num(run.low - off.low, nan=-np.inf), np.nan_to_num(run.high - off.high, nan=np.inf)
+    tail = int((1 - level) / 2 * len(low))
+    least, most = float(np.partition(low, tail)[tail]), float(-np.partition(-high, tail)[tail])
+    return (
+        None if run.open_low or off.open_low or not math.isfinite(least) else least,
+        None if run.open_high or off.open_high or not math.isfinite(most) else most,
+    )
 
 
 def share_difference(run: Share, baseline: Share, level: float, *, factor: float = 1.0, scale: float = 1.0) -> Ends:

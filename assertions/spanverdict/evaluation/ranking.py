@@ -6,7 +6,7 @@ All kinds of samples come to this: whole and thinned ones, weighted ones, with m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,10 @@ from spanverdict.telemetry.spantable import Int64s
 Float64s: TypeAlias = npt.NDArray[np.float64]
 
 
+_ROUNDING: Final = 1e-12
+"""Of shares that are added up."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Ladder:
     """Ascending numbers, each with the share of the sample that lies at or below it. Both are (n,)."""
@@ -30,8 +34,15 @@ class Ladder:
 
     def at(self, share: Float64s) -> Float64s:
         """Return the least number at or below which so much lies; -inf for nothing, inf beyond all that is known."""
-        padded = np.concatenate([self.values, [np.inf]])
-        return np.where(share > 0, padded[np.searchsorted(self.reach, share)], -np.inf)
+        place = np.searchsorted(self.reach, share)
+        found = np.where(place < len(self.values), self.values[np.minimum(place, len(self.values) - 1)], np.inf)
+        return np.where(share > 0, found, -np.inf)
+
+    def about_at(self, share: Float64s) -> Float64s:
+        """Return `at` as a larger sample like this one might have it: with numbers between those that are there."""
+        middles = self.reach - np.diff(self.reach, prepend=0) / 2
+        found = np.interp(share, middles, self.values)
+        return np.where(share > 0, np.where(share > self.reach[-1] * (1 + _ROUNDING), np.inf, found), -np.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
