@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.alertexamples import result, run
-from spanverdict.alerting.alerts import Alert, AlertState, assess, fingerprint, scope_of
+from spanverdict.alerting.alerts import CHANGES_TOLD, Alert, AlertState, assess, fingerprint, scope_of
 
 
 def states(*assessments) -> list[AlertState]:
@@ -186,3 +186,17 @@ def test_where_a_run_belongs_is_read_from_its_labels() -> None:
     assert scope_of(named) == ("staging", "feature/x")
     assert scope_of(replace(run(), labels={})) == ("", "")
     assert "branch" not in assess(replace(run(), labels={}), [result()], [], 1).alerts[0].labels
+
+
+def test_a_revision_says_so_and_what_it_changed() -> None:
+    said = assess(run(revision=2), [result()], [], 1, changes=["the verdict was passed and is failed now"])
+    annotations = said.alerts[0].annotations
+    assert (annotations["revision"], annotations["changes"]) == ("2", "the verdict was passed and is failed now")
+    first = assess(run(), [result()], [], 1).alerts[0].annotations
+    assert not {"revision", "changes"} & set(first)
+
+
+def test_of_many_changes_the_first_are_told_and_the_others_counted() -> None:
+    changes = [f"change {number}" for number in range(CHANGES_TOLD + 3)]
+    said = assess(run(revision=2), [result()], [], 1, changes=changes).alerts[0].annotations["changes"]
+    assert said == "; ".join([*changes[:CHANGES_TOLD], "and 3 more"])

@@ -135,4 +135,7 @@ def test_a_reopened_run_is_told_only_what_is_new(tmp_path: Path, hooks: HookServ
         server.play("late", 1, first=2000, outside=1)
         assert server.verdict("late")["revision"] == 3
         hooks.wait_for(4)
-    assert names(messages(hooks, "ops")[-1]) == ["fast", "range"]
+    last = messages(hooks, "ops")[-1]
+    assert names(last) == ["fast", "range"]
+    assert {alert["annotations"]["revision"] for alert in last["alerts"]} == {"3"}
+    assert "rule range of flow scoring was passed and is failed now" in last["alerts"][0]["annotations"]["changes"]

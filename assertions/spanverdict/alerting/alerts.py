@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import quote
@@ -14,6 +14,9 @@ ENVIRONMENT_LABELS = ("environment", "deployment.environment.name", "deployment.
 """Labels of a run that may name its environment, the first that is there counts."""
 BRANCH_LABELS = ("branch", "vcs.ref.head.name")
 SERVICE_LABELS = ("service", "service.name")
+
+CHANGES_TOLD = 10
+"""Sentences of what changed since the revision before; the report has all."""
 
 _FNV_OFFSET, _FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 _SEPARATOR = b"\xff"
@@ -96,16 +99,19 @@ def assess(
     known: Iterable[KnownState],
     at_unix_nano: int,
     external_url: str = "",
+    *,
+    changes: Sequence[str] = (),
 ) -> Assessment:
     """Work out what fires, what is over, and what stays as it was.
 
     A failed rule fires, unless it is `report_only`. A passed rule ends the alert that an earlier run
     left firing. What is inconclusive, errored, skipped or not there proves nothing and changes
-    nothing. `known` are the states of the run's environment and branch.
+    nothing. `known` are the states of the run's environment and branch, `changes` says what is
+    different from the revision of the verdict before.
     """
     environment, branch = scope_of(run)
     states = {(s.flow, s.rule, s.group): s for s in known if (s.environment, s.branch) == (environment, branch)}
-    assessor = _Assessor(run, environment, branch, at_unix_nano, external_url)
+    assessor = _Assessor(run, (environment, branch), at_unix_nano, external_url, changes)
     verdicts = _by_key(results)
     for key, result in sorted(verdicts.items(), key=lambda item: item[0]):
         before = states.get(key)
@@ -121,11 +127,13 @@ def assess(
 class _Assessor:
     """Collects alerts and state changes of one run."""
 
-    def __init__(self, run: RunInfo, environment: str, branch: str, at: int, external_url: str) -> None:
+    def __init__(
+        self, run: RunInfo, scope: tuple[str, str], at: int, external_url: str, changes: Sequence[str]
+    ) -> None:
         self._run = run
-        self._environment = environment
-        self._branch = branch
+        self._environment, self._branch = scope
         self._at = at
+        self._changes_told = _changes_text(changes)
         self._url = f"{external_url.rstrip('/')}/runs/{quote(run.id, safe='')}" if external_url else ""
         self._alerts: list[Alert] = []
         self._changes: list[AlertState] = []
@@ -211,6 +219,8 @@ class _Assessor:
             "observed": _conditions(result, "observed"),
             "expected": _conditions(result, "expected"),
         }
+        if self._run.revision > 1:
+            facts |= {"revision": str(self._run.revision), "changes": self._changes_told}
         summary = result.title or f"{result.id} {result.outcome}"
         return {"summary": summary, "description": result.message, **result.annotations, **facts}
 
@@ -254,6 +264,12 @@ def _conditions(result: RuleResult, side: str) -> str:
     if side == "observed":
         return "; ".join(f"{c.statistic} = {c.observed}" for c in broken)
     return "; ".join(f"{c.statistic} {c.expected}" for c in broken)
+
+
+def _changes_text(changes: Sequence[str]) -> str:
+    """Join the sentences that matter most, which come first."""
+    more = len(changes) - CHANGES_TOLD
+    return "; ".join([*changes[:CHANGES_TOLD], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _first(labels: Mapping[str, str], names: Iterable[str]) -> str:

@@ -41,14 +41,15 @@ def decide(
     at_unix_nano: int,
     *,
     external_url: str = "",
+    changes: Sequence[str] = (),
 ) -> Decision:
     """Work out the messages of a verdict. Pure: the same arguments give the same bytes.
 
     Verdicts of one environment and branch must be decided one after the other, each with the states
     that the one before left. A message holds all alerts of its group; a group without news (nothing
-    began, ended or failed in another run) is not sent.
+    began, ended or failed in another run) is not sent. `changes` are told with a revision.
     """
-    assessment = assess(run, results, known, at_unix_nano, external_url)
+    assessment = assess(run, results, known, at_unix_nano, external_url, changes=changes)
     deliveries = tuple(
         _delivery(run, settings, labels, group, (at_unix_nano, external_url))
         for settings in receivers

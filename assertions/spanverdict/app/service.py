@@ -167,7 +167,8 @@ class Service:
         run, finished, verdict = judgement.run, finish_of(judgement.events), verdict_of(judgement, now)
         known = self.store.outbox.alert_states(*scope_of(run))
         url = f"{self.config.external_url}/api/v1" if self.config.external_url else ""
-        decision = decide(run, results_of(judgement.events), known, self.config.webhooks, now, external_url=url)
+        told, hooks = results_of(judgement.events), self.config.webhooks
+        decision = decide(run, told, known, hooks, now, external_url=url, changes=finished.changes)
         if self.store.conclude(verdict, decision.deliveries, decision.state_changes):
             self.verdicts[str(finished.outcome)] += 1
             self._count_spans(judgement.events)

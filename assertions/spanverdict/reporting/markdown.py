@@ -14,6 +14,8 @@ from spanverdict.reporting.verdict import FlowVerdict, Verdict, noted_only
 
 MOST_BYTES = 1_000_000
 """GitHub refuses a step summary of more than 1 MiB; what does not fit is left out, and that is said."""
+CHANGES_SHOWN = 12
+"""Sentences of what changed since the revision before."""
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~$&#]|(?<![^\W_])_|_(?![^\W_])|^[-+]|:(?=//|[a-z_]\w*:))")
 _LINK = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&*+,;=%-]+")
 _SIGNS = {
@@ -58,12 +60,24 @@ def _fitting(blocks: list[str], most_bytes: int) -> Iterator[str]:
 
 
 def _blocks(verdict: Verdict) -> Iterator[str]:
+    yield from _changes(verdict)
     for flow in verdict.flows:
         yield from _flow_blocks(flow)
     if verdict.finished.defects:
         yield "\n### Defects in the data\n\n"
     for defect in verdict.finished.defects:
         yield f"- {escaped(defect.name)}: {defect.count:,}, e.g. {escaped(defect.detail)}\n"
+
+
+def _changes(verdict: Verdict) -> Iterator[str]:
+    """Say what is different from the revision before."""
+    sentences = verdict.finished.changes
+    if not sentences:
+        return
+    yield f"\n### Changes since revision {verdict.started.run.revision - 1}\n\n"
+    yield from (f"- {escaped(sentence)}\n" for sentence in sentences[:CHANGES_SHOWN])
+    if len(sentences) > CHANGES_SHOWN:
+        yield f"- and {len(sentences) - CHANGES_SHOWN} more, all of them in the JSON report\n"
 
 
 def _flow_blocks(flow: FlowVerdict) -> Iterator[str]:
