@@ -313,6 +313,19 @@ def test_what_is_no_number_is_not_within_bounds(wrong: object, expect: str) -> N
     assert not is_green(scores([wrong]), SCORE.replace("EXPECT", expect))
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf"), "7", True, {"score": 7}, [0.5, "7"]])
+@pytest.mark.parametrize("expect", ["none: '> 1'", "none: '!= 0.5'", "none: '1.01..2'", "none: 'in [7, 8]'"])
+def test_what_a_condition_cannot_be_asked_of_is_not_free_of_it(wrong: object, expect: str) -> None:
+    assert is_green(scores([0.5, [0.5, 0.5]]), SCORE.replace("EXPECT", expect))
+    assert not is_green(scores([0.5, wrong]), SCORE.replace("EXPECT", expect))
+
+
+def test_one_item_of_an_array_is_enough_for_none() -> None:
+    assert not is_green(scores([[0.5, 7]]), SCORE.replace("EXPECT", "none: '> 1'"))
+    assert not is_green(scores([["ok", "error"]]), SCORE.replace("EXPECT", "none: 'matches /err.*/'"))
+    assert is_green(scores([["ok", "fine"], []]), SCORE.replace("EXPECT", "none: 'matches /err.*/'"))
+
+
 def test_among_good_scores_one_that_is_no_number_is_not_passed_over() -> None:
     for expect in ("every: '0..1'", "p1: '<= 1'", "mean: '<= 1'"):
         assert not is_green(scores([*[0.5] * 99, float("nan")]), SCORE.replace("EXPECT", expect))

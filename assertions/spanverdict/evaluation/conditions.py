@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
-
-import numpy as np
 
 from spanverdict.evaluation.baselinesample import BaselineSample, problem_of
 from spanverdict.evaluation.comparing import Comparison
 from spanverdict.evaluation.confidence import at_level, what_would_decide
 from spanverdict.evaluation.deciding import decide, decide_against
-from spanverdict.evaluation.doubt import surely
 from spanverdict.evaluation.drifting import judge_drift
 from spanverdict.evaluation.outcomes import ConditionResult, Outcome
 from spanverdict.evaluation.sample import Interval, Sample
+from spanverdict.evaluation.valuewise import answers
 from spanverdict.evaluation.wording import (
     NOTHING,
     compared_texts,
@@ -26,14 +22,10 @@ from spanverdict.evaluation.wording import (
     number_text,
     observed_text,
 )
-from spanverdict.rulefiles.conditions import Condition
 from spanverdict.rulefiles.drift import MEASURES
 from spanverdict.rulefiles.models import Expectation
 from spanverdict.rulefiles.statistic import QUANTIFIERS, Kind, Quantity, Statistic
-from spanverdict.rulefiles.vectors import holding
-from spanverdict.telemetry.spantable import AttributeColumn, Bools
-
-_BEYOND: Final = 2**63
+from spanverdict.telemetry.spantable import Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +156,7 @@ class Judge:
     def _quantified(self, expectation: Expectation) -> ConditionResult:
         """Judge `every`, `any` or `none`; any type of value is one."""
         measurement = self.sample.measurement
-        good, bad = (int(marks.sum()) for marks in self.sure(expectation.condition))
+        good, bad = (int(marks.sum()) for marks in self.sure(expectation))
         known, missing = len(measurement.request), len(measurement.missing)
         said = f"{good} of {known} hold"
         match expectation.statistic.kind:
@@ -185,24 +177,13 @@ class Judge:
 
     def _open_note(self, missing: int, doubtful: int) -> str:
         population = self.sample.measurement.population
-        open_ = f"{doubtful} {population} may or may not: {self.clocks}" if doubtful else ""
+        why = f"may or may not: {self.clocks}" if self.clocks else "hold what the condition cannot be asked of"
+        open_ = f"{doubtful} {population} {why}" if doubtful else ""
         return _joined(self._missing_note(missing) if missing else "", open_)
 
-    def sure(self, condition: Condition) -> tuple[Bools, Bools]:
+    def sure(self, expectation: Expectation) -> tuple[Bools, Bools]:
         """Tell of each value whether the condition surely holds of it, and whether it surely does not."""
-        bounds = self.sample.measurement.bounds
-        if bounds is not None:
-            return surely(condition, bounds)
-        holds = self.holds(condition)
-        return holds, ~holds
-
-    def holds(self, condition: Condition) -> Bools:
-        """Tell for each value of the measurement whether the condition holds of it, exactly."""
-        values = self.sample.measurement.values
-        if not isinstance(values, AttributeColumn):
-            return holding(condition, values)
-        used, position = np.unique(values.codes, return_inverse=True)
-        return _holding(condition, [values.values[code] for code in used.tolist()])[position]
+        return answers(expectation.condition, self.sample.measurement, expectation.statistic.kind)
 
     def _doubt(self, expectation: Expectation, interval: Interval) -> str:
         missing, between = len(self.sample.missing), self._span(expectation, interval)
@@ -252,31 +233,3 @@ def _joined(*notes: str) -> str:
 
 def _in_baseline(problem: str) -> str:
     return f"in the baseline: {problem}" if problem else ""
-
-
-def _holding(condition: Condition, values: Sequence[object]) -> Bools:
-    """Tell of distinct values of any type; numbers all at once."""
-    found = np.zeros(len(values), np.bool_)
-    of_type: dict[type, list[int]] = {}
-    for place, value in enumerate(values):
-        of_type.setdefault(type(value), []).append(place)
-    for kind, places in of_type.items():
-        alike = [values[place] for place in places]
-        if kind in (int, float, bool) and not any(map(_is_beyond, alike)):
-            dtype = {int: np.int64, float: np.float64, bool: np.bool_}[kind]
-            found[places] = holding(condition, np.array(alike, dtype))
-        else:
-            found[places] = [_holds_of(condition, value) for value in alike]
-    return found
-
-
-def _is_beyond(value: object) -> bool:
-    """Tell a whole number that does not fit 64 bits: JSON may hold it."""
-    return isinstance(value, int) and not -_BEYOND <= value < _BEYOND
-
-
-def _holds_of(condition: Condition, value: object) -> bool:
-    """An array holds when all its values do."""
-    if isinstance(value, tuple):
-        return bool(value) and all(_holds_of(condition, item) for item in value)
-    return isinstance(value, int | float | str) and condition.holds(value)

@@ -51,7 +51,7 @@ def _positions(judge: Judge, expectation: Expectation) -> Rows:
     """Return positions of values, worst first; ties in the order of the requests."""
     measurement, values = judge.sample.measurement, judge.sample.measurement.values
     if expectation.statistic.kind in QUANTIFIERS:
-        holds, fails = judge.sure(expectation.condition)
+        holds, fails = judge.sure(expectation)
         wrong, right = (holds, fails) if expectation.statistic.kind is Kind.NONE else (fails, holds)
         return _ranked(np.concatenate([np.flatnonzero(wrong), np.flatnonzero(~wrong & ~right)]), measurement)
     if measurement.unit is Unit.TRUTH and not isinstance(values, AttributeColumn):

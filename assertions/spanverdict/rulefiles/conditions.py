@@ -83,6 +83,13 @@ class Condition:
             return False
         return self._compares(plain)
 
+    def asks_of(self, value: Value) -> bool:
+        """Tell whether it is a question at all of `value`: of its type, and of a finite number."""
+        plain: Value = value.item() if hasattr(value, "item") else value
+        if isinstance(plain, float) and not math.isfinite(plain):
+            return False
+        return any(_alike(plain, operand) for operand in self.operands)
+
     def _compares(self, value: Value) -> bool:
         sign = _sign(value, self.operands[0])
         match self.operator:
