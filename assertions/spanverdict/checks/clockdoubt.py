@@ -44,10 +44,11 @@ class Instants:
         clock = view.clock[member]
         if (np.diff(request) > 0).all():
             return Instants(edge, request, clock, time)
-        order = np.lexsort((time if edge == "start" else -time, clock, request))
-        request, clock = request[order], clock[order]
-        fresh = np.flatnonzero((np.diff(request, prepend=-1) != 0) | (np.diff(clock, prepend=-1) != 0))
-        return Instants(edge, request[fresh], clock[fresh], time[order][fresh])
+        key = request * (int(clock.max()) + 1) + clock
+        order = np.argsort(key, kind="stable")
+        time = _picked(key[order], time[order], most=edge == "end")
+        fresh = order[np.flatnonzero(np.diff(key[order], prepend=-1))]
+        return Instants(edge, request[fresh], clock[fresh], time)
 
 
 def elapsed_bounds(begin: Moment, finish: Moment, sent: Int64s, view: RunView) -> Bounds | None:
