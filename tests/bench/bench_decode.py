@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.load import Load
-from spanverdict.app.intake import RECENT_ATTRIBUTES
+from spanverdict.app.decoding import RECENT_ATTRIBUTES
 from spanverdict.otlp.decode import decode, decode_all, new_pool
 
 SIZES = (10, 100, 512)

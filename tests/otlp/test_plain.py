@@ -38,7 +38,7 @@ KEY_VALUES = st.builds(lambda key, value: KeyValue(key=key, value=value).Seriali
 
 
 @given(st.lists(KEY_VALUES, min_size=1, max_size=10), st.integers(0, 2**32))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_what_is_plain_is_readable_whatever_happened_to_its_bytes(items: list[bytes], seed: int) -> None:
     rng = random.Random(seed)
     changed = [bytearray(item) for item in items for _ in range(8)]

@@ -80,7 +80,7 @@ USUAL = spans(GOOD_TRACE_IDS, GOOD_SPAN_IDS).filter(lambda span: span.kind >= 0)
 
 
 @given(st.lists(USUAL, min_size=1, max_size=12), st.sampled_from([0, 5, 1000]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_writers_of_otlp_send_is_scanned_and_says_what_full_decoding_says(sent: list[Span], recent: int) -> None:
     message = request_of(*sent)
     scan([span.SerializeToString() for span in sent])
@@ -89,14 +89,14 @@ def test_what_writers_of_otlp_send_is_scanned_and_says_what_full_decoding_says(s
 
 
 @given(requests(), st.sampled_from([0, 3]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_good_and_bad_spans_are_accepted_and_rejected_alike(message, recent: int) -> None:
     scanned, read = both_ways(message.SerializeToString(), recent)
     assert scanned == read
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0, 100]))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_mutated_bytes_are_read_or_refused_alike(seed: int, recent: int) -> None:
     rng = random.Random(seed)
     payload = bytearray(make_payload(rng.randrange(1, 6), rng.choice((3, 12, 16)), seed=rng.randrange(8)))
@@ -145,7 +145,7 @@ FIELDS = st.sampled_from(list(CONTENTS)).flatmap(
 
 
 @given(st.lists(st.lists(FIELDS, max_size=6).map(b"".join), min_size=1, max_size=4))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_spans_of_random_fields_are_read_or_refused_alike(pieces: list[bytes]) -> None:
     scanned, read = both_ways(wrap(*(SPAN + piece for piece in pieces)))
     assert scanned == read

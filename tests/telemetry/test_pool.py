@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from spanverdict.telemetry import pool as pool_module
+from spanverdict.telemetry.blocks import Block
 from spanverdict.telemetry.interning import LIST_END, Interner
 from spanverdict.telemetry.pool import Pool
 
@@ -120,6 +121,22 @@ def test_keys_are_found_in_any_order_of_fields(name: str) -> None:
     keys = pool.keys
     assert keys.id_of(key) == keys.of_attributes()[numbers[1]]
     assert keys.names() == ("usual", key)
+
+
+@pytest.mark.parametrize("odd", [[], [item for item, _ in ODD.values()]], ids=["usual", "odd"])
+def test_keys_of_attributes_that_are_kept_as_rows_are_found(odd: list[bytes]) -> None:
+    pool = Pool(decode_attribute, recent_attributes=10)
+    items = [key_value(f"k{number % 7}" * (1 + number % 20), str(number)) for number in range(400)] + odd
+    sizes = np.array([len(item) for item in items])
+    numbers = pool.attributes.number_within(Block.of(items), np.cumsum([0, *sizes])[:-1], sizes)
+    assert any(isinstance(part, np.ndarray) for _, part in pool.attributes.parts(0))
+    keys = pool.keys
+    found = [keys.names()[key] for key in keys.of_attributes()[numbers]]
+    assert (
+        found
+        == [f"k{number % 7}" * (1 + number % 20) for number in range(400)]
+        + [key for _, key in ODD.values()][: len(odd)]
+    )
 
 
 @given(st.binary(max_size=40))
