@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 
 from spanverdict.app.errors import CommandError, ExitCode
+from spanverdict.app.serveraccess import ServerAccess
 from spanverdict.checks.output import Output
 from spanverdict.evaluation.judging import worst_outcome
 from spanverdict.evaluation.outcomes import (
@@ -39,15 +40,15 @@ _PAUSE_S: Final = 0.5
 """Between attempts while the server cannot be reached."""
 
 
-def check_server(flows: Sequence[Flow], server: str, run_id: str, wait_s: float) -> Iterator[Event]:
+def check_server(flows: Sequence[Flow], access: ServerAccess, run_id: str, wait_s: float) -> Iterator[Event]:
     """Wait for the verdict of a run and give its events, those of `flows` only.
 
     Raises:
         CommandError: the server cannot be reached, does not know the run or the flows, or has no
             verdict in time.
     """
-    check_address(server)
-    document = _wait(server.rstrip("/"), run_id, wait_s, Progress.on(sys.stderr, os.environ))
+    server = access.url
+    document = _wait(access, run_id, wait_s, Progress.on(sys.stderr, os.environ))
     try:
         events = events_of(document)
     except UnreadableReportError as error:
@@ -55,22 +56,11 @@ def check_server(flows: Sequence[Flow], server: str, run_id: str, wait_s: float)
     yield from _only(events, flows, server)
 
 
-def check_address(server: str) -> None:
-    """Raise `CommandError` for what is no address of a server."""
-    try:
-        parts = urlsplit(server)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        right = False
-    if not right:
-        raise CommandError(f"{server!r} is no address of a server; write it like http://127.0.0.1:8080")
-
-
-def _wait(server: str, run_id: str, wait_s: float, screen: Progress) -> dict[str, Any]:
+def _wait(access: ServerAccess, run_id: str, wait_s: float, screen: Progress) -> dict[str, Any]:
     deadline = time.monotonic() + wait_s
-    url = f"{server}/api/v1/runs/{quote(run_id, safe='')}"
+    url = f"{access.url}/api/v1/runs/{quote(run_id, safe='')}"
     step = _GLANCE_S if screen.active else _STEP_S
-    with httpx.Client(timeout=httpx.Timeout(10.0, read=_STEP_S + 10.0)) as client:
+    with access.client(httpx.Timeout(10.0, read=_STEP_S + 10.0)) as client:
         while True:
             left = max(0.0, deadline - time.monotonic())
             found, problem = _ask(client, url, min(left, step))
@@ -99,6 +89,8 @@ def _ask(client: httpx.Client, url: str, wait_s: float) -> tuple[dict[str, Any] 
         response = client.get(url, params={"wait": f"{int(wait_s * 1000)}ms"})
     except (httpx.TransportError, httpx.InvalidURL) as error:
         return None, f"{url} cannot be reached: {error}"
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        raise CommandError(f"{url} asks for an API token: name its file with --token-file")
     if response.status_code == httpx.codes.NOT_FOUND:
         return None, f"the server knows no such run: {url}"
     if response.status_code != httpx.codes.OK:

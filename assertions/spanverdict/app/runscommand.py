@@ -11,6 +11,7 @@ from typing import Any
 from spanverdict.app.archive import Archive, StoreArchive, open_store
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.printing import print_text
+from spanverdict.app.serveraccess import ServerAccess
 from spanverdict.app.verdicts import report
 from spanverdict.reporting.catalogue import Target
 from spanverdict.reporting.historytext import flaky_text, runs_text
@@ -21,21 +22,17 @@ from spanverdict.web.backend import Asked, Document
 
 
 @contextmanager
-def opened(store: Path, server: str | None) -> Iterator[Archive]:
+def opened(store: Path, server: ServerAccess | None) -> Iterator[Archive]:
     """Open where runs are looked up: at a server, if one is named, else in a store.
 
     Raises:
         CommandError: it cannot be reached or read.
     """
     if server is not None:
-        import httpx  # noqa: PLC0415 - a store needs none of it
+        from spanverdict.app.serverarchive import ServerArchive  # noqa: PLC0415 - a store needs no HTTP client
 
-        from spanverdict.app.remote import check_address  # noqa: PLC0415 - as above
-        from spanverdict.app.serverarchive import ServerArchive  # noqa: PLC0415 - as above
-
-        check_address(server)
-        with httpx.Client(timeout=30.0) as client:
-            yield ServerArchive(server, client)
+        with server.client(30.0) as client:
+            yield ServerArchive(server.url, client)
         return
     with open_store(store) as found:
         try:

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from spanverdict.app import selftelemetry
@@ -22,11 +23,14 @@ from spanverdict.app.flows import load_flows
 from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.config.masking import read_masking
 from spanverdict.config.settings import Settings
+from spanverdict.config.tokens import read_tokens
 from spanverdict.config.webhooks import read_webhooks
 from spanverdict.receiver.addresses import Address, bind, parse_address
+from spanverdict.receiver.auth import BearerTokens
 from spanverdict.receiver.config import ReceiverConfig
-from spanverdict.receiver.errors import CannotListen, PublicWithoutAuthentication, ReceiverError
+from spanverdict.receiver.errors import BadConfiguration, CannotListen, PublicWithoutAuthentication, ReceiverError
 from spanverdict.receiver.listen import port_of
+from spanverdict.receiver.tls import TlsFiles, TlsIdentity
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +52,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_fil
         baseline=parse_choice(settings.baseline) if settings.baseline is not None else None,
         decode_apart=len(os.sched_getaffinity(0)) > 1,
     )
+    doors = api_doors(settings)
     if ready_file is not None:
         _remove(ready_file)  # one from before a crash would tell of addresses that nobody listens on
     with ExitStack() as last, ExitStack() as parts:
@@ -55,7 +60,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_fil
         listener, address = _take_web_address(settings)
         parts.callback(listener.close)
         endpoints = service.start()
-        _serve_web(service, listener, parts)
+        _serve_web(service, doors, listener, parts)
         taken = {"otlp-grpc": endpoints.grpc, "otlp-http": endpoints.http, "http": address}
         last.callback(selftelemetry.start([one.port for one in taken.values() if one is not None], environ))
         _announce(taken, ready_file, parts)
@@ -64,12 +69,14 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_fil
     return ExitCode.PASSED
 
 
-def _serve_web(service: Service, listener: socket.socket, parts: ExitStack) -> None:
+def _serve_web(service: Service, doors: ApiDoors, listener: socket.socket, parts: ExitStack) -> None:
     from spanverdict.receiver.http_connection import connection_class  # noqa: PLC0415 - as below
     from spanverdict.web.api import application  # noqa: PLC0415 - heavy, and not needed to refuse to start
     from spanverdict.web.server import WebServer  # noqa: PLC0415 - as above
 
-    server = WebServer(application(ServiceBackend(service)), listener, connection_class(ReceiverConfig()))
+    app = application(ServiceBackend(service), doors.tokens.admits)
+    tls = doors.identity.context() if doors.identity is not None else None
+    server = WebServer(app, listener, connection_class(ReceiverConfig()), tls)
     server.start()
     parts.callback(server.stop)
     parts.callback(service.settling.close)
@@ -82,36 +89,52 @@ def _collect_seldom() -> None:
 
 
 def receiver_config(settings: Settings) -> ReceiverConfig:
-    """Return the receiver's part of the settings; raises `CommandError` for a token file that cannot be used."""
+    """Return the receiver's part of the settings; raises `ConfigError` for a token file that cannot be used."""
     return ReceiverConfig(
         grpc_address=settings.otlp_grpc,
         http_address=settings.otlp_http,
         allow_public=settings.allow_public,
-        bearer_tokens=_tokens(settings.token_file),
+        bearer_tokens=read_tokens(settings.token_file),
         tls_certificate=settings.tls_certificate,
         tls_key=settings.tls_key,
         tls_client_ca=settings.tls_client_ca,
     )
 
 
-def _tokens(path: Path | None) -> tuple[str, ...]:
-    if path is None:
-        return ()
+@dataclass(frozen=True, slots=True, eq=False)
+class ApiDoors:
+    """Who may use the API, and what it shows of itself."""
+
+    tokens: BearerTokens
+    identity: TlsIdentity | None
+
+
+def api_doors(settings: Settings) -> ApiDoors:
+    """Return the API's part of the settings; raises `ConfigError` or `CommandError` for files that cannot be used."""
+    tokens = BearerTokens(read_tokens(settings.api_token_file))
+    files = api_tls(settings)
     try:
-        tokens = tuple(path.read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"cannot read the token file {path}: {error}") from None
-    if not tokens:
-        raise CommandError(f"the token file {path} is empty")
-    return tokens
+        return ApiDoors(tokens, TlsIdentity.load(files) if files is not None else None)
+    except BadConfiguration as error:
+        raise CommandError(str(error)) from None
+
+
+def api_tls(settings: Settings) -> TlsFiles | None:
+    """Return the TLS files of the API; raises `CommandError` where one is missing."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        if settings.api_client_ca is not None:
+            raise CommandError("api_client_ca needs TLS: set tls_certificate and tls_key")
+        return None
+    return TlsFiles(settings.tls_certificate, settings.tls_key, settings.api_client_ca)
 
 
 def _take_web_address(settings: Settings) -> tuple[socket.socket, Address]:
     """Take the address of the API before anything else is opened."""
     try:
         address = parse_address(settings.http)
-        if not (address.is_loopback or settings.allow_public):
-            raise PublicWithoutAuthentication(str(address))
+        guarded = settings.api_token_file is not None or settings.api_client_ca is not None
+        if not (address.is_loopback or guarded or settings.allow_public):
+            raise PublicWithoutAuthentication(str(address), "api_token_file or api_client_ca")
         listener = bind(address)
         listener.listen()
     except ReceiverError as error:

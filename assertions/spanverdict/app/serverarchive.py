@@ -56,6 +56,8 @@ class ServerArchive:
             found = response.json()
         except json.JSONDecodeError:
             found = None
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            raise CommandError(f"{url} asks for an API token: name its file with --token-file")
         if not isinstance(found, dict):
             raise CommandError(f"{url} is not a Spanverdict API", ExitCode.INTERNAL)
         if response.status_code != httpx.codes.OK:

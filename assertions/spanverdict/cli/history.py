@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spanverdict.cli.options import Share, When, read_labels, read_run_id, store_option
+from spanverdict.cli.options import Share, When, asking_server, read_labels, read_run_id, server_access, store_option
 
 if TYPE_CHECKING:
     from spanverdict.app.archive import Archive
@@ -94,7 +94,7 @@ def _choosing(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         (
             store_option,
-            click.option("--server", metavar="URL", help="Ask this server instead, as in http://127.0.0.1:8080."),
+            asking_server("Ask this server instead, as in http://127.0.0.1:8080."),
             click.option("--flow", metavar="NAME", help="Only runs that this flow has judged."),
             click.option(
                 "--label",
@@ -119,7 +119,7 @@ def _opened(given: dict[str, Any]) -> Iterator[Archive]:
 
     if given["server"] is not None and given["store"] is not None:
         raise click.UsageError("give --store PATH or --server URL, not both")
-    with opened(store_path(given["store"], os.environ), given["server"]) as archive:
+    with opened(store_path(given["store"], os.environ), server_access(given)) as archive:
         yield archive
 
 
@@ -151,7 +151,7 @@ def list_(**given: Any) -> None:
 @runs.command("show")
 @click.argument("run_id", metavar="RUN", callback=read_run_id)
 @store_option
-@click.option("--server", metavar="URL", help="Ask this server instead, as in http://127.0.0.1:8080.")
+@asking_server("Ask this server instead, as in http://127.0.0.1:8080.")
 @click.option(
     "-o",
     "--output",

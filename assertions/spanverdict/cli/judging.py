@@ -12,12 +12,14 @@ import click
 
 from spanverdict.cli.options import (
     Duration,
+    asking_server,
     baseline,
     input_files,
     masking_config,
     read_labels,
     read_run_id,
     reporting,
+    server_access,
 )
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ def run(**given: Any) -> None:
 @click.argument("rules", nargs=-1, required=True)
 @input_files
 @click.option("--run", "run_id", callback=read_run_id, help="The run to judge.")
-@click.option("--server", metavar="URL", help="Ask this server for the verdict, as in http://127.0.0.1:8080.")
+@asking_server("Ask this server for the verdict, as in http://127.0.0.1:8080.")
 @click.option("--wait", type=Duration(), default="0s", help="Wait so long for the verdict of a server.")
 @click.option("--requests", type=click.IntRange(min=1), help="How many requests to expect (with --input).")
 @click.option(
@@ -120,7 +122,7 @@ def check(**given: Any) -> None:
     from spanverdict.app.verdicts import report, targets  # noqa: PLC0415
     from spanverdict.reporting.reporter import ReportOptions  # noqa: PLC0415
 
-    server, local = given["server"], bool(given["inputs"]) or given["store"] is not None
+    server, local = server_access(given), bool(given["inputs"]) or given["store"] is not None
     if local == (server is not None):
         raise click.UsageError("give --input FILE, --server URL, or --store PATH, one of them")
     if server is not None and given["run_id"] is None:
@@ -166,8 +168,15 @@ def _check_here(flows: tuple[Flow, ...], given: dict[str, Any]) -> Sequence[Even
 @click.option("--http", metavar="ADDR", help="API, health and metrics. Default: 127.0.0.1:8080.")
 @click.option("--store", type=click.Path(path_type=Path), help="Default: spanverdict.sqlite.")
 @click.option("--baseline", metavar="WHAT", help="What runs are compared with: previous, branch:NAME, a run or a file.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="Tokens of those who may send spans, one a line.")
 @click.option(
-    "--allow-public", is_flag=True, default=None, help="Listen beyond this machine although anybody may send."
+    "--api-token-file", type=click.Path(path_type=Path), help="Tokens of those who may use the API, one a line."
+)
+@click.option(
+    "--allow-public",
+    is_flag=True,
+    default=None,
+    help="Listen beyond this machine even where no token and no client certificate is asked for.",
 )
 @click.option(
     "--ready-file", type=click.Path(path_type=Path), help="Written when it listens: a name and address a line."

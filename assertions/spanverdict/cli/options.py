@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from spanverdict.app.baselinechoice import BaselineChoice
+    from spanverdict.app.serveraccess import ServerAccess
 
     _Seconds = click.ParamType[float]
     _Fractions = click.ParamType[Fraction]
@@ -147,6 +149,43 @@ def reporting(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def asking_server(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds a server to ask, and what opens its API."""
+
+    def added(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(
+            (
+                click.option("--server", metavar="URL", help=help_text),
+                click.option(
+                    "--token-file",
+                    type=click.Path(path_type=Path),
+                    envvar="SPANVERDICT_API_TOKEN_FILE",
+                    help="File with the server's API token. Or set SPANVERDICT_API_TOKEN.",
+                ),
+                click.option(
+                    "--client-certificate",
+                    type=click.Path(path_type=Path),
+                    envvar="SPANVERDICT_CLIENT_CERTIFICATE",
+                    metavar="PEM",
+                    help="Certificate and key to show to the server.",
+                ),
+            )
+        ):
+            command = option(command)
+        return command
+
+    return added
+
+
+def server_access(given: Mapping[str, Any]) -> ServerAccess | None:
+    """Return the server that the options name, if any."""
+    from spanverdict.app.serveraccess import ServerAccess  # noqa: PLC0415
+
+    if given["server"] is None:
+        return None
+    return ServerAccess.told(given["server"], given["token_file"], given["client_certificate"], os.environ)
 
 
 store_option = click.option(

@@ -84,10 +84,16 @@ class Settings(BaseModel):
     """What runs are compared with: previous, branch:NAME, a run or a file."""
     allow_public: bool = False
     token_file: Path | None = None
-    """Bearer tokens that clients have to send, one a line; several allow rotation."""
+    """Bearer tokens that clients who send spans have to show, one a line; several allow rotation."""
+    api_token_file: Path | None = None
+    """The same of clients of the API."""
     tls_certificate: Path | None = None
+    """All listeners speak TLS with this certificate."""
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
+    """Who sends spans has to present a certificate that one of these authorities signed."""
+    api_client_ca: Path | None = None
+    """The same of clients of the API."""
     external_url: str = ""
     webhooks: tuple[WebhookSettings, ...] = Field(default=())
     masking: MaskingSettings = Field(default=MaskingSettings())

@@ -13,11 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from spanverdict.diagnostics.durations import DurationError, parse_duration
+from spanverdict.web.access import Admits, Guard
 from spanverdict.web.backend import Asked, Backend, Declaration, Document, Unavailable, UnknownFlow
 
 MAX_BODY: Final = 1 << 20
@@ -47,8 +49,8 @@ class RunBody(BaseModel):
     traces: list[str] = Field(default_factory=list)
 
 
-def application(backend: Backend) -> Starlette:
-    """Return the API of a service as an ASGI application."""
+def application(backend: Backend, admits: Admits | None = None) -> Starlette:
+    """Return the API of a service as an ASGI application; `admits` judges who may use it, by default everybody."""
     routes = _Routes(backend)
     return Starlette(
         routes=[
@@ -61,6 +63,7 @@ def application(backend: Backend) -> Starlette:
             Route("/api/v1/runs/{run_id:path}/end", routes.end, methods=["POST"]),
             Route("/api/v1/runs/{run_id:path}", routes.run, methods=["GET"]),
         ],
+        middleware=[Middleware(Guard, admits=admits)] if admits is not None else (),
         exception_handlers={HTTPException: _error, UnknownFlow: _unknown_flow, Unavailable: _unavailable},
     )
 

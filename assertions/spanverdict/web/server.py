@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from typing import Final
 
@@ -32,10 +33,15 @@ class WebServer:
 
     `connections` is the class of uvicorn's connections, for one with more limits than its own. By
     default it is the one on h11: that on httptools skips the body of a POST that carries an Upgrade header.
+    With `tls`, it speaks nothing else.
     """
 
     def __init__(
-        self, application: ASGIApp, listener: socket.socket, connections: type[asyncio.Protocol] | None = None
+        self,
+        application: ASGIApp,
+        listener: socket.socket,
+        connections: type[asyncio.Protocol] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._listener = listener
         self._listening = threading.Event()
@@ -50,6 +56,7 @@ class WebServer:
             proxy_headers=False,
             h11_max_incomplete_event_size=_MAX_HEAD,
             timeout_graceful_shutdown=_STOP_S,
+            ssl_context_factory=None if tls is None else lambda *_: tls,
         )
         self._server = _Server(settings, self._listening)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)

@@ -12,10 +12,22 @@ _SCHEME = "bearer"
 
 
 class BearerTokens:
-    """The tokens that admit a request; none at all admits every request. Only their digests are kept."""
+    """The tokens that admit a request; none at all admits every request. Only their digests are kept. Thread-safe."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
-        self._digests = tuple(_digest(token.strip().encode()) for token in tokens)
+        self._digests = _digests(tokens)
+
+    def replace(self, tokens: Sequence[str]) -> None:
+        """Admit these from now on, and no others."""
+        self._digests = _digests(tokens)
+
+    def admits(self, authorization: bytes | None) -> bool:
+        """Tell what `check` thinks of a header's value."""
+        try:
+            self.check(authorization)
+        except Unauthenticated:
+            return False
+        return True
 
     def check(self, authorization: bytes | None) -> None:
         """Judge the value of an Authorization header, in a time that does not depend on how close a token is.
@@ -29,13 +41,18 @@ class BearerTokens:
         Traceback (most recent call last):
         spanverdict.receiver.errors.Unauthenticated: a valid bearer token is required
         """
-        if not self._digests:
+        digests = self._digests
+        if not digests:
             return
         scheme, _, token = (authorization or b"").strip().partition(b" ")
         presented = _digest(token.strip())
-        matches = [hmac.compare_digest(presented, digest) for digest in self._digests]
+        matches = [hmac.compare_digest(presented, digest) for digest in digests]
         if not any(matches) or scheme.lower() != _SCHEME.encode():
             raise Unauthenticated
+
+
+def _digests(tokens: Sequence[str]) -> tuple[bytes, ...]:
+    return tuple(_digest(token.strip().encode()) for token in tokens)
 
 
 def _digest(token: bytes) -> bytes:

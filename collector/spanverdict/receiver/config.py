@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from spanverdict.receiver.errors import BadConfiguration
+from spanverdict.receiver.tls import TlsFiles
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -56,6 +57,13 @@ class ReceiverConfig:
     """Accept enum names in OTLP/JSON, which the specification forbids, and warn."""
     worker_threads: int = 2
     """For requests whose decoding would hold up the others: long ones, and OTLP/JSON."""
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The TLS files of both listeners; None where they speak plainly."""
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        return TlsFiles(self.tls_certificate, self.tls_key, self.tls_client_ca)
 
 
 def check_config(config: ReceiverConfig) -> None:

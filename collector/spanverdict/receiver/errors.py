@@ -18,10 +18,10 @@ class BadAddress(BadConfiguration):
 class PublicWithoutAuthentication(BadConfiguration):
     """Listening beyond this machine with neither bearer tokens nor client certificates, and not told to."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, credentials: str = "token_file or tls_client_ca") -> None:
         super().__init__(
-            f"refusing to listen on {address} without authentication: set a bearer token or a client CA, "
-            "listen on a loopback address, or allow public listening"
+            f"refusing to listen on {address} without authentication: set {credentials}, "
+            "listen on a loopback address, or allow it with --allow-public"
         )
 
 

@@ -31,6 +31,7 @@ from spanverdict.receiver.intake import Intake, Upload
 from spanverdict.receiver.limits import ByteBudget, Lease
 from spanverdict.receiver.replies import export_response
 from spanverdict.receiver.status import Refusal, refusal_of, retry_info, status_message
+from spanverdict.receiver.tls import TlsIdentity
 
 _METHODS = {
     f"/opentelemetry.proto.collector.{package}.v1.{service}/Export": signal
@@ -155,7 +156,7 @@ def server_options(config: ReceiverConfig) -> list[tuple[str, int]]:
 
 
 def open_grpc_server(
-    services: ExportServices, address: Address, config: ReceiverConfig
+    services: ExportServices, address: Address, config: ReceiverConfig, identity: TlsIdentity | None = None
 ) -> tuple[grpc.aio.Server, Address]:
     """Make a server that has its port but is not started; call it on the event loop that will run it.
 
@@ -164,25 +165,25 @@ def open_grpc_server(
     """
     bind(address).close()  # for a clear error; the library only says that it failed, and logs at length
     server = grpc.aio.server(handlers=(services,), options=server_options(config))
-    credentials = _credentials(config)
     try:
-        if credentials is None:
+        if identity is None:
             port = server.add_insecure_port(str(address))
         else:
-            port = server.add_secure_port(str(address), credentials)
+            port = server.add_secure_port(str(address), _credentials(identity))
     except RuntimeError:
         raise AddressInUse(str(address)) from None
     return server, Address(address.host, port)
 
 
-def _credentials(config: ReceiverConfig) -> grpc.ServerCredentials | None:
-    if config.tls_key is None or config.tls_certificate is None:
-        return None
-    authorities = config.tls_client_ca.read_bytes() if config.tls_client_ca else None
-    return grpc.ssl_server_credentials(
-        [(config.tls_key.read_bytes(), config.tls_certificate.read_bytes())],
-        root_certificates=authorities,
-        require_client_auth=authorities is not None,
+def _credentials(identity: TlsIdentity) -> grpc.ServerCredentials:
+    """Credentials that ask for the identity with every handshake."""
+
+    def current() -> Any:
+        key, chain, authorities = identity.pem
+        return grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=authorities)
+
+    return grpc.dynamic_ssl_server_credentials(
+        current(), current, require_client_authentication=identity.files.client_ca is not None
     )
 
 

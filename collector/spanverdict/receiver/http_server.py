@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import math
 import socket
-import ssl
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.http_connection import connection_class
+from spanverdict.receiver.tls import TlsIdentity
 
 if TYPE_CHECKING:
     from spanverdict.receiver.http_app import HttpApp
@@ -90,7 +90,9 @@ class HttpServer:
         await self._serving
 
 
-def open_http_server(app: HttpApp, listener: socket.socket, config: ReceiverConfig) -> HttpServer:
+def open_http_server(
+    app: HttpApp, listener: socket.socket, config: ReceiverConfig, identity: TlsIdentity | None = None
+) -> HttpServer:
     """Make a server on a bound socket; it is not started."""
     settings = uvicorn.Config(
         app,
@@ -104,9 +106,6 @@ def open_http_server(app: HttpApp, listener: socket.socket, config: ReceiverConf
         server_header=False,
         timeout_keep_alive=math.ceil(config.idle_timeout_s),
         h11_max_incomplete_event_size=config.max_header_bytes,
-        ssl_certfile=config.tls_certificate,
-        ssl_keyfile=config.tls_key,
-        ssl_ca_certs=str(config.tls_client_ca) if config.tls_client_ca else None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if config.tls_client_ca else ssl.CERT_NONE,
+        ssl_context_factory=None if identity is None else lambda *_: identity.context(),
     )
     return HttpServer(_Server(settings), listener)

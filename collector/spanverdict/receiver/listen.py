@@ -15,9 +15,10 @@ from spanverdict.receiver.addresses import Address, bind, parse_address
 from spanverdict.receiver.auth import BearerTokens
 from spanverdict.receiver.config import ReceiverConfig, check_config
 from spanverdict.receiver.counters import Counters
-from spanverdict.receiver.errors import BadConfiguration, PublicWithoutAuthentication
+from spanverdict.receiver.errors import PublicWithoutAuthentication
 from spanverdict.receiver.limits import ByteBudget
 from spanverdict.receiver.sink import Sink
+from spanverdict.receiver.tls import TlsIdentity
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -59,6 +60,8 @@ class Receiver:
         self.config = config
         self.counters = Counters()
         self.budget = ByteBudget(config.in_flight_bytes, config.retry_after_s)
+        self._tokens = BearerTokens(config.bearer_tokens)
+        self._identity: TlsIdentity | None = None
         self._sink = sink
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -73,7 +76,7 @@ class Receiver:
             AddressInUse, CannotListen: an address is not to be had. Nothing is left open.
         """
         check_config(self.config)
-        _check_tls(self.config)
+        self._identity = TlsIdentity.load(self.config.tls) if self.config.tls is not None else None
         wanted = Endpoints(*(self._wanted(text) for text in (self.config.grpc_address, self.config.http_address)))
         started: concurrent.futures.Future[Endpoints] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, args=(wanted, started), name="receiver", daemon=True)
@@ -144,18 +147,17 @@ class Receiver:
     def _open_grpc(self, address: Address, servers: _Servers, intake: Intake) -> Address:
         from spanverdict.receiver.grpc_server import ExportServices, open_grpc_server  # noqa: PLC0415 - heavy
 
-        tokens = BearerTokens(self.config.bearer_tokens)
-        services = ExportServices(intake, tokens, self.budget, self.counters, self.config.body_timeout_s)
-        servers.grpc, bound = open_grpc_server(services, address, self.config)
+        services = ExportServices(intake, self._tokens, self.budget, self.counters, self.config.body_timeout_s)
+        servers.grpc, bound = open_grpc_server(services, address, self.config, self._identity)
         return bound
 
     def _open_http(self, address: Address, servers: _Servers, intake: Intake) -> Address:
         from spanverdict.receiver.http_app import HttpApp  # noqa: PLC0415 - not needed by a gRPC-only receiver
         from spanverdict.receiver.http_server import open_http_server  # noqa: PLC0415 - heavy
 
-        app = HttpApp(intake, BearerTokens(self.config.bearer_tokens), self.budget, self.counters, self.config)
+        app = HttpApp(intake, self._tokens, self.budget, self.counters, self.config)
         listener = bind(address)
-        servers.http = open_http_server(app, listener, self.config)
+        servers.http = open_http_server(app, listener, self.config, self._identity)
         return Address(address.host, port_of(listener))
 
 
@@ -171,18 +173,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     import uvloop  # noqa: PLC0415 - an optional dependency
 
     return uvloop.new_event_loop
-
-
-def _check_tls(config: ReceiverConfig) -> None:
-    """Load the TLS files once with the standard library, whose errors can be told to a person."""
-    if config.tls_certificate is None:
-        return
-    import ssl  # noqa: PLC0415 - needed for TLS only
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(config.tls_certificate, config.tls_key)
-        if config.tls_client_ca is not None:
-            context.load_verify_locations(config.tls_client_ca)
-    except (OSError, ValueError) as error:
-        raise BadConfiguration(f"cannot use the TLS files: {error}") from None
