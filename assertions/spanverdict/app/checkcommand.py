@@ -16,18 +16,19 @@ from spanverdict.app.baselines import Comparer, past_again
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.judge import Judgement
 from spanverdict.app.offline import UNNAMED_RUN, associated, chosen, read_spans
+from spanverdict.app.pastruns import past_of, with_runs
 from spanverdict.app.revising import as_new_revision, verdict_of
 from spanverdict.app.runids import new_run_id
 from spanverdict.app.sources import spans_of_store
 from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import Event, RunInfo
-from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.evaluation.preparing import prepare
 from spanverdict.masking.rules import MaskingRules
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunDeclaration, VerdictRecord
 from spanverdict.storage.store import Store
+from spanverdict.telemetry.spantable import SpanTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ def _check_files(options: CheckOptions, comparer: Comparer | None) -> Sequence[E
         store = stack.enter_context(Store.open(options.store)) if options.store is not None else None
         last = _last_verdict(run_id, store)
         run = RunInfo(run_id, options.labels, options.expected, last.revision + 1 if last else 1)
-        past = NOTHING_BEFORE if comparer is None else comparer.past(run_id, run.labels, options.flows, store)
+        past = past_of(_ended(run, spans), options.flows, store, comparer)
         events = evaluate(
             options.flows, ready, run, defects=defects_of(found), past=past, keep_samples=store is not None
         )
@@ -112,17 +113,19 @@ def _check_stored(options: CheckOptions, comparer: Comparer | None) -> Sequence[
     found = spans_of_store(options.store, options.run, options.flows)
     with Store.read_only(options.store) as store:
         last = store.runs.verdict(options.run)
-        past = _past(found.run, comparer, last, options.flows, store)
+        run = _ended(found.run, found.table)
+        if comparer is not None:
+            past = past_of(run, options.flows, store, comparer)
+        else:
+            past = with_runs(past_again(last, options.flows, store), run, options.flows, store)
     info = replace(found.run, expected_requests=options.expected or found.run.expected_requests)
     trigger = _trigger(last)
     ready = prepare(found.table, found.membership)
     return list(evaluate(options.flows, ready, info, trigger=trigger, defects=found.defects, past=past))
 
 
-def _past(
-    run: RunInfo, comparer: Comparer | None, last: VerdictRecord | None, flows: Sequence[Flow], store: Store
-) -> Past:
-    return past_again(last, flows, store) if comparer is None else comparer.past(run.id, run.labels, flows, store)
+def _ended(run: RunInfo, table: SpanTable) -> RunInfo:
+    return replace(run, ended_unix_nano=int(table.end_time_unix_nano.max(initial=0)))
 
 
 def _trigger(last: VerdictRecord | None) -> str:

@@ -302,7 +302,9 @@ class Judge:
             found = Evidence(prepare(SpanTable.empty(new_pool()), Membership(np.zeros(0, np.int64))))
         flows = self.docket.judging(run, found.run.spans)
         info = RunInfo(run.id, dict(run.labels), run.expected, run.revision + 1)
-        past = NOTHING_BEFORE if self.past_of is None else self.past_of(info, flows)
+        ends = found.run.spans.table.end_time_unix_nano
+        ended = replace(info, ended_unix_nano=int(ends.max(initial=0)))
+        past = NOTHING_BEFORE if self.past_of is None else self.past_of(ended, flows)
         events = evaluate(flows, found.run, info, trigger=trigger, defects=found.defects, past=past, keep_samples=True)
         return Judgement(info, flows, trigger, tuple(events), run.last_batch, past)
 

@@ -21,11 +21,12 @@ from spanverdict.app.docket import Docket, DocketConfig
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.intake import Intake
 from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.pastruns import past_of
 from spanverdict.app.revising import as_new_revision, finish_of, verdict_of
 from spanverdict.app.settling import Settling
 from spanverdict.app.storedruns import StoredRuns
 from spanverdict.evaluation.outcomes import Event, RuleEvaluated, RuleResult, RunInfo, RunStarted
-from spanverdict.evaluation.past import NOTHING_BEFORE, Past
+from spanverdict.evaluation.past import Past
 from spanverdict.masking.masker import Masker
 from spanverdict.masking.rules import MaskingRules
 from spanverdict.receiver.config import ReceiverConfig
@@ -146,10 +147,8 @@ class Service:
         return record
 
     def _past(self, run: RunInfo, flows: Sequence[Flow]) -> Past:
-        """Find what a run is compared with."""
-        if self._comparer is None:
-            return NOTHING_BEFORE
-        return self._comparer.past(run.id, run.labels, flows, self.store)
+        """Find what a run is judged beside."""
+        return past_of(run, flows, self.store, self._comparer)
 
     def _open_courier(self) -> None:
         self.courier: Courier | None = None

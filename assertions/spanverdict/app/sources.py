@@ -128,7 +128,8 @@ def _journaled(journal: Journal, record: RunRecord) -> SpanTable:
     tables = [SpanTable.empty(pool)]
     if record.first_batch:
         _warn_of_deleted(journal, record)
-        batches = journal.read(record.first_batch, record.last_batch)
+        # What a verdict has seen may not have been noted of its run yet.
+        batches = journal.read(record.first_batch, max(record.last_batch, record.judged_through))
         while some := list(islice(batches, _AT_ONCE)):
             table, tallies = decode_all([batch.payload for batch in some], pool)
             tables.append(table)

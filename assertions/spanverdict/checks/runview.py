@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from spanverdict.checks.history import RunHistory
 from spanverdict.checks.missing import Missing
 from spanverdict.paths.clocks import Clocks
 from spanverdict.paths.forest import Forest, Parents, grow
@@ -135,6 +136,8 @@ class RunView:
     """How far the clocks of its hosts may differ; None where all are taken to be one."""
     clock_trusted: bool = False
     """Whether its author says that the clocks need not be doubted."""
+    history: RunHistory = field(default_factory=RunHistory)
+    """Runs that rules over several runs look back at, this one among them."""
     _stage_times: dict[str, StageTimes] = field(default_factory=dict, repr=False)
 
     @cached_property

@@ -60,6 +60,8 @@ ALWAYS_HOLDS: Final = "SV052"
 ONLY_SAMPLES: Final = "SV053"
 CONFIDENCE: Final = "SV054"
 DRIFT: Final = "SV055"
+UNKNOWN_RULE: Final = "SV056"
+OVER_RUNS: Final = "SV057"
 
 SELECTOR: Final = "SV060"
 FIELD: Final = "SV061"
@@ -134,6 +136,8 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         ONLY_SAMPLES: "rule that only counts samples",
         CONFIDENCE: "confidence where it cannot be judged",
         DRIFT: "drift that cannot be measured so",
+        UNKNOWN_RULE: "rule that is not in the flow",
+        OVER_RUNS: "rule over runs that asks for requests",
         SELECTOR: "selector that cannot be read",
         FIELD: "field that cannot be read",
         SELECTOR_MAPPING: "selector mapping that cannot be read",

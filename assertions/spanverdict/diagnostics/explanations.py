@@ -162,6 +162,12 @@ _PARAGRAPHS: Final = {
         that is measured: "ks <= 0.1", "psi <= 0.2" or "shift <= 0.1" for numbers, "tv <= 0.1" or "chi2 >= 0.01" for
         categories. Distances are small without drift and so have an upper limit; chi2 is how likely the difference is
         without drift, and so has a lower one.""",
+    codes.UNKNOWN_RULE: """
+        `pass_rate` and `burn_rate` look at what another rule of the same flow came to, in this run and in earlier ones.
+        There is no rule of that name, or it is itself one that looks at other rules.""",
+    codes.OVER_RUNS: """
+        A rule over several runs looks at what became of whole runs, and these have no requests that `where` could
+        choose or `per` could group. Put them on the rule that it looks at.""",
     codes.SELECTOR: """
         The selector is not TraceQL, compares what cannot be compared, or uses a part of TraceQL that is not evaluated
         here. A selector that cannot be read is never taken to select everything, or nothing.""",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from spanverdict.evaluation.outcomes import (
     RunStarted,
     TimeSpent,
 )
+from spanverdict.evaluation.overruns import looks_back, own_run, with_history
 from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.evaluation.preparing import PreparedRun, prepare, view_of
 from spanverdict.evaluation.timespent import time_spent
@@ -114,7 +115,7 @@ def _judged(
         detail = f"paths of flow {flow.name} go on beyond the hop limit"
         defects.append(Defect("hop_cap", requests.hop_cap_reached, detail))
     results = []
-    for result, sample in _results(flow, view, baseline, keep=run.keep_samples):
+    for result, sample in _all_results(flow, view, baseline, run, ended=_ended(prepared)):
         results.append(result if len(prepared.spans) else _undecided(result))
         yield RuleEvaluated(results[-1], sample)
     completeness = Completeness(complete, trigger, view.n_requests, view.expected, missing)
@@ -126,8 +127,7 @@ def _judged(
 def _started(run: RunInfo, prepared: PreparedRun) -> RunStarted:
     table = prepared.spans.table
     started = int(table.start_time_unix_nano.min(initial=np.iinfo(np.int64).max)) if len(table) else 0
-    ended = int(table.end_time_unix_nano.max(initial=0))
-    info = replace(run, started_unix_nano=started, ended_unix_nano=ended)
+    info = replace(run, started_unix_nano=started, ended_unix_nano=_ended(prepared))
     here = np.zeros(len(table.pool.traces), np.bool_)
     here[table.trace] = True
     return RunStarted(info, len(table), int(here.sum()), _associated(prepared))
@@ -140,16 +140,37 @@ def _associated(prepared: PreparedRun) -> Associated | None:
     return Associated(membership.counts(prepared.origin), membership.untagged, membership.conflicts)
 
 
-def _results(
-    flow: Flow, view: RunView, baseline: Baseline, *, keep: bool
-) -> Iterator[tuple[RuleResult, BaselineSample | None]]:
-    """Judge rule by rule; one that breaks is errored and costs the others nothing."""
+def _ended(prepared: PreparedRun) -> int:
+    return int(prepared.spans.table.end_time_unix_nano.max(initial=0))
+
+
+_Judged: TypeAlias = tuple[RuleResult, BaselineSample | None]
+
+
+def _all_results(flow: Flow, view: RunView, baseline: Baseline, run: _Run, *, ended: int) -> Iterator[_Judged]:
+    """Judge all rules, in their order; those that look back at runs see what this one came to by the others."""
+    if not any(looks_back(rule) for rule in flow.rules):
+        yield from (judged for rule in flow.rules for judged in _results(rule, flow, view, baseline, run))
+        return
+    found = {rule.id: _results(rule, flow, view, baseline, run) for rule in flow.rules if not looks_back(rule)}
+    results = [result for judged in found.values() for result, _ in judged]
+    outcome = _flow_outcome(results, run.trigger != CAP)
+    own = own_run(run.info, ended, results, outcome)
+    view = with_history(view, run.info, run.past.runs.get(flow.name, ()), own)
     for rule in flow.rules:
-        try:
-            for result, sample in list(judge_samples(rule, flow, view, baseline)):
-                yield result, kept_sample(sample, definition_of(rule)) if keep and sample is not None else None
-        except Exception as error:  # noqa: BLE001 - the rule is errored, the others go on
-            yield _errored(rule, flow, error), None
+        yield from found[rule.id] if rule.id in found else _results(rule, flow, view, baseline, run)
+
+
+def _results(rule: Rule, flow: Flow, view: RunView, baseline: Baseline, run: _Run) -> list[_Judged]:
+    """Judge a rule; one that breaks is errored and costs the others nothing."""
+    keep, definition = run.keep_samples, definition_of(rule)
+    try:
+        return [
+            (result, kept_sample(sample, definition) if keep and sample is not None else None)
+            for result, sample in judge_samples(rule, flow, view, baseline)
+        ]
+    except Exception as error:  # noqa: BLE001 - the rule is errored, the others go on
+        return [(_errored(rule, flow, error), None)]
 
 
 def _time_spent(view: RunView) -> tuple[TimeSpent | None, tuple[str, ...]]:

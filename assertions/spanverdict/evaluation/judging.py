@@ -17,6 +17,7 @@ from spanverdict.evaluation.conditions import Judge
 from spanverdict.evaluation.drifting import golden_baseline
 from spanverdict.evaluation.exhibits import worst
 from spanverdict.evaluation.outcomes import ConditionResult, GoldenUse, Outcome, RuleResult
+from spanverdict.evaluation.overruns import too_little
 from spanverdict.evaluation.population import Group, groups, of_requests
 from spanverdict.evaluation.sample import Sample
 from spanverdict.evaluation.weighing import refusal, sample_of
@@ -44,7 +45,7 @@ def judge_samples(
     if rule.skip is not None:
         yield replace(blank, outcome=Outcome.SKIPPED, message=rule.skip), None
         return
-    if refused := refusal(rule.check, flow, view):
+    if refused := refusal(rule.check, flow, view) or too_little(rule, view):
         conditions = _unjudged(rule, Outcome.INCONCLUSIVE)
         yield replace(blank, outcome=Outcome.INCONCLUSIVE, conditions=conditions, message=refused), None
         return

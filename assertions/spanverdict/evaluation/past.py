@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from spanverdict.checks.history import PastRun
 from spanverdict.evaluation.baselines import NO_BASELINE, Baseline
 from spanverdict.evaluation.canary import origin_of
 from spanverdict.rulefiles.models import Flow
@@ -17,6 +18,8 @@ class Past:
 
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     """By the name of the flow. A flow that names its baseline inside the run needs none."""
+    runs: Mapping[str, Sequence[PastRun]] = field(default_factory=dict)
+    """By the name of the flow: earlier runs that its rules over several runs may look back at."""
 
     def baseline_of(self, flow: Flow) -> Baseline:
         """Return what a flow is compared with."""

@@ -111,13 +111,15 @@ def _worst_word(result: RuleResult) -> str:
 
 def exhibit_line(exhibit: Exhibit, *, whole_ids: bool) -> str:
     """Name one request: `4bf92f35… 812.0ms — score 640.1ms (79 %), queue 96.3ms`."""
-    line = f"{_request_name(exhibit, whole_ids=whole_ids)} {shown(exhibit.value)}"
+    line = f"{_request_name(exhibit, whole_ids=whole_ids)} {shown(exhibit.value)}".strip()
     shares = exhibit.stages[:_STAGES_SHOWN] if exhibit.about_time else ()
     stages = ", ".join(_stage(share, first=share is exhibit.stages[0]) for share in shares)
     return f"{line} — {stages}" if stages else line
 
 
 def _request_name(exhibit: Exhibit, *, whole_ids: bool) -> str:
+    if not exhibit.key and not exhibit.trace_id:
+        return ""
     trace = exhibit.trace_id if whole_ids else f"{exhibit.trace_id[:8]}…"
     if exhibit.key in {"", exhibit.trace_id}:
         return shown(trace)

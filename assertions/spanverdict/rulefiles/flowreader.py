@@ -14,6 +14,7 @@ from spanverdict.rulefiles.goldens import Goldens, report_keyless
 from spanverdict.rulefiles.mistake import Mistake
 from spanverdict.rulefiles.models import ClockSpec, CompleteSpec, Count, Flow, RequestSpec, Rule, Sampled, Stage
 from spanverdict.rulefiles.names import STAGE_NAME, read_name
+from spanverdict.rulefiles.overruns import report_unknown_targets
 from spanverdict.rulefiles.rulereader import read_defaults, read_rule, report_taken_ids
 from spanverdict.rulefiles.statistic import Quantity
 from spanverdict.selectors import Selector
@@ -291,4 +292,6 @@ def _read_rules(reader: Reader, context: ReadContext, goldens: Goldens) -> tuple
     items = _items(reader, "rules")
     report_taken_ids(items, context.problems)
     rules = (read_rule(item, context, defaults, goldens) for item in items)
-    return tuple(rule for rule in rules if rule is not None)
+    found = tuple(rule for rule in rules if rule is not None)
+    report_unknown_targets(found, items, context.problems)
+    return found

@@ -17,6 +17,7 @@ from spanverdict.rulefiles.expectations import read_expectations
 from spanverdict.rulefiles.goldens import Goldens, taken_together, with_golden
 from spanverdict.rulefiles.models import OnNoData, Rule, Severity
 from spanverdict.rulefiles.names import read_name
+from spanverdict.rulefiles.overruns import report_requests
 
 ON_NO_DATA: Final = get_args(OnNoData)
 ANNOTATIONS: Final = ("description", "runbook_url", "summary")
@@ -76,6 +77,7 @@ def read_rule(node: Node, context: ReadContext, defaults: Defaults, goldens: Gol
     identifier = read_name(name, context.problems, "id") if name else None
     expect_node = reader.require("expect")
     check = taken_together(with_golden(_read_measure(reader, context), reader, goldens), reader)
+    report_requests(check, reader)
     expect = read_expectations(expect_node, check, context.problems) if expect_node else ()
     common = _common(reader, defaults)
     where, per = reader.node("where"), reader.node("per")
