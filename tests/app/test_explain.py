@@ -85,6 +85,8 @@ def section(text: str, title: str) -> str:
             ["stage ingest", "ratio of", "ratio over"],
         ),
         ("{throughput: {name: predict}, expect: {rate: '> 1'}}", ["stage ingest", "throughput"]),
+        ("{pass_rate: {window: 7d}, expect: {ratio: '>= 1%'}}", ["stage ingest"]),
+        ("{burn_rate: {objective: 99%, short: 1h, long: 1d}, expect: {min: '< 2'}}", ["stage ingest"]),
         (
             "{attribute: {stage: score, value: span.x}, expect: {max: '< 1'}, where: '{ span.y = 1 }'}",
             ["stage ingest", "stage score", "where"],

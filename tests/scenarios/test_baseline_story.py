@@ -211,6 +211,8 @@ def test_runs_of_a_command_are_compared_and_judged_again_to_the_same_bytes(folde
     store, rules = folder / "store.sqlite", folder / "scoring.yaml"
     again = tell("check", rules, "--run", "gh-3", "--store", store, "-o", "json")
     assert (again.returncode, again.stdout) == (1, slow.stdout)
+    explained = tell("explain", "no-slower", "--rules", rules, "--run", "gh-3", "--store", store)
+    assert "expected <= +10% of baseline 90ms" in explained.stdout
     other = tell("check", rules, "--run", "gh-2", "--store", store, "--baseline", "gh-3", "-o", "json")
     assert (other.returncode, verdict(other)["flows"][0]["baseline"]["run"]) == (0, "gh-3")
 

@@ -103,3 +103,4 @@ def test_a_server_looks_back_at_its_runs_and_a_run_is_judged_again_the_same(fold
     assert json.loads(again.stdout)["rules"] == stored["rules"]
     explained = tell("explain", "success", "--rules", rules, "--run", "gh-3", "--store", folder / "store.sqlite")
     assert explained.returncode == 0
+    assert "outcome   PASSED  ratio = 75 %" in explained.stdout

@@ -118,7 +118,7 @@ def _loaded(origin: BaselineOrigin, flow: str, at: tuple[str, int, Role], store:
     return Baseline(origin, samples)
 
 
-def past_again(verdict: VerdictRecord | None, flows: Sequence[Flow], store: Store) -> Past:
+def baselines_again(verdict: VerdictRecord | None, flows: Sequence[Flow], store: Store) -> Past:
     """Return what the flows of a verdict were compared with, so that a run can be judged again just as it was."""
     if verdict is None:
         return NOTHING_BEFORE

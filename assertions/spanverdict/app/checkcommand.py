@@ -12,11 +12,11 @@ from pathlib import Path
 
 from spanverdict.app.associating import defects_of
 from spanverdict.app.baselinechoice import BaselineChoice
-from spanverdict.app.baselines import Comparer, past_again
+from spanverdict.app.baselines import Comparer
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.judge import Judgement
 from spanverdict.app.offline import UNNAMED_RUN, associated, chosen, read_spans
-from spanverdict.app.pastruns import past_of, with_runs
+from spanverdict.app.pastruns import past_again, past_of
 from spanverdict.app.revising import as_new_revision, verdict_of
 from spanverdict.app.runids import new_run_id
 from spanverdict.app.sources import spans_of_store
@@ -111,13 +111,9 @@ def _check_stored(options: CheckOptions, comparer: Comparer | None) -> Sequence[
     if options.run is None or options.store is None:
         raise CommandError("give --input FILE, or --store PATH and --run ID of a run in it")
     found = spans_of_store(options.store, options.run, options.flows)
+    past = past_again(options.store, found, options.flows, comparer)
     with Store.read_only(options.store) as store:
         last = store.runs.verdict(options.run)
-        run = _ended(found.run, found.table)
-        if comparer is not None:
-            past = past_of(run, options.flows, store, comparer)
-        else:
-            past = with_runs(past_again(last, options.flows, store), run, options.flows, store)
     info = replace(found.run, expected_requests=options.expected or found.run.expected_requests)
     trigger = _trigger(last)
     ready = prepare(found.table, found.membership)

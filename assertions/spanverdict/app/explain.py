@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,8 +13,10 @@ from spanverdict.app.sources import RunSpans
 from spanverdict.app.uses import Use, uses
 from spanverdict.app.values import length_text, value_text
 from spanverdict.checks.runview import RunView
-from spanverdict.evaluation.judging import judge_rule
-from spanverdict.evaluation.outcomes import RuleResult
+from spanverdict.evaluation.engine import evaluate, looking_back
+from spanverdict.evaluation.outcomes import RuleEvaluated, RuleResult, RunStarted
+from spanverdict.evaluation.overruns import looks_back
+from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.evaluation.preparing import prepare, view_of
 from spanverdict.reporting.escaping import shown
 from spanverdict.reporting.quantities import counted
@@ -31,11 +33,16 @@ _GROUPS: Final = 20
 _TEXT: Final = 600
 
 
-def explain_rule(rule: Rule, flow: Flow, spans: RunSpans) -> str:
+def explain_rule(rule: Rule, flow: Flow, spans: RunSpans, past: Past = NOTHING_BEFORE) -> str:
     """Explain a rule on a run, over the stitched requests as the rule sees them; each line is harmless to show."""
-    expected = spans.run.expected_requests
-    view, _ = view_of(flow, prepare(spans.table), expected if expected is not None else flow.complete.requests)
-    lines = [*_head(rule, flow, spans, view), *_outcome(rule, flow, view)]
+    expected, run = spans.run.expected_requests, prepare(spans.table)
+    view, _ = view_of(flow, run, expected if expected is not None else flow.complete.requests)
+    events = list(evaluate([flow], run, spans.run, past=past))
+    results = [event.result for event in events if isinstance(event, RuleEvaluated)]
+    if looks_back(rule):
+        info = next(event.run for event in events if isinstance(event, RunStarted))
+        view = looking_back(view, flow, (info, past), results)
+    lines = [*_head(rule, flow, spans, view), *_outcome([result for result in results if result.id == rule.id])]
     for use in uses(rule, flow):
         lines += ["", *_use(use, flow, view)]
     lines += ["", "measured", *(f"  {line}" for line in measured_lines(rule, view))]
@@ -58,8 +65,7 @@ def _head(rule: Rule, flow: Flow, spans: RunSpans, view: RunView) -> Iterator[st
     yield _fact("run", f"{shown(spans.run.id, 128)}: {counted(count, 'spans')}, {requests} {word}")
 
 
-def _outcome(rule: Rule, flow: Flow, view: RunView) -> Iterator[str]:
-    results = list(judge_rule(rule, flow, view))
+def _outcome(results: Sequence[RuleResult]) -> Iterator[str]:
     for number, result in enumerate(results[:_GROUPS]):
         yield _fact("outcome" if number == 0 else "", _result(result))
     if len(results) > _GROUPS:

@@ -11,8 +11,9 @@ from spanverdict.app.flows import load_flows
 from spanverdict.app.printing import print_text
 from spanverdict.app.query import as_json, as_text, match_requests, match_traces
 from spanverdict.app.selectortext import STANDARD_INPUT, read_selector
-from spanverdict.app.sources import Source
+from spanverdict.app.sources import RunSpans, Source
 from spanverdict.app.uses import find_rule
+from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.rulefiles.models import Flow
 
 NOTHING_MATCHED = ExitCode.FAILED
@@ -58,6 +59,15 @@ def _one_flow(rules: Sequence[str]) -> Flow:
     return flows[0]
 
 
+def _past(spans: RunSpans, flow: Flow, source: Source) -> Past:
+    """Return what the run was judged beside, as far as its store knows."""
+    if source.inputs:
+        return NOTHING_BEFORE
+    from spanverdict.app.pastruns import past_again  # noqa: PLC0415 - files need none of it
+
+    return past_again(source.store, spans, (flow,))
+
+
 def explain_in_run(rule_name: str, rules: Sequence[str], source: Source) -> ExitCode:
     """Print what a rule looked at.
 
@@ -67,5 +77,5 @@ def explain_in_run(rule_name: str, rules: Sequence[str], source: Source) -> Exit
     flows = load_flows(rules)
     flow, rule = find_rule(rule_name, flows)
     spans = source.of_run(flows)
-    print_text(explain_rule(rule, flow, spans))
+    print_text(explain_rule(rule, flow, spans, _past(spans, flow, source)))
     return ExitCode.PASSED if len(spans.table) else ExitCode.NO_VERDICT

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from spanverdict.app.baselines import BRANCH, ENVIRONMENT, Comparer
+from spanverdict.app.baselines import BRANCH, ENVIRONMENT, Comparer, baselines_again
+from spanverdict.app.errors import CommandError, ExitCode
+from spanverdict.app.sources import RunSpans
 from spanverdict.checks.burnrate import BurnRate
 from spanverdict.checks.history import PastResult, PastRun
 from spanverdict.checks.passrate import PassRate
@@ -13,6 +17,7 @@ from spanverdict.evaluation.outcomes import Outcome, RunInfo
 from spanverdict.evaluation.overruns import looks_back, results_by_rule
 from spanverdict.evaluation.past import Past
 from spanverdict.rulefiles.models import Flow
+from spanverdict.storage.errors import StoreError
 from spanverdict.storage.history import FlowRecord, Wanted
 from spanverdict.storage.store import Store
 
@@ -24,6 +29,24 @@ def past_of(run: RunInfo, flows: Sequence[Flow], store: Store | None, comparer: 
     """
     baselines = Past() if comparer is None else comparer.past(run.id, run.labels, flows, store)
     return with_runs(baselines, run, flows, store)
+
+
+def past_again(path: Path, spans: RunSpans, flows: Sequence[Flow], comparer: Comparer | None = None) -> Past:
+    """Return what a stored run was judged beside, so that it can be judged again just as it was.
+
+    With a `comparer` its baselines are looked for anew.
+
+    Raises:
+        CommandError: the store cannot be read.
+    """
+    run = replace(spans.run, ended_unix_nano=int(spans.table.end_time_unix_nano.max(initial=0)))
+    try:
+        with Store.read_only(path) as store:
+            if comparer is not None:
+                return past_of(run, flows, store, comparer)
+            return with_runs(baselines_again(store.runs.verdict(run.id), flows, store), run, flows, store)
+    except StoreError as error:
+        raise CommandError(str(error), ExitCode.INTERNAL) from None
 
 
 def with_runs(past: Past, run: RunInfo, flows: Sequence[Flow], store: Store | None) -> Past:

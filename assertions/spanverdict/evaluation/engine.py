@@ -154,11 +154,21 @@ def _all_results(flow: Flow, view: RunView, baseline: Baseline, run: _Run, *, en
         return
     found = {rule.id: _results(rule, flow, view, baseline, run) for rule in flow.rules if not looks_back(rule)}
     results = [result for judged in found.values() for result, _ in judged]
-    outcome = _flow_outcome(results, run.trigger != CAP)
-    own = own_run(run.info, ended, results, outcome)
-    view = with_history(view, run.info, run.past.runs.get(flow.name, ()), own)
+    info = replace(run.info, ended_unix_nano=ended)
+    view = looking_back(view, flow, (info, run.past), results, complete=run.trigger != CAP)
     for rule in flow.rules:
         yield from found[rule.id] if rule.id in found else _results(rule, flow, view, baseline, run)
+
+
+def looking_back(
+    view: RunView, flow: Flow, known: tuple[RunInfo, Past], results: Sequence[RuleResult], *, complete: bool = True
+) -> RunView:
+    """Return the view that rules over runs see: it knows of earlier runs, and what this one came to by other rules."""
+    run, past = known
+    others = {rule.id for rule in flow.rules if not looks_back(rule)}
+    told = [result for result in results if result.id in others]
+    own = own_run(run, run.ended_unix_nano, told, _flow_outcome(told, complete))
+    return with_history(view, run, past.runs.get(flow.name, ()), own)
 
 
 def _results(rule: Rule, flow: Flow, view: RunView, baseline: Baseline, run: _Run) -> list[_Judged]:
