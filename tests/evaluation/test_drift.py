@@ -270,6 +270,12 @@ def test_missing_values_may_be_any(text: str, outcome: str) -> None:
     assert judge(sample(ALIKE), sample(SAME, missing=500), text).outcome is Outcome.INCONCLUSIVE
 
 
+def test_a_shift_says_how_likely_it_is_without_any() -> None:
+    found = judge(sample(MOVED), sample(SAME), "shift <= 0.1")
+    p = stats.mannwhitneyu(MOVED, SAME).pvalue
+    assert f"of the baseline in 63.25 % (Mann-Whitney: p = {p:.2g})" in found.note
+
+
 def test_missing_categories_may_be_any() -> None:
     assert judge(sample(MORE, missing=10), sample(LABELS), "tv <= 0.1").outcome is Outcome.PASSED
     assert judge(sample(MORE, missing=500), sample(LABELS), "tv <= 0.1").outcome is Outcome.INCONCLUSIVE

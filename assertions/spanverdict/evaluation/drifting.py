@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,10 +17,12 @@ from spanverdict.evaluation import drift
 from spanverdict.evaluation.baselines import Baseline
 from spanverdict.evaluation.baselinesample import BaselineSample, categories_of, live_sample
 from spanverdict.evaluation.deciding import decide
+from spanverdict.evaluation.differences import mann_whitney
 from spanverdict.evaluation.drift import Counts, Drift
 from spanverdict.evaluation.outcomes import BaselineOrigin, ConditionResult, Outcome
 from spanverdict.evaluation.ranking import Ranking, ranking_of
 from spanverdict.evaluation.sample import Interval, Sample
+from spanverdict.evaluation.weighing import WeightedSample
 from spanverdict.evaluation.wording import NOTHING, about
 from spanverdict.rulefiles.conditions import Condition
 from spanverdict.rulefiles.drift import MEASURES
@@ -106,7 +108,15 @@ def _of_numbers(name: str, sample: Sample, baseline: BaselineSample) -> _Measure
             found = drift.stability_index(here.least, there.least, sizes)
         case _:
             found = drift.shift(here.least, there.least, scatter)
+            found = replace(found, most=f"{found.most}{_chance_of_shift(sample, baseline)}")
     return _Measured(found, *sizes, here.missing + there.missing)
+
+
+def _chance_of_shift(sample: Sample, baseline: BaselineSample) -> str:
+    """Say how likely such a shift is without any, where the values themselves are at hand and of equal weight."""
+    there = baseline.numbers if baseline.live is None else baseline.live.numbers
+    weighted = isinstance(sample, WeightedSample) or isinstance(baseline.live, WeightedSample)
+    return "" if weighted or baseline.thinned else f" (Mann-Whitney: p = {mann_whitney(sample.numbers, there).p:.2g})"
 
 
 def _known(ranking: Ranking) -> float:
