@@ -199,6 +199,8 @@ def _tagged(tags: tuple[_Tag, ...], runs: tuple[str, ...]) -> _Tagged:
     why = np.zeros(n_rows, np.int64)
     for tag in reversed(tags):
         known = np.array([numbers.get(v, -1) if isinstance(v, str) else -1 for v in tag.column.values] + [-1])
+        if (known < 0).all():
+            continue
         here = known[tag.column.codes]
         run = np.where(here >= 0, here, run)
         why = np.where(here >= 0, tag.reason, why)

@@ -237,9 +237,13 @@ class SpanTable:
                 owned, numbers = pool.resource_attributes, self.resource
             case _:
                 owned, numbers = pool.scope_attributes, self.scope
-        used, positions = np.unique(numbers, return_inverse=True)
+        if pool.keys.id_of(key) < 0:
+            return AttributeColumn(np.full(len(numbers), -1, np.int32), ())
+        used = np.flatnonzero(np.bincount(numbers, minlength=1))  # few, so that sorting all rows is not worth while
+        place = np.zeros(int(used.max(initial=0)) + 1, np.intp)
+        place[used] = np.arange(len(used))
         column = ragged_column(pool, ragged([owned[number] for number in used.tolist()]), key)
-        return AttributeColumn(column.codes[positions], column.values)
+        return AttributeColumn(column.codes[place[numbers]], column.values)
 
     @property
     def nbytes(self) -> int:
