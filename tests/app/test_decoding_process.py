@@ -52,10 +52,17 @@ rules:
 """
 
 
-def mortal_program() -> str:
-    head, main = PROGRAM.split(";", 1)
-    path, main = main.split(";", 1)
-    return f"{head};{path};{MORTAL}{main}"
+FORGETFUL = (
+    "from spanverdict.app import decoding, decodingchild;"
+    "decodingchild.Decoder = lambda: decoding.Decoder(pool_limit=500);"
+)
+"""Begins a fresh pool every few payloads."""
+
+
+def program(before: str) -> str:
+    """The real one, with something that it does first."""
+    modules, path, main = PROGRAM.split(";", 2)
+    return f"{modules};{path};{before}{main}"
 
 
 @pytest.fixture
@@ -135,7 +142,7 @@ def test_when_the_process_dies_in_the_middle_all_is_decoded_once(tmp_path: Path,
 
 def test_a_request_that_ends_processes_is_refused_and_its_neighbours_are_not(tmp_path: Path, apart, caplog) -> None:
     good = [make_payload(5, 3, seed) for seed in range(6)]
-    with taking(tmp_path, apart(mortal_program())) as (intake, store, _):
+    with taking(tmp_path, apart(program(MORTAL))) as (intake, store, _):
         receipts = [intake.submit(payload) for payload in (*good[:3], DEADLY, *good[3:])]
         assert accepted(receipts) == [5, 5, 5, Unavailable, 5, 5, 5]
         assert accepted([intake.submit(good[0])]) == [5]
@@ -184,13 +191,13 @@ def test_much_to_decode_starts_it(tmp_path: Path) -> None:
 
 
 def test_when_the_parent_is_killed_its_process_ends(tmp_path: Path) -> None:
-    program = (
+    parent_program = (
         "import time; from spanverdict.app.decodingprocess import DecodingProcess\n"
         "process = DecodingProcess(); process.start()\n"
         "while not process.ready: time.sleep(0.01)\n"
         "print(process.pid, flush=True); time.sleep(600)"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen([sys.executable, "-c", parent_program], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         for ignored in (signal.SIGINT, signal.SIGTERM):
@@ -221,8 +228,9 @@ def verdict(folder: Path, payloads: Sequence[bytes], process: DecodingProcess | 
     return render(document(judgement.events))
 
 
-def test_the_verdict_is_the_same_byte_for_byte(tmp_path: Path, apart) -> None:
+@pytest.mark.parametrize("before", ["", FORGETFUL], ids=["one pool", "many pools"])
+def test_the_verdict_is_the_same_byte_for_byte(tmp_path: Path, apart, before: str) -> None:
     payloads = [make_payload(300, 10, seed, run_id="r") for seed in range(12)]
-    here, there = verdict(tmp_path, payloads, None), verdict(tmp_path, payloads, apart())
+    here, there = verdict(tmp_path, payloads, None), verdict(tmp_path, payloads, apart(program(before)))
     assert here == there
     assert '"spans": 3600' in here or '"spans":3600' in here
