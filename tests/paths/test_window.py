@@ -122,6 +122,27 @@ def register(window: Window, registered: dict[str, str]) -> None:
 
 
 @settings(max_examples=50)
+@given(arrivals(), registrations, st.integers(0, 5))
+def test_a_window_that_is_counted_anew_is_one_that_counted_so_from_the_start(came, registered, change) -> None:
+    _, batches = came
+    always, later = Window(keys=[order_id], tally=ServersAndAll()), Window()
+    for number, batch in enumerate(batches, 1):
+        for window in (always, later):
+            register(window, registered)
+            window.add(number, batch, 1.0)
+        if number == change:
+            later = later.counted_anew(2.0, keys=[order_id], tally=ServersAndAll())
+    later = later.counted_anew(2.0, keys=[order_id], tally=ServersAndAll())
+    always.count()
+    later.count()
+    assert (later.untagged, later.nbytes, later.runs) == (always.untagged, always.nbytes, always.runs)
+    for run in (*RUNS, "declared"):
+        assert later.counts_of(run).tolist() == always.counts_of(run).tolist()
+        one, other = later.spans_of(run), always.spans_of(run)
+        assert (one and named(one[0])) == (other and named(other[0]))
+
+
+@settings(max_examples=50)
 @given(arrivals(), st.data())
 def test_batches_that_come_again_change_nothing(came, data) -> None:
     _, batches = came

@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from spanverdict.app.agenda import Agenda
@@ -102,8 +102,7 @@ class Docket:
         self._archive = archive
         self._stopwatch = stopwatch
         self._tally = StageTally(config.flows)
-        readers = [_reader(key) for flow in config.flows for key in flow.request.correlate]
-        self._window = Window(keys=readers, window_run=config.only, tally=self._tally)
+        self._window = Window(keys=_readers(config.flows), window_run=config.only, tally=self._tally)
         self._agenda = Agenda()
         self._touched: dict[str, LiveRun] = {}
         """Runs that got spans since these were counted."""
@@ -149,6 +148,16 @@ class Docket:
             if run.revision:
                 run.restate(now)
         self._touched[run.id] = run
+        self._count_at = min(self._count_at, now)
+
+    def follow_flows(self, flows: tuple[Flow, ...], now: float) -> None:
+        """Judge by these flows from now on; verdicts that were given stay until more comes for their runs."""
+        self._latest = None
+        self.config = replace(self.config, flows=flows)
+        self._tally = StageTally(flows)
+        self._window = self._window.counted_anew(now, keys=_readers(flows), tally=self._tally)
+        self._window.count()
+        self._touched.update(self.runs)
         self._count_at = min(self._count_at, now)
 
     def unnoted(self) -> list[LiveRun]:
@@ -362,6 +371,10 @@ class Docket:
         whole = found is not None and is_whole(found.run, flows, run.expected)
         run.check_again = now + _PACE * (self._stopwatch() - begun)
         return whole
+
+
+def _readers(flows: Sequence[Flow]) -> list[KeyReader]:
+    return [_reader(key) for flow in flows for key in flow.request.correlate]
 
 
 def _reader(key: Field) -> KeyReader:

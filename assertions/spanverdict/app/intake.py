@@ -97,6 +97,10 @@ class Intake:
         self._waiting.put(request)
         return request.receipt
 
+    def mask_with(self, masker: Masker) -> None:
+        """Mask with this from the next requests on."""
+        self._masker = masker
+
     def _run(self) -> None:
         while requests := self._next_group():
             group = _Group(requests, self._way)
@@ -124,10 +128,9 @@ class Intake:
         return group
 
     def _mask(self, group: _Group) -> None:
-        if self._masker is not None:
-            group.requests = [
-                replace(request, payload=self._masker.masked(request.payload)) for request in group.requests
-            ]
+        masker = self._masker
+        if masker is not None:
+            group.requests = [replace(request, payload=masker.masked(request.payload)) for request in group.requests]
 
     def _decode(self, group: _Group) -> None:
         apart = self._apart

@@ -101,6 +101,14 @@ class _Word:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Rules:
+    """Runs are judged by other flows from here on."""
+
+    at: float
+    flows: tuple[Flow, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Mark:
     """Somebody waits until all that was handed over before is taken in."""
 
@@ -113,7 +121,7 @@ class _Stop:
     at: float
 
 
-_Item: TypeAlias = _Batch | _Word | _Mark | _Stop
+_Item: TypeAlias = _Batch | _Word | _Rules | _Mark | _Stop
 
 
 @dataclass(slots=True, eq=False)
@@ -157,6 +165,10 @@ class Judge:
     def hear(self, record: RunRecord, traces: Sequence[bytes] = ()) -> None:
         """Hand over what was declared of a run, its end included; from any thread."""
         self._inbox.put(_Word(self.clock(), record, tuple(traces)))
+
+    def judge_by(self, flows: tuple[Flow, ...]) -> None:
+        """Judge by these flows what is judged from now on; from any thread."""
+        self._inbox.put(_Rules(self.clock(), flows))
 
     def mark(self) -> threading.Event:
         """Return an event that is set once all that was handed over so far is taken in; from any thread."""
@@ -252,6 +264,8 @@ class Judge:
                 self.docket.take_in(item.ids, item.table, item.at)
         elif isinstance(item, _Word):
             self.docket.hear(item.record, item.traces, item.at)
+        elif isinstance(item, _Rules):
+            self.docket.follow_flows(item.flows, item.at)
 
     def _tell(self, now: float) -> None:
         """Let the store know which batches belong to which runs, so that a restart finds them.

@@ -80,6 +80,10 @@ def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
     conflicts = _one(service.conflicting_traces)
     yield "conflicting_traces_total", "counter", "Traces in verdicts given that several runs claim", conflicts
     yield "unjudged_runs_total", "counter", "Runs that no flow matched", _one(service.unjudged)
+    reloads = service.reloads
+    yield "config_last_reload_successful", "gauge", "Whether the configuration was right", _one(int(reloads.ok))
+    text = "When the configuration was last taken over"
+    yield "config_last_reload_success_timestamp_seconds", "gauge", text, _one(reloads.at)
     yield "webhook_deliveries", "gauge", "Webhook messages in the store, by state", _deliveries(service.store.outbox)
 
 

@@ -9,38 +9,44 @@ import os
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 from spanverdict.app import selftelemetry
+from spanverdict.app.apidoors import ApiDoors, api_doors
 from spanverdict.app.backend import ServiceBackend
 from spanverdict.app.baselinechoice import parse_choice
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.flows import load_flows
+from spanverdict.app.logs import configure_logging
+from spanverdict.app.reload import Reloader
 from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.config.masking import read_masking
 from spanverdict.config.settings import Settings
 from spanverdict.config.tokens import read_tokens
 from spanverdict.config.webhooks import read_webhooks
 from spanverdict.receiver.addresses import Address, bind, parse_address
-from spanverdict.receiver.auth import BearerTokens
 from spanverdict.receiver.config import ReceiverConfig
-from spanverdict.receiver.errors import BadConfiguration, CannotListen, PublicWithoutAuthentication, ReceiverError
+from spanverdict.receiver.errors import CannotListen, PublicWithoutAuthentication, ReceiverError
 from spanverdict.receiver.listen import port_of
-from spanverdict.receiver.tls import TlsFiles, TlsIdentity
 
 _log = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_file: Path | None = None) -> ExitCode:
-    """Serve until SIGTERM or SIGINT; raises `CommandError` when it cannot start."""
+def serve(
+    read: Callable[[], Settings], environ: Mapping[str, str] = os.environ, ready_file: Path | None = None
+) -> ExitCode:
+    """Serve until SIGTERM or SIGINT; SIGHUP reads the settings anew. Raises `CommandError` when it cannot start."""
     _collect_seldom()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    told: SimpleQueue[int] = SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: told.put(number))
+    settings = read()
+    configure_logging(settings.log_format, logging.getLogger().level)
+    if settings.log_format == "json":
+        _log.setLevel(logging.INFO)  # where it listens is printed otherwise, and that would be no JSON
     flows = load_flows(settings.rules) if settings.rules else ()
     config = ServiceConfig(
         store=settings.store,
@@ -64,7 +70,9 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ, ready_fil
         taken = {"otlp-grpc": endpoints.grpc, "otlp-http": endpoints.http, "http": address}
         last.callback(selftelemetry.start([one.port for one in taken.values() if one is not None], environ))
         _announce(taken, ready_file, parts)
-        stop.wait()
+        reloader = Reloader(service, doors, settings, read, environ)
+        while told.get() == signal.SIGHUP:
+            reloader.reload()
         _log.info("stopping: finishing what was acknowledged")
     return ExitCode.PASSED
 
@@ -101,33 +109,6 @@ def receiver_config(settings: Settings) -> ReceiverConfig:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ApiDoors:
-    """Who may use the API, and what it shows of itself."""
-
-    tokens: BearerTokens
-    identity: TlsIdentity | None
-
-
-def api_doors(settings: Settings) -> ApiDoors:
-    """Return the API's part of the settings; raises `ConfigError` or `CommandError` for files that cannot be used."""
-    tokens = BearerTokens(read_tokens(settings.api_token_file))
-    files = api_tls(settings)
-    try:
-        return ApiDoors(tokens, TlsIdentity.load(files) if files is not None else None)
-    except BadConfiguration as error:
-        raise CommandError(str(error)) from None
-
-
-def api_tls(settings: Settings) -> TlsFiles | None:
-    """Return the TLS files of the API; raises `CommandError` where one is missing."""
-    if settings.tls_certificate is None or settings.tls_key is None:
-        if settings.api_client_ca is not None:
-            raise CommandError("api_client_ca needs TLS: set tls_certificate and tls_key")
-        return None
-    return TlsFiles(settings.tls_certificate, settings.tls_key, settings.api_client_ca)
-
-
 def _take_web_address(settings: Settings) -> tuple[socket.socket, Address]:
     """Take the address of the API before anything else is opened."""
     try:
@@ -147,7 +128,10 @@ def _announce(taken: Mapping[str, Address | None], ready_file: Path | None, part
     """Say where it listens, on standard error and in the ready file, one `name address` a line."""
     lines = [f"{name} {address}" for name, address in taken.items() if address is not None]
     for line in lines:
-        print(f"spanverdict: listening: {line}", file=sys.stderr, flush=True)  # noqa: T201 - for people and scripts
+        if _log.level == logging.INFO:
+            _log.info("listening: %s", line)
+        else:
+            print(f"spanverdict: listening: {line}", file=sys.stderr, flush=True)  # noqa: T201 - for people and scripts
     if ready_file is None:
         return
     partial = ready_file.with_name(f"{ready_file.name}.partial")

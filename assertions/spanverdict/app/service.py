@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -64,6 +64,35 @@ class ServiceConfig:
     """Services that were there before send to it, at their own pace."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Changes:
+    """What a service can be told while it runs."""
+
+    flows: tuple[Flow, ...]
+    baseline: BaselineChoice | None
+    webhooks: tuple[ReceiverSettings, ...]
+    external_url: str
+    masking: MaskingRules
+    tokens: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Reloads:
+    """How it went the last time that the configuration was read."""
+
+    ok: bool = True
+    at: float = field(default_factory=time.time)
+    """When it was last taken over, in seconds since the epoch."""
+
+    def failed(self) -> None:
+        """Note that something was wrong with it."""
+        self.ok = False
+
+    def succeeded(self, at: float) -> None:
+        """Note that it was taken over."""
+        self.ok, self.at = True, at
+
+
 class Service:
     """Receives, journals, judges and alerts. Use it in a `with` block, or `start` and `stop` it once."""
 
@@ -73,6 +102,7 @@ class Service:
         """Given each judgement once it is saved, on the judge's thread."""
         self._parts = ExitStack()
         self.settling = Settling()
+        self.reloads = Reloads()
         self.verdicts: Counter[str] = Counter()
         """Verdicts given since the start, by outcome."""
         self.unjudged = 0
@@ -91,7 +121,8 @@ class Service:
         try:
             self.store = self._parts.enter_context(Store.open(self.config.store))
             self._open_courier()
-            self._comparer = Comparer.of(self.config.baseline, self.config.flows) if self.config.baseline else None
+            self._parts.callback(self._close_courier)
+            self._comparer = _comparer(self.config)
             archive = StoredRuns(self.store)
             docket = Docket(
                 DocketConfig(flows=self.config.flows, only=self.config.only, patient=self.config.patient), archive
@@ -105,10 +136,10 @@ class Service:
                 self.judge.start()
             apart = DecodingProcess() if self.config.decode_apart else None
             self.masker = Masker(self.config.masking)
-            intake = Intake(self.store.journal, self.judge.deliver, self.judge.has_room, apart, self.masker)
-            intake.start()
-            self._parts.callback(intake.close)
-            self.receiver = Receiver(self.config.receiver, intake)
+            self._intake = Intake(self.store.journal, self.judge.deliver, self.judge.has_room, apart, self.masker)
+            self._intake.start()
+            self._parts.callback(self._intake.close)
+            self.receiver = Receiver(self.config.receiver, self._intake)
             endpoints = self.receiver.start()
             self._parts.callback(self.receiver.stop)
         except (StoreError, StoreUnavailable) as error:
@@ -146,9 +177,37 @@ class Service:
             self.judge.hear(record)
         return record
 
+    def take_over(self, changes: Changes) -> None:
+        """Go on as told from now on: what is received, judged and delivered next. Call it from one thread."""
+        masker = Masker(changes.masking)
+        masker.masked_payloads = self.masker.masked_payloads
+        old, self.config = (
+            self.config,
+            replace(
+                self.config,
+                flows=changes.flows,
+                baseline=changes.baseline,
+                webhooks=changes.webhooks,
+                external_url=changes.external_url,
+                masking=changes.masking,
+            ),
+        )
+        self._comparer = _comparer(self.config)
+        self.masker = masker
+        self._intake.mask_with(masker)
+        self.receiver.admit(changes.tokens)
+        self.judge.judge_by(changes.flows)
+        if old.webhooks != changes.webhooks:
+            self._close_courier()
+            self._open_courier()
+
     def _past(self, run: RunInfo, flows: Sequence[Flow]) -> Past:
         """Find what a run is judged beside."""
         return past_of(run, flows, self.store, self._comparer)
+
+    def _close_courier(self) -> None:
+        if self.courier is not None:
+            self.courier.close()
 
     def _open_courier(self) -> None:
         self.courier: Courier | None = None
@@ -157,7 +216,6 @@ class Service:
 
             self.courier = Courier(self.store.outbox, self.config.webhooks)
             self.courier.start()
-            self._parts.callback(self.courier.close)
 
     def _conclude(self, judgement: Judgement) -> int:
         """Save a verdict together with the alerts that it leads to; one that says nothing new is no new revision."""
@@ -184,6 +242,10 @@ class Service:
         if found is not None:
             self.spans_by_reason.update(found.by_reason)
             self.conflicting_traces += found.conflicts
+
+
+def _comparer(config: ServiceConfig) -> Comparer | None:
+    return Comparer.of(config.baseline, config.flows) if config.baseline else None
 
 
 def results_of(events: Sequence[Event]) -> list[RuleResult]:

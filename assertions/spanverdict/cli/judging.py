@@ -178,16 +178,22 @@ def _check_here(flows: tuple[Flow, ...], given: dict[str, Any]) -> Sequence[Even
     default=None,
     help="Listen beyond this machine even where no token and no client certificate is asked for.",
 )
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="How to log, on standard error. Default: text.")
 @click.option(
     "--ready-file", type=click.Path(path_type=Path), help="Written when it listens: a name and address a line."
 )
 def serve(config: Path | None, ready_file: Path | None, **flags: Any) -> None:
     """Receive and judge the runs of a test environment until told to stop.
 
-    Flags beat the environment (SPANVERDICT_OTLP_GRPC, …), which beats the file. Port 0 is a free one.
+    Flags beat the environment (SPANVERDICT_OTLP_GRPC, …), which beats the file. Port 0 is a free one. SIGHUP reads
+    rules, tokens, certificates, webhooks and masking anew; where something is wrong with them, nothing changes.
     """
     from spanverdict.app.serve import serve as serve_until_stopped  # noqa: PLC0415
-    from spanverdict.config.settings import read_settings  # noqa: PLC0415
+    from spanverdict.config.settings import Settings, read_settings  # noqa: PLC0415
 
     flags["rules"] = flags["rules"] or None
-    sys.exit(serve_until_stopped(read_settings(config, os.environ, flags), os.environ, ready_file))
+
+    def read() -> Settings:
+        return read_settings(config, os.environ, flags)
+
+    sys.exit(serve_until_stopped(read, os.environ, ready_file))

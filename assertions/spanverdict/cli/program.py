@@ -63,11 +63,9 @@ def cli(verbose: bool) -> None:
       spanverdict lint rules/                                  find every mistake in rule files
       spanverdict test rules/                                  test rules on small traces
     """  # noqa: D301 - \b is click's
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    from spanverdict.app.logs import configure_logging  # noqa: PLC0415
+
+    configure_logging("text", logging.INFO if verbose else logging.WARNING)
 
 
 for _command in COMMANDS:

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -94,6 +94,7 @@ class Settings(BaseModel):
     """Who sends spans has to present a certificate that one of these authorities signed."""
     api_client_ca: Path | None = None
     """The same of clients of the API."""
+    log_format: Literal["text", "json"] = "text"
     external_url: str = ""
     webhooks: tuple[WebhookSettings, ...] = Field(default=())
     masking: MaskingSettings = Field(default=MaskingSettings())

@@ -191,6 +191,19 @@ class Window:
             return None
         return (found if len(rows) == len(found) else found.take(rows)), association
 
+    def counted_anew(self, now: float, *, keys: Sequence[KeyReader], tally: Tally) -> Window:
+        """Return a window that holds the same spans, joined by other keys and to be counted in other ways.
+
+        Nobody may use this one any more.
+        """
+        fresh = Window(keys=keys, window_run=self._window_run, tally=tally)
+        for trace, runs in self._registered.items():
+            for run in sorted(runs):
+                fresh.register(run, (trace,), now)
+        for first, table in self._parts.items():
+            fresh.add(first, table, now, self._last[first])
+        return fresh
+
     def forget(self, before: float, keep: AbstractSet[str] = frozenset()) -> Forgotten:
         """Drop clusters that nothing was added to since, but those of the runs to keep."""
         return self._drop([c for c in self._alive if c.last_seen < before and c.runs.isdisjoint(keep)])

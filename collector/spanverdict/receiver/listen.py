@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
@@ -99,6 +99,15 @@ class Receiver:
         if thread.is_alive():
             loop.call_soon_threadsafe(stop_asked.set)
         thread.join()
+
+    def admit(self, tokens: Sequence[str]) -> None:
+        """Ask for one of these bearer tokens from now on; for none if there are none."""
+        self._tokens.replace(tokens)
+
+    def show(self, identity: TlsIdentity) -> None:
+        """Meet new connections with another certificate and other authorities, where TLS is spoken."""
+        if self._identity is not None:
+            self._identity.adopt(identity)
 
     def __enter__(self) -> Self:
         self.start()

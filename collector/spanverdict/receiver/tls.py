@@ -23,7 +23,7 @@ class TlsFiles:
 class TlsIdentity:
     """The identity of a listener. Those on the standard library take `context`, gRPC takes `pem`.
 
-    Connections that are there go on; those that come after `replace` meet the new certificate and authorities.
+    Connections that are there go on; those that come after `adopt` meet the new certificate and authorities.
     """
 
     def __init__(self, files: TlsFiles, current: ssl.SSLContext, pem: tuple[bytes, bytes, bytes | None]) -> None:
@@ -37,16 +37,9 @@ class TlsIdentity:
         """Read the files; raises `BadConfiguration` where they are not usable."""
         return cls(files, *_loaded(files))
 
-    def replace(self, files: TlsFiles) -> None:
-        """Show what other files (or the same, written anew) hold, from now on.
-
-        Raises:
-            BadConfiguration: they are not usable, or would turn client certificates on or off. All stays as it was.
-        """
-        if (files.client_ca is None) != (self.files.client_ca is None):
-            raise BadConfiguration("asking for client certificates is turned on and off by a restart")
-        self._current, self.pem = _loaded(files)
-        self.files = files
+    def adopt(self, other: TlsIdentity) -> None:
+        """Show what another identity shows, from now on. Both ask for client certificates, or neither does."""
+        self.files, self.pem, self._current = other.files, other.pem, other._current
 
     def context(self) -> ssl.SSLContext:
         """Return a context whose connections meet what is current when they begin."""
