@@ -258,7 +258,9 @@ def test_mixed_values_are_judged_as_one_by_one(values: list[Any], text: str) -> 
             return bool(value) and all(map(holds, value))
         return value is not None and condition.holds(value)
 
-    assert Judge(sample(column(values), unit=Unit.ANY)).holds(condition).tolist() == [holds(value) for value in values]
+    asked = Expectation(parse_statistic("every"), condition, PLACE)
+    surely, _ = Judge(sample(column(values), unit=Unit.ANY)).sure(asked)
+    assert surely.tolist() == [holds(value) for value in values]
 
 
 # what is shown

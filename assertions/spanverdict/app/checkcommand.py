@@ -53,7 +53,7 @@ def check(options: CheckOptions) -> Sequence[Event]:
     Raises:
         CommandError: a file or the store cannot be used, or which run is meant is not clear.
     """
-    comparer = None if options.baseline is None else Comparer.of(options.baseline, options.flows)
+    comparer = None if options.baseline is None else Comparer.of(options.baseline, options.flows, options.masking)
     if options.baseline is not None and options.baseline.stored and options.store is None:
         raise CommandError(f"--baseline {options.baseline.asked} is looked for in a store; name it with --store")
     try:

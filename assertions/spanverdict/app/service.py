@@ -245,7 +245,7 @@ class Service:
 
 
 def _comparer(config: ServiceConfig) -> Comparer | None:
-    return Comparer.of(config.baseline, config.flows) if config.baseline else None
+    return Comparer.of(config.baseline, config.flows, config.masking) if config.baseline is not None else None
 
 
 def results_of(events: Sequence[Event]) -> list[RuleResult]:

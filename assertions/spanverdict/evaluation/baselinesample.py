@@ -145,6 +145,7 @@ def rank(permyriad: int, count: int) -> int:
 
 
 @lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def kept_places(counted: int, missing: int) -> Int64s:
     """Return the places, ascending from 0, of the numbers that percentiles of such a sample can be, or lie between."""
     steps = np.arange(1, _WHOLE, dtype=np.int64)

@@ -26,6 +26,7 @@ from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s
 Number: TypeAlias = int | float | Fraction
 
 NS_PER_S: Final = 1_000_000_000
+_HALF: Final = 32
 _WIDEST: Final = 2**62
 """Whole numbers that are farther apart are not subtracted as such."""
 
@@ -245,11 +246,17 @@ def _rank(share: Fraction, count: int) -> int:
 
 def total(numbers: Int64s | Float64s) -> Fraction:
     """Add up without losing a digit: whole numbers as integers, floats with what the sum itself leaves over."""
-    values = numbers.tolist()
     if numbers.dtype == np.int64:
-        return Fraction(sum(values))
+        return Fraction(_whole_total(numbers.astype(np.int64, copy=False)))
+    values = numbers.tolist()
     near = math.fsum(values)
     return Fraction(near) + Fraction(math.fsum([*values, -near]))
+
+
+def _whole_total(numbers: Int64s) -> int:
+    """Add up the halves of whole numbers, whose sums cannot run over."""
+    high, low = (numbers >> _HALF).sum(), (numbers & ((1 << _HALF) - 1)).sum()
+    return (int(high) << _HALF) + int(low)
 
 
 def as_number(exact: Fraction, numbers: Int64s | Float64s) -> Number:
