@@ -225,16 +225,19 @@ def test_a_run_without_verdict_or_without_anything_is_no_data(server: Server, ho
     assert at_once.stderr == "spanverdict: run gh-open has no verdict yet\n"
 
 
-def test_on_a_terminal_the_wait_for_a_server_shows_how_far_the_run_is(server: Server, home: Path) -> None:
-    server.declare("gh-watched", expected_requests=5)
-    server.play("gh-watched", 2, first=5000)
-    ours, theirs = pty.openpty()
-    env = environment({"TERM": "xterm", "COLUMNS": "120"})
-    options = ("--server", server.url, "--run", "gh-watched", "--wait", "1500ms")
-    process = subprocess.Popen([PROGRAM, "check", home / "scoring.yaml", *options], stderr=theirs, env=env)
-    os.close(theirs)
-    shown = read_all(ours)
-    assert process.wait(30) == 4
+def test_on_a_terminal_the_wait_for_a_server_shows_how_far_the_run_is(tmp_path: Path) -> None:
+    rules = tmp_path / "patient.yaml"
+    rules.write_text(RULES.replace("at_most: 3s", "at_most: 5m"), encoding="utf-8")
+    with serving(tmp_path, "--rules", rules) as server:
+        server.declare("gh-watched", expected_requests=5)
+        server.play("gh-watched", 2, first=5000)
+        ours, theirs = pty.openpty()
+        env = environment({"TERM": "xterm", "COLUMNS": "120"})
+        options = ("--server", server.url, "--run", "gh-watched", "--wait", "1500ms")
+        process = subprocess.Popen([PROGRAM, "check", rules, *options], stderr=theirs, env=env)
+        os.close(theirs)
+        shown = read_all(ours)
+        assert process.wait(30) == 4
     assert "waiting: 2 of 5 requests, 4 spans, 2 of 2 stages, missing ingest (3) score (3), " in shown
     assert shown.endswith("\r\x1b[Kspanverdict: run gh-watched has no verdict within 1.5s\r\n")
 

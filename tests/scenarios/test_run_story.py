@@ -219,12 +219,14 @@ def test_services_that_run_already_send_to_addresses_that_they_know(folder: Path
     grpc = free_address()
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{grpc}", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
     host, port = grpc.split(":")
-    listening = f"import socket; socket.create_connection(('{host}', {port}))"
+    sent = folder / "sent"
+    waiting = f"import pathlib, time\nwhile not pathlib.Path({str(sent)!r}).exists(): time.sleep(0.02)"
     addresses = ("--otlp-grpc", grpc, "--otlp-http", free_address())
-    command = [PROGRAM, "run", "-r", folder / "scoring.yaml", *addresses, "--", sys.executable, "-c", listening]
+    command = [PROGRAM, "run", "-r", folder / "scoring.yaml", *addresses, "--", sys.executable, "-c", waiting]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
     wait_until(lambda: connects((host, int(port))), "listener")
     subprocess.run(scoring(), env=environment(env), check=True, timeout=30)
+    sent.touch()
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0, out
     assert b"8 in 4 traces" in out
