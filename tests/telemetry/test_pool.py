@@ -171,8 +171,8 @@ def test_many_threads_may_refresh_the_key_index_while_attributes_are_added() -> 
 
     def read() -> None:
         while not done.is_set():
-            keys = pool.keys
-            wrong.extend(np.flatnonzero(keys.of_attributes() != np.arange(len(keys.of_attributes())) % 5).tolist())
+            found = pool.keys.of_attributes()
+            wrong.extend(np.flatnonzero(found != np.arange(len(found)) % 5).tolist())
 
     readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:
