@@ -6,7 +6,7 @@ FAULT ?= none
 PEER ?=
 BENCH_JSON ?=
 
-.PHONY: help demo test check tests lint-fix clients bench soak proto clean
+.PHONY: help demo test check tests lint-fix clients bench schema soak proto clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ lint-fix: $(VENV)/.installed ## format and mend what can be mended
 
 bench: $(VENV)/.installed ## speed and memory of every stage, printed; PEER=otelcol|rotel sends the same load there, too
 	$(BIN)/python tests/bench/run.py $(if $(PEER),--peer $(PEER)) $(if $(BENCH_JSON),--json $(BENCH_JSON))
+
+schema: $(VENV)/.installed ## make the JSON Schemas in rules/ again, after the rule language has changed
+	$(BIN)/spanverdict schema flow > rules/flow.schema.json
+	$(BIN)/spanverdict schema test > rules/test.schema.json
 
 soak: $(VENV)/.installed ## the long versions of the tests that have one
 	SPANVERDICT_SOAK=1 $(BIN)/python -m pytest -m soak --timeout=7200

@@ -53,7 +53,7 @@ P95 = "latency: request, expect: {p95: '< 50ms'}"
 def test_the_message_is_the_one_shown() -> None:
     found = result(P95, [row for number in range(200) for row in request(number)])
     (line,) = judgement(found)
-    assert [block.text for block in blocks("console")] == [f"INCONCLUSIVE  {found.id}  {line}\n"]
+    assert f"INCONCLUSIVE  {found.id}  {line}\n" in [block.text for block in blocks("console")]
 
 
 @pytest.mark.parametrize(("took", "outcome"), [(32.7, "passed"), (48.2, "inconclusive"), (67.3, "failed")])

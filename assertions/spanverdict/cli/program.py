@@ -13,7 +13,7 @@ from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.cli.goldens import golden
 from spanverdict.cli.history import diff, runs
 from spanverdict.cli.judging import check, run, serve
-from spanverdict.cli.linting import lint
+from spanverdict.cli.linting import lint, schema
 from spanverdict.cli.looking import explain, path, query, show
 from spanverdict.cli.starting import init
 from spanverdict.cli.testing import test
@@ -24,6 +24,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     serve,
     init,
     lint,
+    schema,
     test,
     query,
     explain,
