@@ -180,6 +180,9 @@ def test_metrics_are_what_prometheus_reads(server: Server) -> None:
     assert server.metric("verdicts_total", outcome="passed") > 0
     assert server.metric("store_writable") == 1
     assert server.metric("journal_bytes") > 0
+    assert server.metric("stored_runs", state="judged") > 0
+    assert 10_000_000 < server.metric("process_resident_memory_bytes") < 2_000_000_000
+    assert server.metric("process_open_fds") > 3
 
 
 def test_health_and_readiness(server: Server) -> None:

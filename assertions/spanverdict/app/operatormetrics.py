@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from spanverdict.app.processmetrics import process_metrics
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.outbox import Outbox
+from spanverdict.storage.runs import RunStore
 
 if TYPE_CHECKING:
     from spanverdict.app.service import Service
@@ -55,6 +57,7 @@ def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
     yield "requests_refused_total", "counter", "Requests refused, by reason", refused
     masked = _one(service.masker.masked_payloads)
     yield "masked_requests_total", "counter", "Requests in which something was masked", masked
+    yield from process_metrics()
     yield "in_flight_bytes", "gauge", "Bytes received and not yet acknowledged", _one(service.receiver.budget.in_use)
     journal = service.store.journal
     yield "journal_bytes", "gauge", "Bytes of payload in the journal", _asked(journal.bytes_stored)
@@ -70,6 +73,8 @@ def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
         "Runs at hand, by whether a verdict has taken in all of them",
         [({"state": state}, states[state]) for state in ("fresh", "judged")],
     )
+    text = "Runs in the store: heard of, ended, or judged with all that came"
+    yield "stored_runs", "gauge", text, _stored_runs(service.store.runs)
     yield "untagged_spans", "gauge", "Spans at hand that no run claims", _one(docket.untagged)
     forgotten = _one(docket.forgotten_untagged)
     yield "untagged_spans_forgotten_total", "counter", "Spans let go before any run claimed them", forgotten
@@ -85,6 +90,13 @@ def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
     text = "When the configuration was last taken over"
     yield "config_last_reload_success_timestamp_seconds", "gauge", text, _one(reloads.at)
     yield "webhook_deliveries", "gauge", "Webhook messages in the store, by state", _deliveries(service.store.outbox)
+
+
+def _stored_runs(runs: RunStore) -> _Samples:
+    try:
+        return [({"state": state}, number) for state, number in runs.by_state().items()]
+    except StoreError:
+        return ()
 
 
 def _deliveries(outbox: Outbox) -> _Samples:

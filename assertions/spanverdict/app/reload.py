@@ -85,6 +85,7 @@ class Reloader:
             external_url=settings.external_url.rstrip("/"),
             masking=read_masking(settings.masking, self._environ),
             tokens=read_tokens(settings.token_file),
+            client_bytes_per_s=settings.client_bytes_per_s,
         )
         return _News(
             changes,

@@ -106,6 +106,7 @@ def receiver_config(settings: Settings) -> ReceiverConfig:
         tls_certificate=settings.tls_certificate,
         tls_key=settings.tls_key,
         tls_client_ca=settings.tls_client_ca,
+        client_bytes_per_s=settings.client_bytes_per_s,
     )
 
 

@@ -74,6 +74,7 @@ class Changes:
     external_url: str
     masking: MaskingRules
     tokens: tuple[str, ...]
+    client_bytes_per_s: int | None
 
 
 @dataclass(slots=True)
@@ -196,6 +197,7 @@ class Service:
         self.masker = masker
         self._intake.mask_with(masker)
         self.receiver.admit(changes.tokens)
+        self.receiver.rates.bytes_per_s = changes.client_bytes_per_s
         self.judge.judge_by(changes.flows)
         if old.webhooks != changes.webhooks:
             self._close_courier()

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from spanverdict.config.bytesizes import parse_bytes
 from spanverdict.diagnostics.diagnostic import Position, Problems
 from spanverdict.diagnostics.render import render_all
 from spanverdict.diagnostics.yamldoc import Mapping as YamlMapping
@@ -94,10 +95,24 @@ class Settings(BaseModel):
     """Who sends spans has to present a certificate that one of these authorities signed."""
     api_client_ca: Path | None = None
     """The same of clients of the API."""
+    client_rate_limit: str | None = None
+    """What one client (a token, else an address) may send a second, as in 20MiB, inflated; not limited by default."""
     log_format: Literal["text", "json"] = "text"
     external_url: str = ""
     webhooks: tuple[WebhookSettings, ...] = Field(default=())
     masking: MaskingSettings = Field(default=MaskingSettings())
+
+    @field_validator("client_rate_limit")
+    @classmethod
+    def _is_a_rate(cls, text: str | None) -> str | None:
+        if text is not None and parse_bytes(text) == 0:
+            raise ValueError("it has to be more than nothing")
+        return text
+
+    @property
+    def client_bytes_per_s(self) -> int | None:
+        """The rate limit in bytes."""
+        return parse_bytes(self.client_rate_limit) if self.client_rate_limit is not None else None
 
 
 _PARTS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(

@@ -53,6 +53,9 @@ class ReceiverConfig:
     retry_after_s: float = 1.0
     """What an overloaded receiver asks its clients to wait."""
 
+    client_bytes_per_s: int | None = None
+    """Inflated bytes that one client (a token, else an address) may send a second; None for as many as it likes."""
+
     lenient_enums: bool = False
     """Accept enum names in OTLP/JSON, which the specification forbids, and warn."""
     worker_threads: int = 2

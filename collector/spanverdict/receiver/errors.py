@@ -59,6 +59,13 @@ class Overloaded(Retryable):
         super().__init__(message, retry_after_s)
 
 
+class RateLimited(Retryable):
+    """The client sends more a second than one client may."""
+
+    def __init__(self, bytes_per_s: int, retry_after_s: float) -> None:
+        super().__init__(f"more than {bytes_per_s} bytes a second; send it again later", max(retry_after_s, 0.001))
+
+
 class Unavailable(Retryable):
     """The request cannot be committed now."""
 

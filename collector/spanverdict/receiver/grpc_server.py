@@ -29,6 +29,7 @@ from spanverdict.receiver.errors import (
 from spanverdict.receiver.inflate import GZIP_MAGIC
 from spanverdict.receiver.intake import Intake, Upload
 from spanverdict.receiver.limits import ByteBudget, Lease
+from spanverdict.receiver.ratelimit import address_of
 from spanverdict.receiver.replies import export_response
 from spanverdict.receiver.status import Refusal, refusal_of, retry_info, status_message
 from spanverdict.receiver.tls import TlsIdentity
@@ -99,13 +100,22 @@ class ExportServices(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc publi
 
     async def _export(self, signal: Signal, context: Any) -> bytes:
         try:
+            client = self._client(context)
             lease = self._budget.lease(_UNREAD_BYTES)
             body = await self._received(lease, context)
-            upload = Upload(signal, Protocol.GRPC, body, body.startswith(GZIP_MAGIC), lease)
+            upload = Upload(signal, Protocol.GRPC, body, body.startswith(GZIP_MAGIC), lease, client)
             return export_response(await self._intake.take(upload))
         except Exception as error:  # noqa: BLE001 - every error becomes the caller's status, and ours is logged
             await self._abort(error, context)
             return b""
+
+    def _client(self, context: Any) -> str:
+        """Name who calls, where there is a limit to what one may send."""
+        if self._intake.rates.bytes_per_s is None:
+            return ""
+        client = self._tokens.client(_authorization(context.invocation_metadata()), address_of(context.peer()))
+        self._intake.rates.admit(client)
+        return client
 
     async def _received(self, lease: Lease, context: Any) -> bytes:
         try:

@@ -56,13 +56,15 @@ class Head:
     path: str
     headers: Mapping[bytes, bytes]
     size: int
+    address: str = ""
+    """The host that the connection comes from."""
 
     @classmethod
     def of(cls, scope: Scope) -> Head:
         """Read an ASGI scope."""
         headers: Iterable[Header] = scope["headers"]
         size = sum(len(name) + len(value) + 4 for name, value in headers)
-        return cls(scope["method"], scope["path"], dict(headers), size)
+        return cls(scope["method"], scope["path"], dict(headers), size, (scope.get("client") or ("",))[0])
 
     def header(self, name: bytes) -> str:
         """A header's value as text; empty where it is missing."""
@@ -128,13 +130,23 @@ class HttpApp:
 
     async def _serve(self, head: Head, receive: Receive) -> Receipt:
         signal = self._admit(head)
+        client = self._client(head)
         lease = self._budget.lease()
         try:
             body = await self._body(head, lease, receive)
         except BaseException:
             lease.release()
             raise
-        return await self._intake.take(Upload(signal, head.protocol, body, compressed=False, lease=lease))
+        upload = Upload(signal, head.protocol, body, compressed=False, lease=lease, client=client)
+        return await self._intake.take(upload)
+
+    def _client(self, head: Head) -> str:
+        """Name who sends, where there is a limit to what one may."""
+        if self._intake.rates.bytes_per_s is None:
+            return ""
+        client = self._tokens.client(head.headers.get(b"authorization"), head.address)
+        self._intake.rates.admit(client)
+        return client
 
     def _admit(self, head: Head) -> Signal:
         """Judge a request by its head alone; nothing of the body is read for one that fails here."""

@@ -15,6 +15,7 @@ from spanverdict.receiver.counters import Counters, Protocol, Signal
 from spanverdict.receiver.errors import Unavailable
 from spanverdict.receiver.inflate import InflateLimits, inflate
 from spanverdict.receiver.limits import Lease
+from spanverdict.receiver.ratelimit import RateLimiter
 from spanverdict.receiver.sink import Receipt, Sink
 
 T = TypeVar("T")
@@ -33,6 +34,8 @@ class Upload:
     body: bytes
     compressed: bool
     lease: Lease
+    client: str = ""
+    """Who sends it, for the rate limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,19 @@ class Intake:
     """Both servers' way to the sink. Call it on the receiver's event loop."""
 
     def __init__(
-        self, sink: Sink, config: ReceiverConfig, counters: Counters, workers: concurrent.futures.Executor
+        self,
+        sink: Sink,
+        config: ReceiverConfig,
+        counters: Counters,
+        workers: concurrent.futures.Executor,
+        rates: RateLimiter,
     ) -> None:
         self._sink = sink
         self._config = config
         self._counters = counters
         self._workers = workers
+        self.rates = rates
+        """Whoever takes a request in asks it before the body is read."""
 
     async def take(self, upload: Upload) -> Receipt:
         """Hand a request over and wait until it is committed.
@@ -85,6 +95,7 @@ class Intake:
 
     def _submit(self, upload: Upload) -> _Submission:
         payload = self._inflated(upload)
+        self.rates.charge(upload.client, len(payload))
         if upload.signal is not Signal.TRACES:
             return self._discard(upload, payload)
         if upload.protocol is not Protocol.HTTP_JSON:

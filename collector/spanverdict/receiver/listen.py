@@ -17,6 +17,7 @@ from spanverdict.receiver.config import ReceiverConfig, check_config
 from spanverdict.receiver.counters import Counters
 from spanverdict.receiver.errors import PublicWithoutAuthentication
 from spanverdict.receiver.limits import ByteBudget
+from spanverdict.receiver.ratelimit import RateLimiter
 from spanverdict.receiver.sink import Sink
 from spanverdict.receiver.tls import TlsIdentity
 
@@ -60,6 +61,7 @@ class Receiver:
         self.config = config
         self.counters = Counters()
         self.budget = ByteBudget(config.in_flight_bytes, config.retry_after_s)
+        self.rates = RateLimiter(config.client_bytes_per_s)
         self._tokens = BearerTokens(config.bearer_tokens)
         self._identity: TlsIdentity | None = None
         self._sink = sink
@@ -148,7 +150,7 @@ class Receiver:
     def _open(self, wanted: Endpoints, servers: _Servers, workers: concurrent.futures.Executor) -> Endpoints:
         from spanverdict.receiver.intake import Intake  # noqa: PLC0415 - what a receiver needs is loaded when it starts
 
-        intake = Intake(self._sink, self.config, self.counters, workers)
+        intake = Intake(self._sink, self.config, self.counters, workers, self.rates)
         http = self._open_http(wanted.http, servers, intake) if wanted.http else None
         grpc = self._open_grpc(wanted.grpc, servers, intake) if wanted.grpc else None
         return Endpoints(grpc, http)

@@ -1,7 +1,8 @@
 """The only place where our errors become gRPC and HTTP statuses.
 
 Codes and retryability follow the OTLP specification: UNAVAILABLE with RetryInfo, 429 and 503 mean *send it again*;
-RESOURCE_EXHAUSTED without RetryInfo, 413, 400 and the rest mean *never send this again*.
+so does RESOURCE_EXHAUSTED with RetryInfo;
+RESOURCE_EXHAUSTED without it, 413, 400 and the rest mean *never send this again*.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ _STATUSES: tuple[tuple[type[Exception], str, Code, int], ...] = (
     (Undecodable, "undecodable", Code.INVALID_ARGUMENT, 400),
     (errors.MissingMessage, "undecodable", Code.INVALID_ARGUMENT, 400),
     (errors.Overloaded, "overloaded", Code.UNAVAILABLE, 429),
+    (errors.RateLimited, "rate_limited", Code.RESOURCE_EXHAUSTED, 429),
     (errors.Unavailable, "unavailable", Code.UNAVAILABLE, 503),
     (errors.Unauthenticated, "unauthenticated", Code.UNAUTHENTICATED, 401),
     (errors.TooLarge, "too_large", Code.RESOURCE_EXHAUSTED, 413),

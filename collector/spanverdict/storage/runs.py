@@ -136,6 +136,12 @@ class RunStore:
             ).fetchall()
         return tuple(map(_run_record, rows))
 
+    def by_state(self) -> dict[str, int]:
+        """Return how many runs are in each state."""
+        with self._readers.borrow() as connection:
+            found = dict(connection.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall())
+        return {str(state): found.get(str(state), 0) for state in RunState}
+
     def traces(self, run_id: str) -> tuple[str, ...]:
         """Return the trace ids that were declared for a run, sorted."""
         with self._readers.borrow() as connection:
