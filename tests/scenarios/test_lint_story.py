@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,17 +22,47 @@ def test_every_mistake_of_every_file_is_told_with_a_caret(rules: Path) -> None:
     (rules.parent / "wrong.yaml").write_text(wrong, encoding="utf-8")
     (rules.parent / "broken.yaml").write_text("version: 1\nflow: [oops\n", encoding="utf-8")
     done = tell("lint", "scoring.yaml", "wrong.yaml", "broken.yaml", cwd=rules.parent)
-    assert done.returncode == 2
+    assert (done.returncode, done.stderr) == (2, "")
     as_expected("lint.txt", done.stdout)
-    assert done.stderr.endswith("errors, 0 warnings\n")
 
 
 def test_warnings_alone_have_a_code_of_their_own(rules: Path) -> None:
     text = RULES.replace('expect: {max: "< 200ms"}', 'expect: {samples: ">= 5"}')
     (rules.parent / "warned.yaml").write_text(text, encoding="utf-8")
     done = tell("lint", "warned.yaml", cwd=rules.parent)
-    assert (done.returncode, done.stderr) == (3, "0 errors, 1 warnings\n")
+    assert (done.returncode, done.stderr) == (3, "")
     assert done.stdout.startswith("warned.yaml:13:")
+    assert done.stdout.endswith("1 warning\n")
+
+
+def test_findings_go_to_several_places_at_once(rules: Path) -> None:
+    rules.write_text(RULES.replace("kind: server", "knd: server"), encoding="utf-8")
+    done = tell("lint", "scoring.yaml", "-o", "github", "-o", "sarif=lint.sarif", "-o", "json=l.json", cwd=rules.parent)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.startswith("::error file=scoring.yaml,line=5,col=32,title=SV062 ")
+    (result,) = json.loads((rules.parent / "lint.sarif").read_text(encoding="utf-8"))["runs"][0]["results"]
+    assert result["ruleId"] == "SV062"
+    assert json.loads((rules.parent / "l.json").read_text(encoding="utf-8"))["errors"] == 1
+
+
+def test_github_gets_annotations_without_being_asked(rules: Path) -> None:
+    rules.write_text(RULES.replace("kind: server", "knd: server"), encoding="utf-8")
+    done = tell("lint", "scoring.yaml", cwd=rules.parent, env={"GITHUB_ACTIONS": "true"})
+    assert done.returncode == 2
+    assert "1 error\n" in done.stdout
+    assert "::error file=scoring.yaml,line=5," in done.stdout
+
+
+@pytest.mark.parametrize("output", ["xml", "sarif=", "sarif=no/such/folder.sarif"])
+def test_a_report_that_cannot_be_made_is_one_line(rules: Path, output: str) -> None:
+    done = tell("lint", "scoring.yaml", "-o", output, cwd=rules.parent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_right_files_are_told_of_to_machines_too(rules: Path) -> None:
+    done = tell("lint", "scoring.yaml", "-o", "json", cwd=rules.parent)
+    assert (done.returncode, json.loads(done.stdout)["diagnostics"]) == (0, [])
 
 
 @pytest.mark.parametrize("command", ["lint", "check"])

@@ -6,27 +6,31 @@ import sys
 
 import click
 
-from spanverdict.app.errors import ExitCode
-
 
 @click.command()
 @click.argument("rules", nargs=-1, required=True)
-def lint(rules: tuple[str, ...]) -> None:
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FORMAT[=FILE]",
+    help="Report format: text, github, sarif, json; may be given several times, as in -o text -o sarif=lint.sarif. "
+    "Default: text on standard output, and annotations where GitHub Actions runs it.",
+)
+def lint(rules: tuple[str, ...], outputs: tuple[str, ...]) -> None:
     """Report every mistake in rule files, each with its place.
 
-    Exit code 2 for errors, 3 when there are only warnings.
-    """
-    from spanverdict.diagnostics.diagnostic import Level  # noqa: PLC0415
-    from spanverdict.diagnostics.render import render_all  # noqa: PLC0415
-    from spanverdict.rulefiles.lint import lint as find  # noqa: PLC0415
+    \b
+      spanverdict lint rules/
+      spanverdict lint rules/ -o text -o sarif=lint.sarif
+      spanverdict explain SV042                              what a code means
 
-    found = find(rules)
-    if not found:
-        sys.exit(ExitCode.PASSED)
-    click.echo(render_all(found))
-    errors = sum(1 for one in found if one.level is Level.ERROR)
-    click.echo(f"{errors} errors, {len(found) - errors} warnings", err=True)
-    sys.exit(ExitCode.USAGE if errors else ExitCode.LINT)
+    Exit code 2 for errors, 3 when there are only warnings.
+    """  # noqa: D301 - \b is click's
+    from spanverdict.app.lintcommand import lint_files  # noqa: PLC0415
+
+    sys.exit(lint_files(rules, outputs))
 
 
 @click.command()

@@ -48,17 +48,21 @@ def reporter(stream: TextIO, options: ReportOptions) -> OnceFinished:
 def render(verdict: Verdict) -> str:
     """Write the annotations, one a line."""
     noted = list(_annotations(verdict))
-    lines = [note for kind in ("error", "warning", "notice") for note in _limited(noted, kind)]
+    lines = [
+        note
+        for kind in ("error", "warning", "notice")
+        for note in limited(noted, kind, "more are in the step summary and the report")
+    ]
     return "".join(f"{note.command()}\n" for note in lines)
 
 
-def _limited(noted: list[Annotation], kind: str) -> list[Annotation]:
+def limited(noted: list[Annotation], kind: str, more: str) -> list[Annotation]:
+    """Return the annotations of a kind; of more than GitHub shows the first, and one that counts the others."""
     same = [note for note in noted if note.kind == kind]
     if len(same) <= SHOWN_BY_GITHUB:
         return same
     kept = same[: SHOWN_BY_GITHUB - 1]
-    left_out = len(same) - len(kept)
-    return [*kept, Annotation(kind, "spanverdict", f"{left_out} more are in the step summary and the report")]
+    return [*kept, Annotation(kind, "spanverdict", f"{len(same) - len(kept)} {more}")]
 
 
 def _annotations(verdict: Verdict) -> Iterator[Annotation]:
