@@ -19,11 +19,16 @@ Measure: TypeAlias = Callable[[RunView], tuple[Int64s, Int64s]]
 
 
 def nearest(view: RunView) -> RunView:
-    """Return it with each time as it was sent, or the nearest to that which it can have been.
+    """Return it with each time as it was sent, or the nearest to that which it can have been; worked out once.
 
     For the sake of what is told of a request: nothing is judged by it.
     """
-    return view if view.clocks is None else shifted(view, nearest_shift(view))
+    if view.clocks is None:
+        return view
+    known = view.memo.get(__name__)
+    if not isinstance(known, RunView):
+        known = view.memo[__name__] = shifted(view, nearest_shift(view))
+    return known
 
 
 def nearest_shift(view: RunView) -> Int64s:
@@ -98,5 +103,5 @@ def shifted(view: RunView, shift: Int64s) -> RunView:
         np.where(usable, time + shift, time) for time in (table.start_time_unix_nano, table.end_time_unix_nano)
     )
     members = replace(view.members, table=replace(table, start_time_unix_nano=start, end_time_unix_nano=end))
-    moved = replace(view, members=members, _stage_times={})
-    return replace(moved, _stage_times={name: moved.times_of(view.stage(name).member) for name in view.stages})
+    moved = replace(view, members=members, memo={}, _stage_times={})
+    return replace(moved, memo={}, _stage_times={name: moved.times_of(view.stage(name).member) for name in view.stages})

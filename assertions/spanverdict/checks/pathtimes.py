@@ -75,8 +75,11 @@ class CriticalPaths:
 
 
 def path_times(view: RunView) -> PathTimes:
-    """Return where the time of all requests went."""
-    return critical_paths_of(view).times()
+    """Return where the time of all requests went; computed once."""
+    known = view.memo.get(__name__)
+    if not isinstance(known, PathTimes):
+        known = view.memo[__name__] = critical_paths_of(view).times()
+    return known
 
 
 def critical_paths_of(view: RunView) -> CriticalPaths:

@@ -138,6 +138,8 @@ class RunView:
     """Whether its author says that the clocks need not be doubted."""
     history: RunHistory = field(default_factory=RunHistory)
     """Runs that rules over several runs look back at, this one among them."""
+    memo: dict[str, object] = field(default_factory=dict, repr=False)
+    """What was worked out of the view as a whole, by what works it out."""
     _stage_times: dict[str, StageTimes] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -172,7 +174,7 @@ class RunView:
 
     def part(self, requests: Sequence[int]) -> RunView:
         """Return the view of some requests alone."""
-        return replace(self, members=self.members.part(requests), expected=None, _stage_times={})
+        return replace(self, members=self.members.part(requests), expected=None, memo={}, _stage_times={})
 
     @cached_property
     def sound(self) -> Bools:

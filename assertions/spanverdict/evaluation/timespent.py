@@ -28,6 +28,10 @@ def shares_of_each(view: RunView, requests: Sequence[int]) -> dict[int, tuple[St
     """Return what the time of each of some requests was spent on, the longest first; nothing where it is not known."""
     numbers = sorted(set(requests))
     found: dict[int, tuple[StageShare, ...]] = dict.fromkeys(numbers, ())
+    if numbers and _step(view) == 1:
+        times = path_times(nearest(view))
+        places = {request: place for place, request in enumerate(times.request.tolist())}
+        return found | {number: shares_of(times.only(places[number])) for number in numbers if number in places}
     if numbers:
         times = path_times(nearest(view.part(numbers)))
         for place, request in enumerate(times.request.tolist()):
@@ -41,11 +45,15 @@ def time_spent(view: RunView, most_members: int = MOST_MEMBERS) -> TimeSpent | N
     Of a run with more than `most_members` spans, every so-manieth request is looked at, counted in the
     order of their trace ids, so that the same spans give the same sample.
     """
-    step = sample_step(int((view.request >= 0).sum()), most_members)
+    step = _step(view, most_members)
     times = path_times(nearest(view.part(range(0, view.n_requests, step)) if step > 1 else view))
     if not len(times.request):
         return None
     return TimeSpent(shares_of(times), len(times.request), view.n_requests, sampled=step > 1)
+
+
+def _step(view: RunView, most_members: int = MOST_MEMBERS) -> int:
+    return sample_step(int((view.request >= 0).sum()), most_members)
 
 
 def sample_step(members: int, most_members: int) -> int:
