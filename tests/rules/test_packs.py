@@ -78,7 +78,7 @@ def test_the_traces_are_what_the_sdk_records(path: Path, record: Callable[[], Re
 
 
 def test_no_traces_lie_about_unused() -> None:
-    named = {file.path.resolve() for test in TESTS for file in test.traces}
+    named = {file.path.resolve() for test in TESTS for file in test.given.traces}
     assert named == {path for path, _ in traces()} == set(PACKS.glob("*/traces/*"))
 
 

@@ -33,6 +33,7 @@ from spanverdict.rulefiles.parameters import PARAMETER_KEYS, TYPES
 from spanverdict.rulefiles.statistic import Kind
 from spanverdict.ruletest import reading
 from spanverdict.ruletest.expectations import VERDICT_KEYS
+from spanverdict.ruletest.given import EARLIER_KEYS
 from spanverdict.ruletest.notation import LOST, WORDS
 from spanverdict.ruletest.reports import TEST_REPORTERS
 from spanverdict.selectors import SelectorError, parse
@@ -130,11 +131,14 @@ def test_the_mistakes_are_answered_as_shown() -> None:
 
 
 @pytest.mark.parametrize("block", params("yaml test"))
-def test_a_file_of_tests_passes_for_the_first_flow(
+def test_a_file_of_tests_passes_for_the_flow_it_names(
     block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "fraud.yaml").write_text(whole_flow(), encoding="utf-8")
-    (tmp_path / "fraud_test.yaml").write_text(block.text, encoding="utf-8")
+    for flow in blocks("yaml flow"):
+        if name := flow.kind.removeprefix("yaml flow").strip():
+            (tmp_path / name).write_text(flow.text, encoding="utf-8")
+    (tmp_path / "any_test.yaml").write_text(block.text, encoding="utf-8")
     options = SuiteOptions(targets((), {}, TEST_REPORTERS), ReportOptions())
     assert run_tests([str(tmp_path)], options) is ExitCode.PASSED, capsys.readouterr().out
 
@@ -205,7 +209,7 @@ def quoted(*words: str) -> set[str]:
         pytest.param([*KINDS, *STATUSES], id="kinds and statuses"),
         pytest.param(METRICS, id="metrics functions"),
         pytest.param([*INCLUDE_KEYS, *PARAMETER_KEYS, *TYPES], id="includes and parameters"),
-        pytest.param([*reading.TEST_KEYS, *VERDICT_KEYS], id="keys of a test"),
+        pytest.param([*reading.TEST_KEYS, *EARLIER_KEYS, *VERDICT_KEYS], id="keys of a test"),
         pytest.param([*(word for word in WORDS if "." not in word), LOST], id="words of the trace notation"),
     ],
 )

@@ -215,6 +215,7 @@ def test_blocks_follow_each_other_and_numbers_go_on() -> None:
         ("a b 0..1ms x=[1", (1, 12), "the quotes or brackets are not closed here"),
         ("a b 0..1ms x=[1,,2]", (1, 14), "a list holds values with commas between them"),
         ("a b 0..1ms x=99999999999999999999", (1, 14), "99999999999999999999 does not fit into 64 bits"),
+        ("a b 0..1ms x=1e400", (1, 14), "1e400 is more than a double can hold"),
         ("a b 0..1ms status=eror", (1, 19), "`eror` is no status"),
         ("a b 0..1ms status=ok status=error", (1, 22), "status is said twice"),
         ('a b 0..1ms run="no spaces"', (1, 16), "this cannot name a run"),

@@ -284,3 +284,93 @@ def test_a_run_that_was_given_up_on_never_passes(folder: Path) -> None:
     write(folder, FAILING.replace("    verdict: passed\n", "    complete: false\n    verdict: inconclusive\n"))
     done = tell("test", ".", cwd=folder)
     assert "PASSED  all is well" in done.stdout
+
+
+COMPARING = """\
+version: 1
+flow: fraud
+stages:
+  - stage: score
+    select: {service: scorer}
+rules:
+  - id: served
+    ratio: {of: '{ span:status != error }', over: '{ }'}
+    expect: {ratio: ">= 90%"}
+  - id: no-slower
+    latency: {stage: score}
+    expect: {p95: "<= +10% of baseline"}
+  - id: test-success
+    pass_rate: {window: 7d, of: served}
+    expect: {ratio: ">= 90%"}
+  - id: budget
+    burn_rate: {of: served, objective: 90%, short: 2h, long: 24h}
+    expect: {min: "< 1.5"}
+"""
+BESIDE_OTHERS = """\
+flow: fraud.yaml
+tests:
+  - name: as before
+    spans: &right |
+      scorer predict 0ms..100ms
+    repeat: 20
+    baseline: {spans: *right, repeat: 30}
+    earlier: [{runs: 19, spans: *right}]
+    others: passed
+  - name: slower than the baseline, and the third failure of late
+    spans: |
+      scorer predict 0ms..120ms status=error
+    repeat: 20
+    baseline: {spans: *right, repeat: 30}
+    earlier:
+      - {runs: 15, spans: *right}
+      - {runs: 2, apart: 10m, spans: "scorer predict 0ms..1ms status=error"}
+    expect:
+      served: failed
+      no-slower: {outcome: failed, p95: 120ms}
+      test-success: {outcome: failed, ratio: 83.33%, samples: 18}
+      budget: failed
+  - name: too few runs, and nothing to compare with
+    spans: *right
+    earlier: [{runs: 5, spans: *right}]
+    expect: {served: passed, no-slower: inconclusive, test-success: inconclusive, budget: inconclusive}
+"""
+
+
+def test_rules_that_compare_and_look_back_are_tested_beside_what_came_before(folder: Path) -> None:
+    (folder / "fraud.yaml").write_text(COMPARING, encoding="utf-8")
+    write(folder, BESIDE_OTHERS)
+    done = tell("test", ".", "--require-coverage", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("baseline: {}", "the baseline has neither traces nor spans"),
+        ("baseline: {spans: a b 0..1ms, traces: fraud.yaml}", "the baseline has traces and spans"),
+        ("baseline: previous", "the baseline of a test has to be a mapping"),
+        ("baseline: {traces: nowhere.json}", "there is no file nowhere.json"),
+        ("baseline: {traces: fraud.yaml}", "fraud.yaml"),
+        ("earlier: 3", "earlier has to be a list of runs"),
+        ("earlier: []", "earlier has to be a list of runs"),
+        ("earlier: [{runs: 3}]", "an earlier run has neither traces nor spans"),
+        ("earlier: [{runs: 0, spans: a b 0..1ms}]", "runs has to be 1 or more"),
+        ("earlier: [{runs: 9999, spans: a b 0..1ms}]", "a test may have 1,000 earlier runs"),
+        ("earlier: [{spans: a b 0..1ms, apart: 3}]", "apart: `3` has no unit"),
+    ],
+)
+def test_what_came_before_is_refused_where_it_cannot_be_used(folder: Path, given: str, said: str) -> None:
+    write(folder, f"flow: fraud.yaml\ntests: [{{name: a, spans: a b 0..1ms, others: passed, {given}}}]")
+    done = tell("test", ".", cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_a_flow_that_finds_its_baseline_in_the_run_is_given_no_other(folder: Path) -> None:
+    (folder / "fraud.yaml").write_text(FLOW + "baseline: {where: '{ span.v = 1 }'}\n", encoding="utf-8")
+    write(
+        folder, "flow: fraud.yaml\ntests: [{name: a, spans: a b 0..1ms, others: passed, baseline: {spans: a b 0..1ms}}]"
+    )
+    done = tell("test", ".", cwd=folder)
+    assert done.returncode == 2
+    assert "the flow names requests of the run itself as its baseline" in done.stderr

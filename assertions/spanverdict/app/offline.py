@@ -9,6 +9,7 @@ from spanverdict.app.associating import defects_of
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.evaluation.engine import CAP, evaluate
 from spanverdict.evaluation.outcomes import Event, RunInfo
+from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.evaluation.preparing import prepare
 from spanverdict.masking.masker import Masker
 from spanverdict.masking.rules import MaskingRules
@@ -104,10 +105,11 @@ def judge_table(
     *,
     complete: bool = True,
     keep_samples: bool = False,
+    past: Past = NOTHING_BEFORE,
 ) -> Iterator[Event]:
     """Judge the run that a table holds, or of several runs the one that is named.
 
-    A run that is not `complete` is judged as one that was given up on.
+    A run that is not `complete` is judged as one that was given up on; `past` is what came before it.
 
     Raises:
         CommandError: which run is meant is not clear, or it is not there.
@@ -116,4 +118,5 @@ def judge_table(
     run_id, spans, membership = chosen(everything, found, run)
     info, trigger = RunInfo(run_id, expected_requests=expected), "input" if complete else CAP
     ready = prepare(spans, membership)
-    yield from evaluate(flows, ready, info, trigger=trigger, defects=defects_of(found), keep_samples=keep_samples)
+    defects = defects_of(found)
+    yield from evaluate(flows, ready, info, trigger=trigger, defects=defects, past=past, keep_samples=keep_samples)

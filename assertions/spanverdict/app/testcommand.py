@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from spanverdict.app.errors import CommandError, ExitCode
-from spanverdict.app.offline import choose_run, judge_table, read_spans
+from spanverdict.app.offline import choose_run
 from spanverdict.app.printing import print_text
-from spanverdict.diagnostics import codes
+from spanverdict.app.testruns import judged, read_tables
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.diagnostics.render import render_all
-from spanverdict.otlp.decode import decode, new_pool
-from spanverdict.otlp.json import json_to_protobuf
 from spanverdict.reporting.catalogue import Target
 from spanverdict.reporting.escaping import fit_encoding
 from spanverdict.reporting.reporter import ReportOptions
 from spanverdict.rulefiles.loader import load_files
 from spanverdict.rulefiles.models import Flow
-from spanverdict.ruletest.comparing import Trial, compare
+from spanverdict.ruletest.comparing import Trial
 from spanverdict.ruletest.coverage import FlowCoverage, coverage, stages_matched
 from spanverdict.ruletest.finding import find_test_files
 from spanverdict.ruletest.models import RuleTest
@@ -49,9 +47,13 @@ def run_tests(paths: Sequence[str], options: SuiteOptions) -> ExitCode:
         CommandError: a file has a mistake (all of them were printed), or there is no test.
     """
     tests = load_tests(paths)
-    tables = _read_tables(tests)
-    results = tuple(_judged(test, table) for test, table in zip(tests, tables, strict=True))
-    session = Session(results, _coverage(paths, results, tables) if options.coverage else None)
+    problems = Problems()
+    tables = read_tables(tests, problems)
+    _stop_at(problems)
+    results = tuple(judged(test, tables) for test in tests)
+    session = Session(
+        results, _coverage(paths, results, [tables[test.given] for test in tests]) if options.coverage else None
+    )
     _report(session, options)
     if session.failed or (options.require_coverage and session.uncovered):
         return ExitCode.FAILED
@@ -64,10 +66,10 @@ def print_spans(paths: Sequence[str], name: str | None) -> ExitCode:
     Raises:
         CommandError: as `run_tests`, or no test of that name writes spans down.
     """
-    tests = [test for test in load_tests(paths) if test.blocks and name in (None, test.name)]
+    tests = [test for test in load_tests(paths) if test.given.blocks and name in (None, test.name)]
     if not tests:
         raise CommandError(f"no test {f'named {name!r} ' if name else ''}writes spans down", ExitCode.NO_VERDICT)
-    print_text("".join(f"{otlp_json(test.blocks)}\n" for test in tests))
+    print_text("".join(f"{otlp_json(test.given.blocks)}\n" for test in tests))
     return ExitCode.PASSED
 
 
@@ -95,52 +97,9 @@ def _stop_at(problems: Problems) -> None:
         raise CommandError("the rule tests have mistakes; none was run")
 
 
-@dataclass(slots=True)
-class _Tables:
-    """The spans of tests; a file that several tests name is read once."""
-
-    problems: Problems
-    files: dict[Path, SpanTable | None] = field(default_factory=dict)
-
-    def of(self, test: RuleTest) -> SpanTable:
-        """Return the spans of a test; files that cannot be read are reported and give none."""
-        if test.blocks:
-            pool = new_pool()
-            return decode(json_to_protobuf(otlp_json(test.blocks).encode()).payload, pool).table
-        if len(test.traces) > 1:
-            return self._read([str(each.path) for each in test.traces], test) or SpanTable.empty(new_pool())
-        (file,) = test.traces
-        if file.path not in self.files:
-            self.files[file.path] = self._read([str(file.path)], test)
-        return self.files[file.path] or SpanTable.empty(new_pool())
-
-    def _read(self, paths: list[str], test: RuleTest) -> SpanTable | None:
-        try:
-            return read_spans(paths)
-        except CommandError as error:
-            place = test.traces[0]
-            self.problems.error(place.position, codes.TEST_TRACES, str(error), "", place.width)
-            return None
-
-
-def _read_tables(tests: Sequence[RuleTest]) -> list[SpanTable]:
-    problems = Problems()
-    tables = _Tables(problems)
-    found = [tables.of(test) for test in tests]
-    _stop_at(problems)
-    return found
-
-
-def _judged(test: RuleTest, table: SpanTable) -> Trial:
-    try:
-        return compare(test, judge_table([test.flow], table, test.run, test.requests, complete=test.complete))
-    except CommandError as error:
-        raise CommandError(f"{test.position}: {error}", error.code) from None
-
-
 def _coverage(paths: Sequence[str], results: Sequence[Trial], tables: Sequence[SpanTable]) -> tuple[FlowCoverage, ...]:
     stages = [
-        stages_matched(result.test.flow, choose_run(table, [result.test.flow], result.test.run)[1])
+        stages_matched(result.test.flow, choose_run(table, [result.test.flow], result.test.given.run)[1])
         for result, table in zip(results, tables, strict=True)
     ]
     return coverage(_flows(paths, results), results, stages)

@@ -121,7 +121,7 @@ def _judged(
     completeness = Completeness(complete, trigger, view.n_requests, view.expected, missing)
     spent, trouble = _time_spent(view)
     warnings = (*warnings_of(flow, view, results), *trouble)
-    yield FlowFinished(flow.name, _flow_outcome(results, complete), completeness, warnings, spent)
+    yield FlowFinished(flow.name, flow_outcome(results, complete=complete), completeness, warnings, spent)
 
 
 def _started(run: RunInfo, prepared: PreparedRun) -> RunStarted:
@@ -167,7 +167,7 @@ def looking_back(
     run, past = known
     others = {rule.id for rule in flow.rules if not looks_back(rule)}
     told = [result for result in results if result.id in others]
-    own = own_run(run, run.ended_unix_nano, told, _flow_outcome(told, complete))
+    own = own_run(run, run.ended_unix_nano, told, flow_outcome(told, complete=complete))
     return with_history(view, run, past.runs.get(flow.name, ()), own)
 
 
@@ -209,7 +209,7 @@ def _missing_stages(view: RunView) -> tuple[tuple[str, int], ...]:
     return tuple((name, lacking) for name in view.stages if (lacking := len(view.without_stage(name))))
 
 
-def _flow_outcome(results: Sequence[RuleResult], complete: bool) -> Outcome:
+def flow_outcome(results: Sequence[RuleResult], *, complete: bool) -> Outcome:
     """A flow of which nothing was judged, or whose run is incomplete, has not passed.
 
     Rules that only report never decide; where all of them do, it is enough that they saw something.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import isinf
 from typing import Any, Final, TypeAlias
 
 from spanverdict.diagnostics.durations import PATTERN, parse_duration
@@ -99,5 +100,7 @@ def _scalar(token: Token) -> OtlpValue:
             raise token.refuse(f"{text} does not fit into 64 bits")
         return {"intValue": str(int(text))}
     if _FLOAT.fullmatch(text):
-        return {"doubleValue": float(text)}
+        if isinf(number := float(text)):
+            raise token.refuse(f"{text} is more than a double can hold", "write Infinity if that is meant")
+        return {"doubleValue": number}
     return {"stringValue": unquoted(token)}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from spanverdict.diagnostics.diagnostic import Position
 from spanverdict.evaluation.outcomes import Outcome
 from spanverdict.rulefiles.conditions import Condition
 from spanverdict.rulefiles.models import Flow
-from spanverdict.ruletest.payload import SpanBlock
+from spanverdict.ruletest.given import EarlierRuns, Given
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +53,23 @@ class ExpectedVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class TraceFile:
-    """A file of traces and where a test names it."""
-
-    path: Path
-    position: Position
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
 class RuleTest:
     """Traces, how they are judged, and what should come of it."""
 
     name: str
     flow: Flow
-    traces: tuple[TraceFile, ...]
-    blocks: tuple[SpanBlock, ...]
-    """Spans that the test writes down; where it has none there are `traces`."""
+    given: Given
     expect: tuple[ExpectedResult, ...]
     position: Position
-    run: str | None = None
-    """Which run is judged, of several in the traces."""
-    requests: int | None = None
-    """How many requests the run is told to expect."""
     complete: bool = True
     """False: the run was given up on before it was complete."""
     others: Outcome | None = None
     """What rules say that `expect` does not name; None is not looked at."""
     verdict: ExpectedVerdict | None = None
+    baseline: Given | None = None
+    """The run that it is compared with."""
+    earlier: tuple[EarlierRuns, ...] = ()
+    """Runs that rules over several runs look back at, the oldest first."""
 
     @property
     def file(self) -> str:

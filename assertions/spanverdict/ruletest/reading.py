@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
 from spanverdict.diagnostics import codes
 from spanverdict.diagnostics.diagnostic import Problems
-from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Scalar, Sequence, compose, text_of, wrong_type
+from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Sequence, compose, text_of, wrong_type
 from spanverdict.rulefiles.loader import load
 from spanverdict.rulefiles.models import Flow
 from spanverdict.rulefiles.sources import RuleFile, read_text
 from spanverdict.ruletest.expectations import read_expected
-from spanverdict.ruletest.models import RuleTest, TraceFile
-from spanverdict.ruletest.notation import read_notation
-from spanverdict.ruletest.payload import SpanBlock
-from spanverdict.telemetry.identifiers import is_run_id
-
-MAX_SPANS: Final = 200_000
-"""Spans of one test, repetitions included."""
+from spanverdict.ruletest.given import GIVEN_KEYS, read_baseline, read_earlier, read_given, refuse_stray_baseline
+from spanverdict.ruletest.models import RuleTest
 
 TEST_KEYS: Final = (
-    "complete", "every", "expect", "name", "others", "repeat", "requests", "run", "spans", "traces", "verdict",
+    *GIVEN_KEYS, "baseline", "complete", "earlier", "expect", "name", "others", "verdict",
 )  # fmt: skip
-BLOCK_KEYS: Final = ("every", "repeat", "spans")
-_LINES_KEPT: Final = re.compile(r"(?:[&!]\S*\s+)*\|")
-"""How a text begins whose lines YAML leaves alone, behind an anchor or a tag."""
 _FILE_KEYS: Final = ("flow", "tests")
 
 
@@ -90,91 +81,14 @@ def _read_test(node: Node, flow: Flow | None, folder: Path, problems: Problems) 
         return None
     name_node = reader.require("name")
     name = text_of(name_node, problems, "name") if name_node else None
-    traces = _read_traces(reader, folder)
-    blocks = _read_blocks(reader)
-    _check_input(reader, traces, blocks)
-    run = _read_run(reader)
-    requests = reader.integer("requests", minimum=1)
+    given = read_given(reader, folder, "the test")
+    baseline, earlier = read_baseline(reader, folder), read_earlier(reader, folder)
     complete = reader.boolean("complete", default=True)
     if flow is None or name is None or name_node is None:
         return None
+    refuse_stray_baseline(reader, inside=flow.baseline is not None, problems=problems)
     wanted = read_expected(reader, flow)
     return RuleTest(
-        " ".join(name.split()), flow, traces, blocks, wanted.results, name_node.position,
-        run, requests, complete is not False, wanted.others, wanted.verdict,
+        " ".join(name.split()), flow, given, wanted.results, name_node.position,
+        complete is not False, wanted.others, wanted.verdict, baseline, earlier,
     )  # fmt: skip
-
-
-def _read_run(reader: Reader) -> str | None:
-    node = reader.node("run")
-    if node is None:
-        return None
-    text = node.text if isinstance(node, Scalar) else ""
-    if is_run_id(text):
-        return text
-    hint = "use up to 128 of A-Z a-z 0-9 . _ : / -"
-    reader.problems.error(node.position, codes.BAD_NAME, "run does not name a run", hint, node.width)
-    return None
-
-
-def _check_input(reader: Reader, traces: tuple[TraceFile, ...], blocks: tuple[SpanBlock, ...]) -> None:
-    """Report a test that judges nothing, or two things."""
-    written = [key for key in ("traces", "spans") if reader.node(key) is not None]
-    place = reader.mapping.position
-    if not written:
-        hint = "name OTLP files in traces, or write spans down"
-        reader.problems.error(place, codes.TEST_TRACES, "the test has neither traces nor spans", hint)
-    elif len(written) > 1:
-        hint = "write two tests"
-        reader.problems.error(place, codes.TEST_TRACES, "the test has traces and spans, one of which is meant", hint)
-    for key in ("repeat", "every"):
-        stray = reader.mapping.key(key)
-        if stray is not None and (traces or isinstance(reader.node("spans"), Sequence)):
-            message = f"{key} is for spans that the test writes down as one text"
-            hint = "" if traces else "write it beside the spans that are meant"
-            reader.problems.error(stray.position, codes.CONFLICTING_KEYS, message, hint, stray.width)
-    total = sum(len(block.spans) * block.repeat for block in blocks)
-    if total > MAX_SPANS:
-        message = f"these are {total:,} spans with all repetitions; a test may have {MAX_SPANS:,}"
-        reader.problems.error(place, codes.OUT_OF_RANGE, message)
-
-
-def _read_traces(reader: Reader, folder: Path) -> tuple[TraceFile, ...]:
-    found = []
-    for node in reader.text_nodes("traces"):
-        path = folder / node.text
-        if path.is_file():
-            found.append(TraceFile(path, node.position, node.width))
-        else:
-            message, hint = f"there is no file {path}", "paths are relative to the file of the test"
-            reader.problems.error(node.position, codes.TEST_TRACES, message, hint, node.width)
-    return tuple(found)
-
-
-def _read_blocks(reader: Reader) -> tuple[SpanBlock, ...]:
-    node = reader.node("spans")
-    if node is None:
-        return ()
-    if isinstance(node, Sequence):
-        inner = (Reader.of(item, reader.problems, BLOCK_KEYS, "a part of spans") for item in node.items)
-        found = [_read_block(part) for part in inner if part is not None and part.require("spans") is not None]
-    else:
-        found = [_read_block(reader)]
-    return tuple(block for block in found if block is not None)
-
-
-def _read_block(reader: Reader) -> SpanBlock | None:
-    node = reader.node("spans")
-    repeat = reader.integer("repeat", 1, minimum=1)
-    every = reader.duration("every", SpanBlock(()).every_ns)
-    text = None if node is None else text_of(node, reader.problems, "spans")
-    if text is None or not isinstance(node, Scalar) or repeat is None or every is None:
-        return None
-    if "\n" in node.raw and not _LINES_KEPT.match(node.raw):
-        message, hint = "YAML joins the lines of this text, and every line is a span", "write spans: |"
-        reader.problems.error(node.position, codes.SPAN_NOTATION, message, hint)
-        return None
-    spans, mistakes = read_notation(text)
-    for mistake in mistakes:
-        mistake.report(node, reader.problems)
-    return None if mistakes else SpanBlock(spans, repeat, every)

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from spanverdict.rulefiles.schemawords import DRAFT, Schema, about, any_of, either, listed, mapping, named, plain, text
+from spanverdict.rulefiles.schemawords import (
+    DRAFT,
+    Schema,
+    about,
+    any_of,
+    either,
+    listed,
+    mapping,
+    named,
+    one_of,
+    plain,
+    text,
+)
 from spanverdict.ruletest.expectations import OUTCOMES
 
 
@@ -16,17 +28,13 @@ def schema_of_tests() -> Schema:
 
 
 def _test() -> Schema:
-    paths = either(text(), listed(text()))
     keys = {
         "name": about("What the test shows, unique in the file.", text()),
-        "traces": about("OTLP files, by their paths from this one.", paths),
-        "spans": about(
-            "Spans as lines, SERVICE NAME KIND START..END, or a list of parts.", either(text(), listed(_part()))
+        **_given(),
+        "baseline": about(
+            "The run that the judged one is compared with.", _one_run("the baseline of a test", _given())
         ),
-        "repeat": about("How many requests these spans make.", _whole(1)),
-        "every": about("How long after one request the next begins; 1s by default.", text()),
-        "run": about("Which run is judged, of several in the traces.", text()),
-        "requests": about("How many requests the run is told to expect.", _whole(1)),
+        "earlier": about("Runs that rules over several runs look back at, the oldest first.", listed(_earlier())),
         "complete": about("false: the run was given up on before it was complete.", {"type": "boolean"}),
         "expect": about(
             "What rules say: an outcome, or statistics and their values.", {**named(_expected()), "minProperties": 1}
@@ -35,7 +43,33 @@ def _test() -> Schema:
         "verdict": about("What the flow as a whole says.", either(_outcome(), _verdict())),
     }
     test = any_of(mapping("a test", keys, ["name"]), "expect", "others", "verdict")
-    return {**test, "oneOf": [{"required": ["traces"]}, {"required": ["spans"]}]}
+    return one_of(test, "traces", "spans")
+
+
+def _given() -> dict[str, Schema]:
+    return {
+        "traces": about("OTLP files, by their paths from this one.", either(text(), listed(text()))),
+        "spans": about(
+            "Spans as lines, SERVICE NAME KIND START..END, or a list of parts.", either(text(), listed(_part()))
+        ),
+        "repeat": about("How many requests these spans make.", _whole(1)),
+        "every": about("How long after one request the next begins; 1s by default.", text()),
+        "run": about("Which run is meant, of several in the traces.", text()),
+        "requests": about("How many requests the run is told to expect.", _whole(1)),
+    }
+
+
+def _one_run(title: str, keys: dict[str, Schema]) -> Schema:
+    return one_of(mapping(title, keys), "traces", "spans")
+
+
+def _earlier() -> Schema:
+    keys = {
+        **_given(),
+        "runs": about("How many such runs there were.", _whole(1)),
+        "apart": about("How long after the end of one the next ended; 1h by default.", text()),
+    }
+    return _one_run("an earlier run", keys)
 
 
 def _part() -> Schema:
