@@ -99,6 +99,8 @@ class MemoryArchive:
         self.journal: dict[int, SpanTable] = {}
         self.broken = False
         self.read: list[int] = []
+        self.first = 1
+        self.kept: list[tuple[str, int]] = []
 
     def recall(self, run_id: str) -> Recalled | None:
         self._check()
@@ -110,6 +112,14 @@ class MemoryArchive:
             if number in self.journal:
                 self.read.append(number)
                 yield number, self.journal[number]
+
+    def first_batch(self) -> int:
+        self._check()
+        return self.first
+
+    def keep_verdict(self, run_id: str, through: int) -> None:
+        self._check()
+        self.kept.append((run_id, through))
 
     def _check(self) -> None:
         if self.broken:

@@ -101,7 +101,7 @@ class ServiceBackend:
             self._service.store.probe()
         except StoreError as error:
             return str(error)
-        return None
+        return self._service.keeper.problem
 
     @_from_store
     def metrics(self) -> str:

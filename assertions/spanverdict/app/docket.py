@@ -75,6 +75,14 @@ class Archive(Protocol):
         """Read the batches `first … last` again."""
         ...
 
+    def first_batch(self) -> int:
+        """Return the oldest batch that is still there."""
+        ...
+
+    def keep_verdict(self, run_id: str, through: int) -> None:
+        """Note that the verdict on a run stays although batches up to `through` came."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocketConfig:
@@ -135,8 +143,10 @@ class Docket:
         self._of(run_id, now)
 
     def complete(self, run_id: str) -> None:
-        """Take note that all batches of a run from before were taken in again."""
-        self.runs[run_id].loaded = True
+        """Take note that all batches of a run from before were taken in again; may raise `StoreError`."""
+        run = self.runs[run_id]
+        run.torn = self._is_torn(run)
+        run.loaded = True
 
     def hear(self, record: RunRecord, traces: Sequence[bytes], now: float) -> None:
         """Take over what was declared of a run, its end included."""
@@ -300,8 +310,11 @@ class Docket:
         if not run.loaded:
             self._latest = None
             try:
-                for batch, table in self._archive.batches(*run.noted):
-                    self._window.add(batch, table, now)
+                # Once more after reading, as they may be deleted while we read.
+                if not self._is_torn(run):
+                    for batch, table in self._archive.batches(*run.noted):
+                        self._window.add(batch, table, now)
+                run.torn = self._is_torn(run)
             except StoreError as error:
                 _log.error("the spans of run %s cannot be read again: %s", run.id, error)
                 return False
@@ -309,6 +322,21 @@ class Docket:
             self._touched[run.id] = run
             self._count(now)
         return True
+
+    def _is_torn(self, run: LiveRun) -> bool:
+        """Tell whether batches of a run from before are gone."""
+        return 0 < run.noted[0] < self._archive.first_batch()
+
+    def _leave(self, run: LiveRun, now: float) -> None:
+        """Let the verdict on a run that is not whole any more stay as it is: less evidence makes no better one."""
+        why = "spans of it were deleted by retention"
+        self.give_up(run, run.last_batch, f"{why}; its verdict stays as it was" if run.revision else why)
+        self._agenda.put(run, None)
+        if run.revision:
+            try:
+                self._archive.keep_verdict(run.id, run.last_batch)
+            except StoreError as error:
+                self.postpone(run, now + RETRY_S, str(error))
 
     def _count(self, now: float) -> None:
         """Count what came, and see what that means for the runs that it came for."""
@@ -340,6 +368,9 @@ class Docket:
         """Return why a run may be judged now; None when it may not."""
         if not self._load(run, now):
             self.postpone(run, now + RETRY_S, "the store cannot be read")
+            return None
+        if run.torn:
+            self._leave(run, now)
             return None
         flows = self.flows_of(run)
         if self._may_be_whole(run, flows) and now >= run.check_again and self._is_whole(run, flows, now):

@@ -57,8 +57,9 @@ class _Stop:
 class Intake:
     """The receiver's sink. `deliver` gets all that was committed; `has_room` says whether more can be taken now.
 
-    With a `masker`, only what it leaves is decoded and kept. With `apart`, a process is started to decode as soon as
-    there is a lot to do. Start the intake before the receiver and close it after.
+    `problem` says why nothing can be kept, and gives None when it can. With a `masker`, only what it leaves is decoded
+    and kept. With `apart`, a process is started to decode as soon as there is a lot to do. Start the intake before the
+    receiver and close it after.
     """
 
     def __init__(
@@ -66,11 +67,14 @@ class Intake:
         journal: Journal,
         deliver: Deliver,
         has_room: Callable[[], bool] = lambda: True,
+        *,
+        problem: Callable[[], str | None] = lambda: None,
         apart: DecodingProcess | None = None,
         masker: Masker | None = None,
     ) -> None:
         self._way = _Way(journal, deliver)
         self._has_room = has_room
+        self._problem = problem
         self._decoder = Decoder()
         self._apart = apart
         self._masker = masker
@@ -90,7 +94,10 @@ class Intake:
             self._apart.close()
 
     def submit(self, payload: bytes) -> Future[Receipt]:
-        """Queue a request; the future resolves once it is committed. Raises `Overloaded`."""
+        """Queue a request; the future resolves once it is committed. Raises `Overloaded` or `Unavailable`."""
+        problem = self._problem()
+        if problem is not None:
+            raise Unavailable(problem)
         if not self._has_room():
             raise Overloaded
         request = _Request(payload)

@@ -231,7 +231,8 @@ class Judge:
                 return
             self.docket.take_in((batch,), table, self.clock())
         for record in records:
-            self.docket.complete(record.id)
+            with _contained("take up a run"):
+                self.docket.complete(record.id)
 
     def _collect(self) -> tuple[list[_Item], bool]:
         """Wait for items and return them, and whether there are no more for now."""

@@ -37,6 +37,8 @@ class LiveRun:
     """What the store knows of it is known here, too."""
     loaded: bool = False
     """So are the spans that came before it was met here."""
+    torn: bool = False
+    """Spans that came before it was met here were deleted by retention, so no verdict can take in all of it."""
     checked: bool = False
     """It was stitched to see whether it is whole, and nothing came since."""
     loose: bool = False

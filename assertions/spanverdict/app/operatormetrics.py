@@ -35,9 +35,23 @@ def _escaped(value: str) -> str:
 
 
 _Samples: TypeAlias = Sequence[tuple[dict[str, str], int | float]]
+_Metric: TypeAlias = tuple[str, str, str, _Samples]
+"""Name, kind, what it is, and samples."""
 
 
-def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
+def _metrics(service: Service) -> Iterator[_Metric]:
+    yield from process_metrics()
+    yield from _of_receiver(service)
+    yield from _of_store(service)
+    yield from _of_judge(service)
+    reloads = service.reloads
+    yield "config_last_reload_successful", "gauge", "Whether the configuration was right", _one(int(reloads.ok))
+    text = "When the configuration was last taken over"
+    yield "config_last_reload_success_timestamp_seconds", "gauge", text, _one(reloads.at)
+    yield "webhook_deliveries", "gauge", "Webhook messages in the store, by state", _deliveries(service.store.outbox)
+
+
+def _of_receiver(service: Service) -> Iterator[_Metric]:
     counts = service.receiver.counters.snapshot()
     for name, key, text in (
         ("requests_total", "requests", "Export requests received"),
@@ -57,14 +71,27 @@ def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
     yield "requests_refused_total", "counter", "Requests refused, by reason", refused
     masked = _one(service.masker.masked_payloads)
     yield "masked_requests_total", "counter", "Requests in which something was masked", masked
-    yield from process_metrics()
     yield "in_flight_bytes", "gauge", "Bytes received and not yet acknowledged", _one(service.receiver.budget.in_use)
+
+
+def _of_store(service: Service) -> Iterator[_Metric]:
     journal = service.store.journal
     yield "journal_bytes", "gauge", "Bytes of payload in the journal", _asked(journal.bytes_stored)
     yield "journal_backlog_bytes", "gauge", "Bytes that wait to be committed", _one(journal.backlog)
     yield "journal_damaged_batches", "gauge", "Journaled batches that could not be read", _one(len(journal.damaged))
-    yield "judge_backlog_bytes", "gauge", "Bytes of columns that the judge has to take in", _one(service.judge.backlog)
+    retention = service.store.retention
+    yield "store_used_bytes", "gauge", "Bytes of the store's file that hold something", _asked(retention.used_bytes)
+    limit = service.keeper.keeping.used_bytes
+    yield "store_limit_bytes", "gauge", "How many there may be", _one(limit) if limit is not None else ()
+    deleted = [({"kind": kind}, service.keeper.deleted[kind]) for kind in ("batches", "runs", "deliveries")]
+    yield "retention_deleted_total", "counter", "What was deleted because it was too old or too much", deleted
+    text = "Batches that are too old or too much, and that runs without a verdict need"
+    yield "retention_held_back_batches", "gauge", text, _one(service.keeper.held_back)
     yield "store_writable", "gauge", "Whether the last commit succeeded", _one(int(service.store.problem is None))
+
+
+def _of_judge(service: Service) -> Iterator[_Metric]:
+    yield "judge_backlog_bytes", "gauge", "Bytes of columns that the judge has to take in", _one(service.judge.backlog)
     docket = service.judge.docket
     states = Counter("fresh" if run.fresh else "judged" for run in list(docket.runs.values()))
     yield (
@@ -85,11 +112,6 @@ def _metrics(service: Service) -> Iterator[tuple[str, str, str, _Samples]]:
     conflicts = _one(service.conflicting_traces)
     yield "conflicting_traces_total", "counter", "Traces in verdicts given that several runs claim", conflicts
     yield "unjudged_runs_total", "counter", "Runs that no flow matched", _one(service.unjudged)
-    reloads = service.reloads
-    yield "config_last_reload_successful", "gauge", "Whether the configuration was right", _one(int(reloads.ok))
-    text = "When the configuration was last taken over"
-    yield "config_last_reload_success_timestamp_seconds", "gauge", text, _one(reloads.at)
-    yield "webhook_deliveries", "gauge", "Webhook messages in the store, by state", _deliveries(service.store.outbox)
 
 
 def _stored_runs(runs: RunStore) -> _Samples:

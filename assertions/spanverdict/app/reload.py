@@ -11,6 +11,7 @@ from typing import Final
 from spanverdict.app.apidoors import ApiDoors, api_tls
 from spanverdict.app.baselinechoice import BaselineChoice, parse_choice
 from spanverdict.app.errors import CommandError
+from spanverdict.app.keeping import keeping_of
 from spanverdict.app.service import Changes, Service
 from spanverdict.config.masking import read_masking
 from spanverdict.config.settings import ConfigError, Settings
@@ -84,6 +85,7 @@ class Reloader:
             webhooks=read_webhooks(settings.webhooks, self._environ),
             external_url=settings.external_url.rstrip("/"),
             masking=read_masking(settings.masking, self._environ),
+            keeping=keeping_of(settings.retention),
             tokens=read_tokens(settings.token_file),
             client_bytes_per_s=settings.client_bytes_per_s,
         )

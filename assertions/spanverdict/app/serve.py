@@ -20,6 +20,7 @@ from spanverdict.app.backend import ServiceBackend
 from spanverdict.app.baselinechoice import parse_choice
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.flows import load_flows
+from spanverdict.app.keeping import keeping_of
 from spanverdict.app.logs import configure_logging
 from spanverdict.app.reload import Reloader
 from spanverdict.app.service import Service, ServiceConfig
@@ -55,6 +56,7 @@ def serve(
         webhooks=read_webhooks(settings.webhooks, environ),
         external_url=settings.external_url.rstrip("/"),
         masking=read_masking(settings.masking, environ),
+        keeping=keeping_of(settings.retention),
         baseline=parse_choice(settings.baseline) if settings.baseline is not None else None,
         decode_apart=len(os.sched_getaffinity(0)) > 1,
     )

@@ -21,6 +21,7 @@ from spanverdict.app.docket import Docket, DocketConfig
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.intake import Intake
 from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.keeping import Keeper, Keeping
 from spanverdict.app.pastruns import past_of
 from spanverdict.app.revising import as_new_revision, finish_of, verdict_of
 from spanverdict.app.settling import Settling
@@ -58,6 +59,8 @@ class ServiceConfig:
     """What runs are compared with."""
     only: str | None = None
     """The one run that is received and judged, once; it takes every span that names no other."""
+    keeping: Keeping = field(default_factory=Keeping)
+    """What is deleted from the store because it is too old or too much."""
     decode_apart: bool = False
     """Much load is decoded in a process of its own."""
     patient: bool = False
@@ -73,6 +76,7 @@ class Changes:
     webhooks: tuple[ReceiverSettings, ...]
     external_url: str
     masking: MaskingRules
+    keeping: Keeping
     tokens: tuple[str, ...]
     client_bytes_per_s: int | None
 
@@ -121,6 +125,8 @@ class Service:
         """
         try:
             self.store = self._parts.enter_context(Store.open(self.config.store))
+            self.keeper = Keeper(self.store, self.config.keeping)
+            self._parts.callback(self.keeper.close)
             self._open_courier()
             self._parts.callback(self._close_courier)
             self._comparer = _comparer(self.config)
@@ -137,12 +143,20 @@ class Service:
                 self.judge.start()
             apart = DecodingProcess() if self.config.decode_apart else None
             self.masker = Masker(self.config.masking)
-            self._intake = Intake(self.store.journal, self.judge.deliver, self.judge.has_room, apart, self.masker)
+            self._intake = Intake(
+                self.store.journal,
+                self.judge.deliver,
+                self.judge.has_room,
+                problem=lambda: self.keeper.problem,
+                apart=apart,
+                masker=self.masker,
+            )
             self._intake.start()
             self._parts.callback(self._intake.close)
             self.receiver = Receiver(self.config.receiver, self._intake)
             endpoints = self.receiver.start()
             self._parts.callback(self.receiver.stop)
+            self.keeper.start()
         except (StoreError, StoreUnavailable) as error:
             self.stop()
             raise CommandError(str(error), ExitCode.INTERNAL) from None
@@ -196,6 +210,7 @@ class Service:
         self._comparer = _comparer(self.config)
         self.masker = masker
         self._intake.mask_with(masker)
+        self.keeper.keeping = changes.keeping
         self.receiver.admit(changes.tokens)
         self.receiver.rates.bytes_per_s = changes.client_bytes_per_s
         self.judge.judge_by(changes.flows)

@@ -43,6 +43,8 @@ class RunSpans:
     """What was met on the way here."""
     membership: Membership | None = None
     """Why they are the run's."""
+    deleted_batches: int = 0
+    """Batches in which it came that are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,13 @@ def spans_of_store(path: Path, run: str, flows: Sequence[Flow]) -> RunSpans:
             info = RunInfo(run, record.labels, record.expected_requests, verdict.revision if verdict else 1)
             traces = store.runs.traces(run)
             table = _journaled(store.journal, record)
+            deleted = _deleted(store.journal, record)
     except StoreError as error:
         raise CommandError(str(error), ExitCode.INTERNAL) from None
     found = _associated(table, record, traces, flows)
     rows = found.rows_of(record.id)
     spans = table if len(rows) == len(table) else table.take(rows)
-    return RunSpans(info, spans, defects_of(found), membership_of(run, found))
+    return RunSpans(info, spans, defects_of(found), membership_of(run, found), deleted)
 
 
 def _unknown(run: str, path: Path, runs: RunStore) -> CommandError:
@@ -153,9 +156,16 @@ def _keys(table: SpanTable, flows: Sequence[Flow]) -> Iterator[AttributeColumn]:
             yield field.column(spans)
 
 
+def _deleted(journal: Journal, record: RunRecord) -> int:
+    """Return how many of the batches in which a run came retention has deleted."""
+    if not record.first_batch:
+        return 0
+    return max(0, min(journal.bounds().first, record.last_batch + 1) - record.first_batch)
+
+
 def _warn_of_deleted(journal: Journal, record: RunRecord) -> None:
-    gone = min(journal.bounds().first, record.last_batch + 1) - record.first_batch
-    if gone > 0:
+    gone = _deleted(journal, record)
+    if gone:
         _warn(f"{gone} of the batches in which run {record.id} came were deleted; spans are missing")
 
 

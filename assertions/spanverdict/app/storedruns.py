@@ -42,6 +42,14 @@ class StoredRuns:
             except Undecodable as error:
                 _log.error("batch %d of the journal cannot be decoded: %s", batch.id, error)
 
+    def first_batch(self) -> int:
+        """Return the oldest batch that is still there."""
+        return self._store.journal.bounds().first
+
+    def keep_verdict(self, run_id: str, through: int) -> None:
+        """Note that the verdict on a run stays although batches up to `through` came."""
+        self._store.runs.keep_verdict(run_id, through)
+
     def note(self, runs: Sequence[LiveRun]) -> None:
         """Write down which batches concern which runs, so that a restart finds them."""
         now = time.time_ns()

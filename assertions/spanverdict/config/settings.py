@@ -12,11 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from spanverdict.config.bytesizes import parse_bytes
 from spanverdict.diagnostics.diagnostic import Position, Problems
+from spanverdict.diagnostics.durations import DurationError, parse_duration
 from spanverdict.diagnostics.render import render_all
 from spanverdict.diagnostics.yamldoc import Mapping as YamlMapping
 from spanverdict.diagnostics.yamldoc import Node, Scalar, Sequence, compose, did_you_mean
 
 PREFIX: Final = "SPANVERDICT_"
+LEAST_AGE_NS: Final = 600 * 10**9
+LEAST_BYTES: Final = 16 << 20
 
 
 class ConfigError(Exception):
@@ -71,6 +74,49 @@ class MaskingSettings(BaseModel):
         return self
 
 
+class RetentionSettings(BaseModel):
+    """What is deleted from the store because it is too old or too much; nothing by default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    age: str | None = None
+    """As in 7d; 10m at least, as spans may still join a run for that long."""
+    bytes: str | None = None
+    """How much of the store's file may be in use, as in 10GiB; 16MiB at least."""
+
+    @field_validator("age")
+    @classmethod
+    def _is_an_age(cls, text: str | None) -> str | None:
+        if text is not None and parse_age(text) < LEAST_AGE_NS:
+            raise ValueError("it has to be 10m at least, as spans may still join a run for that long")
+        return text
+
+    @field_validator("bytes")
+    @classmethod
+    def _is_a_size(cls, text: str | None) -> str | None:
+        if text is not None and parse_bytes(text) < LEAST_BYTES:
+            raise ValueError("it has to be 16MiB at least")
+        return text
+
+    @property
+    def age_ns(self) -> int | None:
+        """The age in nanoseconds."""
+        return parse_age(self.age) if self.age is not None else None
+
+    @property
+    def used_bytes(self) -> int | None:
+        """The number of bytes."""
+        return parse_bytes(self.bytes) if self.bytes is not None else None
+
+
+def parse_age(text: str) -> int:
+    """Read a duration, in ns; raises `ValueError`."""
+    try:
+        return parse_duration(text)
+    except DurationError as error:
+        raise ValueError(f"{error.message}. {error.hint}".rstrip(". ")) from None
+
+
 class Settings(BaseModel):
     """Everything `serve` can be told."""
 
@@ -101,6 +147,7 @@ class Settings(BaseModel):
     external_url: str = ""
     webhooks: tuple[WebhookSettings, ...] = Field(default=())
     masking: MaskingSettings = Field(default=MaskingSettings())
+    retention: RetentionSettings = Field(default=RetentionSettings())
 
     @field_validator("client_rate_limit")
     @classmethod
@@ -116,7 +163,7 @@ class Settings(BaseModel):
 
 
 _PARTS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
-    {"webhooks": WebhookSettings, "masking": MaskingSettings}
+    {"webhooks": WebhookSettings, "masking": MaskingSettings, "retention": RetentionSettings}
 )
 _SCALARS: Final = tuple(name for name in Settings.model_fields if name not in {"rules", *_PARTS})
 

@@ -180,6 +180,17 @@ class RunStore:
                 ).fetchall()
             )
 
+    def keep_verdict(self, run_id: str, through: int) -> None:
+        """Note that no verdict will take in what came up to a batch: the latest one stays."""
+        self._writer.call(
+            partial(
+                _execute_many,
+                "UPDATE runs SET judged_through = max(judged_through, :through),"
+                " state = CASE WHEN last_batch <= :through THEN 'judged' ELSE state END WHERE id = :id",
+                [{"id": run_id, "through": through}],
+            )
+        )
+
     def delete(self, run_id: str) -> bool:
         """Forget a run and its verdicts; its spans stay in the journal until retention. False when unknown."""
 

@@ -15,6 +15,7 @@ from spanverdict.storage.history import History
 from spanverdict.storage.journal import Journal
 from spanverdict.storage.outbox import Outbox
 from spanverdict.storage.records import AlertStateLike, NewDelivery, Verdict
+from spanverdict.storage.retention import Retention
 from spanverdict.storage.runs import RunStore
 from spanverdict.storage.schema import prepare, readable
 from spanverdict.storage.writer import Writer
@@ -32,6 +33,7 @@ class Store:
         self.runs = RunStore(writer, readers)
         self.outbox = Outbox(writer, readers)
         self.history = History(readers)
+        self.retention = Retention(writer, readers, self.journal)
         self._writer = writer
         self._readers = readers
 
