@@ -231,6 +231,16 @@ def test_a_declared_trace_waits_for_its_run_however_long() -> None:
     assert due(docket, 10_007.0) == [("r", "idle")]
 
 
+def test_a_run_that_is_declared_after_the_spans_of_its_traces_came_is_judged_all_the_same() -> None:
+    docket = docket_of()
+    docket.take_in((3, 4), requests(1, run=None), 10.0)
+    docket.hear(record(), (trace_bytes("trace-1"),), 11.0)
+    (run,) = docket.unnoted()
+    assert (run.first_batch, run.last_batch) == (3, 4), "so a restart finds its spans, too"
+    assert when(docket) == (17.0, [("r", "idle")])
+    assert ids_of(docket, "r") == [11, 12]
+
+
 def test_a_judged_run_that_was_forgotten_comes_back_whole_when_late_spans_come() -> None:
     archive = MemoryArchive()
     docket = docket_of(archive=archive, keep_s=60.0)

@@ -132,11 +132,8 @@ class Docket:
         for name in sorted(self._window.add(batches[0], table, now, batches[-1])):
             if self.config.only not in (None, name):
                 continue
-            run = self._of(name, now)
-            run.touch(self._window.first_batch_of(name) or batches[0], batches[-1], now)
-            self._touched[name] = run
-            if run.noted != (run.first_batch, run.last_batch):
-                self._unnoted[name] = run
+            first = self._window.first_batch_of(name) or batches[0]
+            self._reach(self._of(name, now), first, batches[-1], now)
 
     def follow(self, run_id: str, now: float) -> None:
         """Take up a run from before."""
@@ -157,6 +154,8 @@ class Docket:
             self._window.register(run.id, traces, now)
             if run.revision:
                 run.restate(now)
+            if first := self._window.first_batch_of(run.id):
+                self._reach(run, first, self._window.last_batch_of(run.id), now)
         self._touched[run.id] = run
         self._count_at = min(self._count_at, now)
 
@@ -169,6 +168,13 @@ class Docket:
         self._window.count()
         self._touched.update(self.runs)
         self._count_at = min(self._count_at, now)
+
+    def _reach(self, run: LiveRun, first: int, last: int, now: float) -> None:
+        """Take note that spans of a run came by the batches `first … last`."""
+        run.touch(first, last, now)
+        self._touched[run.id] = run
+        if run.noted != (run.first_batch, run.last_batch):
+            self._unnoted[run.id] = run
 
     def unnoted(self) -> list[LiveRun]:
         """Return the runs that came by batches which the store has not been told of."""

@@ -108,14 +108,22 @@ class Intake:
         """Mask with this from the next requests on."""
         self._masker = masker
 
+    def step(self) -> bool:
+        """Wait for requests and take in a group of them; False when told to stop."""
+        requests = self._next_group()
+        if not requests:
+            return False
+        group = _Group(requests, self._way)
+        try:
+            self._mask(group)
+            self._decode(group)
+        except Exception as error:  # noqa: BLE001 - logged and told to the clients; the thread must outlive any one group
+            group.failed(error)
+        return True
+
     def _run(self) -> None:
-        while requests := self._next_group():
-            group = _Group(requests, self._way)
-            try:
-                self._mask(group)
-                self._decode(group)
-            except Exception as error:  # noqa: BLE001 - logged and told to the clients; the thread must outlive any one group
-                group.failed(error)
+        while self.step():
+            pass
 
     def _next_group(self) -> list[_Request]:
         """Wait for a request and take those that have come with it; empty when told to stop."""

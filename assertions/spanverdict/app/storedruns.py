@@ -56,12 +56,15 @@ class StoredRuns:
         self._store.runs.touch_many([RunTouch(run.id, run.first_batch, run.last_batch, now) for run in runs])
 
     def left_over(self) -> tuple[tuple[RunRecord, ...], Iterator[tuple[int, SpanTable]]]:
-        """Return the runs that were not judged to the end, and the batches to take in again.
+        """Return the runs that late spans may be of although nothing names them, and the batches to take in again.
 
-        Those are the batches of these runs, and the recent ones, whose spans a run may still claim.
+        Those are the runs that were not judged to the end and those that traces were declared for; their batches, and
+        the recent ones, whose spans a run may still claim.
         """
-        journal, records = self._store.journal, self._store.runs.unfinished()
-        recent = journal.first_since(min(time.time_ns(), journal.last_received) - int(KEEP_S * 1e9))
+        journal = self._store.journal
+        since = min(time.time_ns(), journal.last_received) - int(KEEP_S * 1e9)
+        records = (*self._store.runs.unfinished(), *self._store.runs.claiming(since))
+        recent = journal.first_since(since)
         spans = [(record.first_batch, record.last_batch) for record in records if record.first_batch]
         ranges = merged([*spans, (recent, journal.bounds().last)])
         return records, (batch for first, last in ranges for batch in self.batches(first, last))

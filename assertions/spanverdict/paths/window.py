@@ -226,6 +226,11 @@ class Window:
         cluster = self._clusters.get(("run", run))
         return cluster.first_batch if cluster is not None and cluster.parts else None
 
+    def last_batch_of(self, run: str) -> int:
+        """Return the newest batch that may hold spans of a run, 0 for none; it takes a look at all of them."""
+        cluster = self._clusters.get(("run", run))
+        return max((self._last[part] for part in cluster.parts), default=0) if cluster is not None else 0
+
     def _nothing(self) -> Int64s:
         return np.zeros(1 + len(self._tally), np.int64)
 

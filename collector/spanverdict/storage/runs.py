@@ -142,6 +142,19 @@ class RunStore:
             found = dict(connection.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall())
         return {str(state): found.get(str(state), 0) for state in RunState}
 
+    def claiming(self, since_unix_nano: int) -> tuple[RunRecord, ...]:
+        """Return the judged runs that traces were declared for and something was heard of since, oldest first.
+
+        Late spans of such traces are theirs, and no span says so.
+        """
+        with self._readers.borrow() as connection:
+            rows = connection.execute(
+                f"SELECT {_RUN} FROM runs WHERE state = 'judged' AND updated_unix_nano >= ?"  # noqa: S608 - constants only
+                " AND id IN (SELECT run_id FROM run_traces) ORDER BY created_unix_nano, id",
+                (since_unix_nano,),
+            ).fetchall()
+        return tuple(map(_run_record, rows))
+
     def traces(self, run_id: str) -> tuple[str, ...]:
         """Return the trace ids that were declared for a run, sorted."""
         with self._readers.borrow() as connection:

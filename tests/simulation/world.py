@@ -1,0 +1,260 @@
+"""A world in one thread: time that only passes when nobody has anything to do, a network, a disk, and a server.
+
+The server is the real one: its intake, store, docket and judge, with their own loops. What is not real is what would make
+two runs differ: threads (each loop is stepped), clocks (both are the world's), sockets (requests are calls that come late,
+twice or never) and the disk (SQLite in memory, which keeps what was committed when the server crashes, and fails when told to).
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
+from math import inf, nextafter
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from simulation.traffic import Traffic
+from spanverdict.app.docket import Docket, DocketConfig
+from spanverdict.app.intake import Intake
+from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.service import Service, ServiceConfig
+from spanverdict.app.storedruns import StoredRuns
+from spanverdict.receiver.sink import Receipt
+from spanverdict.storage.database import Readers
+from spanverdict.storage.records import RunDeclaration
+from spanverdict.storage.schema import migrate
+from spanverdict.storage.store import Store
+from spanverdict.storage.writer import Apply, Change, Writer
+
+EPOCH = 1_760_000_000 * 1_000_000_000
+
+
+class Crash(BaseException):
+    """The server is killed; nothing of it may catch this."""
+
+
+class Over(BaseException):
+    """Nothing will ever happen again."""
+
+
+class World:
+    """Time, and what happens when."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.now = 1000.0
+        self.wall_offset = 0
+        """By how much the clock on the wall is wrong, in ns."""
+        self.disk = Disk()
+        self.log: list[str] = []
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+
+    def wall(self) -> int:
+        """Return the time on the wall, in ns."""
+        return EPOCH + int(self.now * 1e9) + self.wall_offset
+
+    def after(self, seconds: float, event: Callable[[], None]) -> None:
+        """Let something happen."""
+        heappush(self._events, (self.now + seconds, next(self._order), event))
+
+    def happen(self, until: float) -> bool:
+        """Let the next thing happen if that is not later; False when it is."""
+        if not self._events or self._events[0][0] > until:
+            return False
+        at, _, event = heappop(self._events)
+        self.now = max(self.now, at)
+        event()
+        return True
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass for whoever is at work, and all that happens meanwhile happen."""
+        until = self.now + seconds
+        while self.happen(until):
+            pass
+        self.now = until
+
+    def note(self, what: str) -> None:
+        """Remember what happened, to be told should the simulation fail."""
+        self.log.append(f"{self.now - 1000:9.3f}  {what}")
+
+
+class Inbox:
+    """The judge's queue: who waits for it lets the world go on."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._items: deque[Any] = deque()
+
+    def put(self, item: Any) -> None:
+        self._items.append(item)
+
+    def get_nowait(self) -> Any:
+        if not self._items:
+            raise Empty
+        return self._items.popleft()
+
+    def get(self, *, timeout: float | None = None) -> Any:
+        world = self._world
+        until = inf if timeout is None else max(world.now + timeout, nextafter(world.now, inf))
+        while not self._items and world.happen(until):
+            pass
+        if not self._items:
+            if timeout is None:
+                raise Over
+            world.now = until
+        return self.get_nowait()
+
+
+class Disk:
+    """A database in memory that outlives the server."""
+
+    _names = count()
+    _template: sqlite3.Connection | None = None
+
+    def __init__(self) -> None:
+        self.path = Path("simulated.db")
+        self.trouble: str | None = None
+        """`before` or `after`: where commits fail now; those that fail after have happened."""
+        self.failures = 0
+        self._uri = f"file:simulated-{next(Disk._names)}?mode=memory&cache=shared"
+        self._kept = self.connect()
+        self._made().backup(self._kept)
+
+    def connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._uri, uri=True, isolation_level=None)
+
+    def close(self) -> None:
+        self._kept.close()
+
+    @classmethod
+    def _made(cls) -> sqlite3.Connection:
+        if cls._template is None:
+            cls._template = sqlite3.connect(":memory:", isolation_level=None)
+            migrate(cls._template)
+        return cls._template
+
+
+class SteppedWriter(Writer):
+    """The writer without its thread: what is queued is committed a little later, or before the next change."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.disk)  # type: ignore[arg-type]
+        self._world = world
+
+    def call(self, change: Change[Any]) -> Any:
+        job = Apply(change)
+        self._queue.put(job)
+        self.commit()
+        return job.future.result()
+
+    def _queued(self, job: Any) -> Future[Any]:
+        future = super()._queued(job)
+        self._world.after(self._world.rng.choice((0.0, 0.002, 0.05)), self.commit)
+        return future
+
+    def commit(self) -> None:
+        while self._queue._jobs:
+            self._commit([job for job in self._queue.take() if job.future.set_running_or_notify_cancel()])
+
+    def _transact(self, group: Any) -> list[Any]:
+        disk = self._world.disk
+        disk.failures += disk.trouble is not None
+        if disk.trouble == "before":
+            raise sqlite3.OperationalError("database or disk is full")
+        done = super()._transact(group)
+        if disk.trouble == "after":
+            raise sqlite3.OperationalError("disk I/O error")
+        return done
+
+    def let_go(self) -> None:
+        """End as a killed process does: what is queued is gone."""
+        self._queue.close()
+        self._disconnect()
+
+
+@dataclass(eq=False)
+class Server:
+    """One life of the server process, from start to crash."""
+
+    world: World
+    service: Service
+    intake: Intake
+    writer: SteppedWriter
+    archive: StoredRuns
+
+    @classmethod
+    def started(cls, world: World, traffic: Traffic) -> Server:
+        writer, readers = SteppedWriter(world), Readers(world.disk)  # type: ignore[arg-type]
+        service = Service(ServiceConfig(store=world.disk.path, flows=traffic.flows))
+        service.store = Store(world.disk.path, writer, readers)
+        service.courier, service._comparer = None, None
+        archive = StoredRuns(service.store)
+        docket = Docket(DocketConfig(flows=traffic.flows), archive, stopwatch=lambda: 0.0)
+        booted = world.now - world.rng.randrange(1, 10_000)
+        service.judge = Judge(
+            docket,
+            service._conclude,
+            archive.note,
+            past_of=service._past,
+            clock=lambda: world.now - booted,
+            _inbox=Inbox(world),  # type: ignore[arg-type]
+        )
+        intake = Intake(service.store.journal, service.judge.deliver, service.judge.has_room)
+        server = cls(world, service, intake, writer, archive)
+        service.judge.conclude = server._conclude
+        return server
+
+    def live(self) -> None:
+        """Do what the judge's thread does, until a crash or the end of the world."""
+        records, batches = self.archive.left_over()
+        self.service.judge._take_up(records, self._slowly(batches))
+        while self.service.judge.step():
+            pass
+
+    def receive(self, payload: bytes) -> Future[Receipt]:
+        """Take a request; it is decoded a moment later, with what else came."""
+        receipt = self.intake.submit(payload)
+        self.world.after(self.world.rng.choice((0.0, 0.001, 0.03)), self._decode)
+        return receipt
+
+    def declare(self, declaration: RunDeclaration) -> None:
+        """Take a declaration; raises `StoreError`."""
+        self.service.declare(declaration)
+
+    def end(self, run: str) -> bool:
+        """Take the end of a run; False when nobody has heard of it; raises `StoreError`."""
+        return self.service.end(run) is not None
+
+    def crash(self) -> None:
+        """Leave nothing but what was committed."""
+        self.writer.let_go()
+        self.service.store._readers.close()
+
+    def _decode(self) -> None:
+        with suppress(Empty):
+            if not self.intake._waiting.empty():
+                self.intake.step()
+
+    def _slowly(self, batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            yield batch
+            self.world.pass_by(self.world.rng.choice((0.0, 0.0, 0.01, 0.2)))
+
+    def _conclude(self, judgement: Judgement) -> int:
+        """Judging takes its time, and a crash may come just before or after its result is kept."""
+        rng, world = self.world.rng, self.world
+        world.pass_by(rng.choice((0.0, 0.0, 0.0, 0.1, 3.0)))
+        revision = self.service._conclude(judgement)
+        world.note(f"{judgement.run.id} is judged, revision {revision}, {judgement.trigger}")
+        if rng.random() < 0.3:
+            world.pass_by(rng.choice((0.0, 0.5)))
+        return revision
