@@ -9,6 +9,7 @@ import numpy as np
 
 from spanverdict.app.measured import measured_lines
 from spanverdict.app.misses import MOST_MISSES, Miss, misses, said
+from spanverdict.app.othernames import read_elsewhere
 from spanverdict.app.sources import RunSpans
 from spanverdict.app.uses import Use, uses
 from spanverdict.app.values import length_text, value_text
@@ -43,8 +44,11 @@ def explain_rule(rule: Rule, flow: Flow, spans: RunSpans, past: Past = NOTHING_B
         info = next(event.run for event in events if isinstance(event, RunStarted))
         view = looking_back(view, flow, (info, past), results)
     lines = [*_head(rule, flow, spans, view), *_outcome([result for result in results if result.id == rule.id])]
-    for use in uses(rule, flow):
+    used = uses(rule, flow)
+    for use in used:
         lines += ["", *_use(use, flow, view)]
+    if elsewhere := read_elsewhere(rule, tuple(use.selector for use in used), view.spans, view.row):
+        lines += ["", "other names", *(f"  {line}" for line in elsewhere)]
     lines += ["", "measured", *(f"  {line}" for line in measured_lines(rule, view))]
     return "".join(f"{line.rstrip()}\n" for line in lines)
 

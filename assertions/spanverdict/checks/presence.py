@@ -46,7 +46,7 @@ def _lacks(coverage: Coverage, view: RunView) -> Iterator[tuple[str, Bools]]:
         yield from _stage_lacks(name, view)
     stages = coverage.stages or tuple(view.stages)
     for wanted in coverage.attributes:
-        absent = view.column(wanted).codes < 0
+        absent = ~wanted.carried(view.spans)
         for name in stages:
             members = view.stage(name).member
             yield f"missing: {wanted} at {name}", _requests_of(members[absent[members]], view)

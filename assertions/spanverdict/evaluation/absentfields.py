@@ -10,9 +10,11 @@ from typing import Final
 
 import numpy as np
 
+from spanverdict.checks.coverage import Coverage
 from spanverdict.rulefiles.models import Rule
 from spanverdict.selectors import Field, Selector
 from spanverdict.selectors.columns import Spans
+from spanverdict.selectors.semconv import other_names
 from spanverdict.selectors.tree import Attribute, Node, Scope, children
 from spanverdict.telemetry.spantable import Int32s, SpanTable
 
@@ -40,8 +42,9 @@ def absent_fields(part: object, spans: Spans) -> list[str]:
     `no span carries span.scor; did you mean span.score?`
     """
     table = spans.table
-    asked = dict.fromkeys(_plain(attribute) for attribute in _attributes_of(part))
-    absent = [attribute for attribute in asked if not _is_carried(attribute, table)]
+    exact = isinstance(part, Rule) and isinstance(part.check, Coverage)
+    asked = dict.fromkeys(_plain(attribute) for attribute in attributes_of(part))
+    absent = [attribute for attribute in asked if not is_carried(attribute, table, exact=exact)]
     known = list(_known(table)) if absent else []
     return [_sentence(attribute, known) for attribute in absent]
 
@@ -51,20 +54,20 @@ def likely_misspelt(part: object, spans: Spans) -> list[str]:
     return [said for said in absent_fields(part, spans) if "did you mean" in said]
 
 
-def _attributes_of(part: object) -> Iterator[Attribute]:
+def attributes_of(part: object) -> Iterator[Attribute]:
     """Yield the attributes in selectors and fields, at any depth of a rule's values."""
     if isinstance(part, Selector):
         yield from _in_tree(part.root)
     elif isinstance(part, Field):
         yield from _in_tree(part.node)
     elif isinstance(part, Rule):
-        yield from _attributes_of((part.check, part.where, part.per))
+        yield from attributes_of((part.check, part.where, part.per))
     elif isinstance(part, tuple):
         for item in part:
-            yield from _attributes_of(item)
+            yield from attributes_of(item)
     elif is_dataclass(part):
         for field in fields(part):
-            yield from _attributes_of(getattr(part, field.name))
+            yield from attributes_of(getattr(part, field.name))
 
 
 def _in_tree(root: Node) -> Iterator[Attribute]:
@@ -80,7 +83,9 @@ def _plain(attribute: Attribute) -> Attribute:
     return Attribute(attribute.scope, attribute.name)
 
 
-def _is_carried(attribute: Attribute, table: SpanTable) -> bool:
+def is_carried(attribute: Attribute, table: SpanTable, *, exact: bool) -> bool:
+    """Tell whether anything carries an attribute: under its own name, or unless `exact` under another."""
+    names = (attribute.name,) if exact else (attribute.name, *other_names(attribute.name))
     readers = {
         Scope.SPAN: table.attribute,
         Scope.RESOURCE: table.resource_attribute,
@@ -89,7 +94,7 @@ def _is_carried(attribute: Attribute, table: SpanTable) -> bool:
         Scope.INSTRUMENTATION: table.scope_attribute,
     }
     scopes = _SCOPES_OF_ANY if attribute.scope is Scope.ANY else (attribute.scope,)
-    return any(readers[scope](attribute.name).values for scope in scopes)
+    return any(readers[scope](name).values for scope in scopes for name in names)
 
 
 def _sentence(attribute: Attribute, known: list[Attribute]) -> str:
@@ -99,8 +104,9 @@ def _sentence(attribute: Attribute, known: list[Attribute]) -> str:
 
 
 def _likeliest(attribute: Attribute, known: list[Attribute]) -> Attribute | None:
-    """Return the same name in another scope, else the name that is most like it in its own."""
-    elsewhere = next((other for other in known if other.name == attribute.name), None)
+    """Return another name of it, or the same name in another scope, else the name that is most like it in its own."""
+    names = (attribute.name, *other_names(attribute.name))
+    elsewhere = next((other for name in names for other in known if other.name == name), None)
     scopes = _SCOPES_OF_ANY if attribute.scope is Scope.ANY else (attribute.scope,)
     beside = {other.name: other for other in known if other.scope in scopes}
     close = get_close_matches(attribute.name[:_LONGEST], sorted(beside)[:_MOST_KNOWN], 1, _ALIKE)

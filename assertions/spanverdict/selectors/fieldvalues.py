@@ -11,6 +11,7 @@ import numpy as np
 
 from spanverdict.selectors.columns import Spans
 from spanverdict.selectors.numeric import Numbers
+from spanverdict.selectors.semconv import other_names
 from spanverdict.selectors.tree import Attribute, Intrinsic, Scope
 from spanverdict.selectors.typecheck import level
 from spanverdict.selectors.values import Tag, Values
@@ -40,7 +41,11 @@ def values_of(field: Attribute | Intrinsic, spans: Spans) -> Values:
 
 def of_spans(field: Attribute | Intrinsic, spans: Spans) -> Values:
     """Return a field with one row a span; of several events or links the first that has it counts."""
-    found, where = values_of(field, spans), level(field)
+    return _of_spans(values_of(field, spans), field, spans)
+
+
+def _of_spans(found: Values, field: Attribute | Intrinsic, spans: Spans) -> Values:
+    where = level(field)
     if where is Scope.SPAN:
         return found
     rows = np.flatnonzero(found.present())[::-1]
@@ -84,9 +89,30 @@ def id_numbers(name: str, spans: Spans) -> UInt64s | None:
             return None
 
 
+def carried(field: Attribute | Intrinsic, spans: Spans) -> Bools:
+    """Tell which spans carry a field under its very own name."""
+    own = values_of(field, spans) if isinstance(field, Intrinsic) else _own(field, spans)
+    return _of_spans(own, field, spans).present()
+
+
 def _attribute(field: Attribute, spans: Spans) -> Values:
+    """Return an attribute, under its own name or, where a span has none, under another."""
     if field.of_parent:
         return values_of(Attribute(field.scope, field.name), spans).take(spans.parents())
+    if field.scope is Scope.ANY:
+        resource = values_of(Attribute(Scope.RESOURCE, field.name), spans)
+        return values_of(Attribute(Scope.SPAN, field.name), spans).or_else(resource)
+    found = _own(field, spans)
+    for name in other_names(field.name):
+        if spans.table.pool.keys.id_of(name) >= 0:
+            found = found.or_else(_own(Attribute(field.scope, name), spans))
+    return found
+
+
+def _own(field: Attribute, spans: Spans) -> Values:
+    """Return an attribute under its own name alone."""
+    if field.of_parent:
+        return _own(Attribute(field.scope, field.name), spans).take(spans.parents())
     table, name = spans.table, field.name
     match field.scope:
         case Scope.SPAN:
@@ -100,8 +126,7 @@ def _attribute(field: Attribute, spans: Spans) -> Values:
         case Scope.INSTRUMENTATION:
             return Values.of_column(table.scope_attribute(name))
         case Scope.ANY:
-            resource = values_of(Attribute(Scope.RESOURCE, name), spans)
-            return values_of(Attribute(Scope.SPAN, name), spans).or_else(resource)
+            return _own(Attribute(Scope.SPAN, name), spans).or_else(_own(Attribute(Scope.RESOURCE, name), spans))
 
 
 # spans

@@ -62,6 +62,12 @@ class Field:
 
         return attribute_column(self.node, spans)
 
+    def carried(self, spans: Spans) -> Bools:
+        """Tell which spans carry the field under its very own name, (n,) bool; other names of it do not count."""
+        from spanverdict.selectors.fieldvalues import carried  # noqa: PLC0415 - as above
+
+        return carried(self.node, spans)
+
     def numbers(self, spans: Spans) -> Numbers:
         """Return the field of each span as numbers, with what is absent or no number marked."""
         from spanverdict.selectors.fieldvalues import number_column  # noqa: PLC0415 - as above
