@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -130,6 +131,14 @@ def test_spans_after_a_verdict_by_structure_reopen_the_run() -> None:
     docket.take_in((2,), table_of([ingest(2)]), 12.0)
     assert due(docket, 13.0) == []
     assert when(docket) == (18.0, [("r", "idle")])
+
+
+def test_a_flow_names_the_attribute_that_tags_its_runs() -> None:
+    docket = docket_of(replace(flow(), run_id=("acme.run",)))
+    tagged = [row | {"attributes": {"acme.run": "mine"}} for row in (ingest(1), score(1))]
+    docket.take_in((1,), table_of([*tagged, ingest(2), score(2)]), 10.0)
+    assert sorted(name for name, _ in when(docket)[1]) == ["mine", "r"]
+    assert ids_of(docket, "mine") == [11, 12]
 
 
 def test_the_end_of_a_run_is_heeded_once_it_is_quiet() -> None:

@@ -137,6 +137,19 @@ def test_the_stronger_tag_counts() -> None:
     assert whose([{"trace": "t", "id": 1, "attributes": {"test.run.id": "second", RUN: "first"}}]) == {1: "first"}
 
 
+def test_attributes_of_ones_own_name_runs_in_their_order() -> None:
+    tags = ("acme.run", RUN)
+    both = {"trace": "t", "id": 1, "attributes": {"acme.run": "a", RUN: "b"}}
+    rows = [
+        both,
+        {"trace": "u", "id": 2, "resource": {"acme.run": "c"}},
+        {"trace": "v", "id": 3, **tagged("d", "test.run.id")},
+    ]
+    assert whose(rows, tags=tags) == {1: "a", 2: "c", 3: "-"}
+    assert whose(rows) == {1: "b", 2: "-", 3: "d"}
+    assert found(rows, tags=tags).tags == tags
+
+
 def test_values_that_cannot_name_a_run_are_told_and_name_none() -> None:
     """And a weaker tag that can counts in their place."""
     wrong = ["no spaces", "x" * 129, 7, "", "naïve", True]

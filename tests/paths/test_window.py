@@ -273,3 +273,16 @@ def test_a_trace_of_a_hundred_thousand_spans_and_twenty_thousand_traces_take_mom
     assert time.process_time() - begun < 5
     assert found is not None
     assert len(found[0]) == 120_000
+
+
+def test_runs_are_known_by_the_attributes_that_are_asked_for() -> None:
+    rows = [
+        {"trace": "a", "id": 1, "attributes": {"acme.run": "r"}},
+        {"trace": "a", "id": 2, "resource": {"acme.run": "q"}},
+    ]
+    named, plain = Window(tags=("acme.run",)), Window()
+    assert named.add(1, table_of(rows), 1.0) == {"r", "q"}
+    assert plain.add(1, table_of(rows), 1.0) == frozenset()
+    found = named.spans_of("r")
+    assert found is not None
+    assert found[1].tags == ("acme.run",)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from spanverdict.paths.association import Association
 from spanverdict.paths.defects import Defect
+from spanverdict.rulefiles.models import Flow
+from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES
+
+
+def tags_of(flows: Sequence[Flow]) -> tuple[str, ...]:
+    """Return the attributes that name runs, strongest first: those of the flows, then the usual ones."""
+    return tuple(dict.fromkeys([*(key for flow in flows for key in flow.run_id), *RUN_ID_ATTRIBUTES]))
 
 
 def defects_of(found: Association) -> tuple[Defect, ...]:

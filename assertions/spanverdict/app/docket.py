@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from spanverdict.app.agenda import Agenda
-from spanverdict.app.associating import defects_of
+from spanverdict.app.associating import defects_of, tags_of
 from spanverdict.app.completeness import StageTally, has_loose_ends, is_whole, may_be_whole
 from spanverdict.app.liverun import LiveRun
 from spanverdict.evaluation.preparing import PreparedRun, prepare
@@ -110,7 +110,9 @@ class Docket:
         self._archive = archive
         self._stopwatch = stopwatch
         self._tally = StageTally(config.flows)
-        self._window = Window(keys=_readers(config.flows), window_run=config.only, tally=self._tally)
+        self._window = Window(
+            keys=_readers(config.flows), window_run=config.only, tally=self._tally, tags=tags_of(config.flows)
+        )
         self._agenda = Agenda()
         self._touched: dict[str, LiveRun] = {}
         """Runs that got spans since these were counted."""
@@ -164,7 +166,7 @@ class Docket:
         self._latest = None
         self.config = replace(self.config, flows=flows)
         self._tally = StageTally(flows)
-        self._window = self._window.counted_anew(now, keys=_readers(flows), tally=self._tally)
+        self._window = self._window.counted_anew(now, keys=_readers(flows), tally=self._tally, tags=tags_of(flows))
         self._window.count()
         self._touched.update(self.runs)
         self._count_at = min(self._count_at, now)

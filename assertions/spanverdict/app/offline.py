@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 
-from spanverdict.app.associating import defects_of
+from spanverdict.app.associating import defects_of, tags_of
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.evaluation.engine import CAP, evaluate
 from spanverdict.evaluation.outcomes import Event, RunInfo
@@ -71,7 +71,8 @@ def choose_run(table: SpanTable, flows: Sequence[Flow], run: str | None) -> tupl
 def associated(table: SpanTable, flows: Sequence[Flow]) -> Association:
     """Find out which runs the spans of a table belong to."""
     spans = Spans.of(table)
-    return associate(table, keys=[field.column(spans) for flow in flows for field in flow.request.correlate])
+    keys = [field.column(spans) for flow in flows for field in flow.request.correlate]
+    return associate(table, keys=keys, tags=tags_of(flows))
 
 
 def chosen(table: SpanTable, found: Association, run: str | None) -> tuple[str, SpanTable, Membership]:

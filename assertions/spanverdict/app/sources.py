@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from spanverdict.app.associating import defects_of
+from spanverdict.app.associating import defects_of, tags_of
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.offline import choose_run, read_spans
 from spanverdict.evaluation.outcomes import RunInfo
@@ -146,7 +146,7 @@ def _associated(table: SpanTable, record: RunRecord, traces: Sequence[str], flow
     keys = list(_keys(table, flows))
     registered = {bytes.fromhex(trace): (record.id,) for trace in traces}
     window = record.id if record.takes_untagged else None
-    return associate(table, keys=keys, registered=registered or None, window=window)
+    return associate(table, keys=keys, registered=registered or None, window=window, tags=tags_of(flows))
 
 
 def _keys(table: SpanTable, flows: Sequence[Flow]) -> Iterator[AttributeColumn]:

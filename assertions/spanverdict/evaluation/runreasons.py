@@ -11,7 +11,7 @@ from spanverdict.evaluation.preparing import PreparedRun
 from spanverdict.paths.association import REASON_TEXT, Reason
 from spanverdict.paths.sharedvalues import message_columns, texts_of
 from spanverdict.selectors import parse_field
-from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id, span_id_hex
+from spanverdict.telemetry.identifiers import is_run_id, span_id_hex
 from spanverdict.telemetry.spantable import AttributeColumn, Rows, SpanTable
 
 _OWN = (Reason.SPAN, Reason.RESOURCE, Reason.SCOPE)
@@ -58,7 +58,8 @@ class RunReasons:
         table = self.run.spans.table
         readers = {Reason.RESOURCE: table.resource_attribute, Reason.SCOPE: table.scope_attribute}
         read = readers.get(reason, table.attribute)
-        return (key for key in RUN_ID_ATTRIBUTES if is_run_id(read(key)[row]))
+        tags = self.run.membership.tags if self.run.membership is not None else ()
+        return (key for key in tags if is_run_id(read(key)[row]))
 
     def _links(self, trace: int, among: Rows) -> Iterator[str]:
         """Yield the links between a trace and others of the run: its own first, and first those to rows asked about."""

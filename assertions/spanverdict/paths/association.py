@@ -78,6 +78,8 @@ class Association:
     """Traces that belong to more than one run."""
     invalid: tuple[str, ...]
     """Values of run-id attributes that cannot name a run, sorted, at most `MAX_INVALID`."""
+    tags: tuple[str, ...]
+    """Those attributes, strongest first."""
 
     def rows_of(self, run: str) -> Rows:
         """Return the rows of one run, ascending; empty for a run that is not here."""
@@ -100,16 +102,17 @@ def associate(
     keys: Sequence[AttributeColumn] = (),
     registered: Mapping[bytes, Iterable[str]] | None = None,
     window: str | None = None,
+    tags: Sequence[str] = RUN_ID_ATTRIBUTES,
 ) -> Association:
     """Find the runs of all spans of `table`. The order and the repetition of rows make no difference.
 
     `keys` are the columns of the flows' `correlate` attributes, `registered` names runs for 16-byte
     trace ids, which counts as a tag on the trace; `window` is a run that takes everything that
-    belongs to no other.
+    belongs to no other; `tags` are the attributes that name runs, strongest first.
     """
-    tags = _tags(table)
-    runs = _run_names(tags, registered, window)
-    tagged = _tagged(tags, runs)
+    columns = _tags(table, tags)
+    runs = _run_names(columns, registered, window)
+    tagged = _tagged(columns, runs)
     messages, shared = message_columns(table), [texts_of(column) for column in keys]
     graph = draw(table, messages, shared)
     held = Held.of(graph.n_traces, len(runs), (graph.of_row[tagged.row], tagged.run), Reason.TRACE)
@@ -134,7 +137,8 @@ def associate(
         untagged,
         _distinct_spans(table, untagged),
         conflicts,
-        _invalid(tags),
+        _invalid(columns),
+        tuple(tags),
     )
 
 
@@ -167,13 +171,13 @@ class _Tag:
     reason: Reason
 
 
-def _tags(table: SpanTable) -> tuple[_Tag, ...]:
+def _tags(table: SpanTable, keys: Sequence[str]) -> tuple[_Tag, ...]:
     readers = (
         (Reason.SPAN, table.attribute),
         (Reason.RESOURCE, table.resource_attribute),
         (Reason.SCOPE, table.scope_attribute),
     )
-    return tuple(_Tag(read(key), reason) for reason, read in readers for key in RUN_ID_ATTRIBUTES)
+    return tuple(_Tag(read(key), reason) for reason, read in readers for key in keys)
 
 
 def _run_names(

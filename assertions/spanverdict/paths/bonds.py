@@ -31,15 +31,15 @@ class Bonds(NamedTuple):
     """The run they name."""
 
 
-def bonds(table: SpanTable, keys: Sequence[KeyReader]) -> list[Bonds]:
-    """Return the bonds of all traces of a table: their runs, links, messages, and values of `keys`.
+def bonds(table: SpanTable, keys: Sequence[KeyReader], tags: Sequence[str] = RUN_ID_ATTRIBUTES) -> list[Bonds]:
+    """Return the bonds of all traces of a table: the runs that `tags` name, links, messages, and values of `keys`.
 
     Two traces that `associate` joins have a node in common, or a chain of such traces between them. A trace that
     names several runs is among those of each.
     """
     ids = table.pool.traces.items_by_id
     traces, of_row = distinct(table.trace)
-    found, of_trace = _by_run([("trace", ids[number]) for number in traces.tolist()], _tags(table, of_row))
+    found, of_trace = _by_run([("trace", ids[number]) for number in traces.tolist()], _tags(table, of_row, tags))
     owner = np.repeat(of_row, np.diff(table.links.offsets))
     for place, linked in _pairs(owner, table.links.trace):
         of_trace[place].nodes.append(("trace", ids[linked]))
@@ -76,18 +76,18 @@ def _knows(table: SpanTable, keys: Iterable[str]) -> bool:
     return any(known.id_of(key) >= 0 for key in keys)
 
 
-def _tags(table: SpanTable, of_row: Rows) -> Iterable[tuple[str, list[int]]]:
+def _tags(table: SpanTable, of_row: Rows, tag_keys: Sequence[str]) -> Iterable[tuple[str, list[int]]]:
     """Yield the runs that tags on spans, resources and scopes name, with their traces; a span's strongest tag counts.
 
     A run may come several times, with some of its traces again.
     """
     pool, keys = table.pool, table.pool.keys
-    ranks = {key: rank for rank, name in enumerate(RUN_ID_ATTRIBUTES) if (key := keys.id_of(name)) >= 0}
+    ranks = {key: rank for rank, name in enumerate(tag_keys) if (key := keys.id_of(name)) >= 0}
     if not ranks:
         return
     free = np.ones(len(table), np.bool_)
     for rank in sorted(ranks.values()):
-        column = table.attribute(RUN_ID_ATTRIBUTES[rank])
+        column = table.attribute(tag_keys[rank])
         if column.values:
             named = np.array([*map(is_run_id, column.values), False])[column.codes] & free
             free &= ~named

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spanverdict.paths.association import Association, Reason
+from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES
 from spanverdict.telemetry.spantable import Int64s, Rows
 
 
@@ -20,6 +21,8 @@ class Membership:
     """Spans at hand that no run claims."""
     conflicts: int = 0
     """Traces that several runs claim."""
+    tags: tuple[str, ...] = RUN_ID_ATTRIBUTES
+    """Attributes that name runs, strongest first."""
 
     def counts(self, rows: Rows) -> dict[str, int]:
         """Count some rows by reason, the strongest first."""
@@ -29,11 +32,11 @@ class Membership:
 
 def membership_of(run: str, found: Association, untagged: int = 0) -> Membership:
     """Return why the rows of a run are its own; `untagged` are spans that nobody claims, apart from those looked at."""
-    return Membership(found.reasons_of(run), found.untagged_spans + untagged, found.conflicts)
+    return Membership(found.reasons_of(run), found.untagged_spans + untagged, found.conflicts, found.tags)
 
 
 def whole_input(run: str, found: Association, n_rows: int) -> Membership:
     """Return why all rows of a table are of its only run: those that name none because there is no other."""
     reason = np.full(n_rows, int(Reason.INPUT))
     reason[found.rows_of(run)] = found.reasons_of(run)
-    return Membership(reason, found.untagged_spans, found.conflicts)
+    return Membership(reason, found.untagged_spans, found.conflicts, found.tags)

@@ -19,6 +19,7 @@ import numpy as np
 from spanverdict.paths.association import Association, associate
 from spanverdict.paths.bonds import KeyReader, Node, bonds
 from spanverdict.paths.distinct import distinct
+from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, concat
 
@@ -92,9 +93,14 @@ class Window:
     """
 
     def __init__(
-        self, *, keys: Sequence[KeyReader] = (), window_run: str | None = None, tally: Tally | None = None
+        self,
+        *,
+        keys: Sequence[KeyReader] = (),
+        window_run: str | None = None,
+        tally: Tally | None = None,
+        tags: Sequence[str] = RUN_ID_ATTRIBUTES,
     ) -> None:
-        self._keys = tuple(keys)
+        self._keys, self._tags = tuple(keys), tuple(tags)
         self._window_run = window_run
         self._tally = tally or _NoTally()
         self._clusters: dict[Node, _Cluster] = {}
@@ -149,7 +155,7 @@ class Window:
             fresh = self._parts[part]
         else:
             fresh = self._parts[part].take(self._missing(part, table))
-        groups = bonds(table, self._keys)
+        groups = bonds(table, self._keys, self._tags)
         for group in groups:
             self._claim(self._join(group.nodes), group.runs)
         touched = {self._clusters[group.nodes[0]] for group in groups}
@@ -185,18 +191,26 @@ class Window:
         if found is None:
             return None
         keys = [read(found) for read in self._keys]
-        association = associate(found, keys=keys, registered=self._registered or None, window=self._window_run)
+        registered, run_for_all = self._registered or None, self._window_run
+        association = associate(found, keys=keys, registered=registered, window=run_for_all, tags=self._tags)
         rows = association.rows_of(run)
         if not len(rows):
             return None
         return (found if len(rows) == len(found) else found.take(rows)), association
 
-    def counted_anew(self, now: float, *, keys: Sequence[KeyReader], tally: Tally) -> Window:
-        """Return a window that holds the same spans, joined by other keys and to be counted in other ways.
+    def counted_anew(
+        self,
+        now: float,
+        *,
+        keys: Sequence[KeyReader],
+        tally: Tally,
+        tags: Sequence[str] = RUN_ID_ATTRIBUTES,
+    ) -> Window:
+        """Return a window that holds the same spans, joined by other keys and tags and to be counted in other ways.
 
         Nobody may use this one any more.
         """
-        fresh = Window(keys=keys, window_run=self._window_run, tally=tally)
+        fresh = Window(keys=keys, window_run=self._window_run, tally=tally, tags=tags)
         for trace, runs in self._registered.items():
             for run in sorted(runs):
                 fresh.register(run, (trace,), now)

@@ -33,6 +33,7 @@ _KEYS: Final = (
     "parameters",
     "request",
     "rules",
+    "run_id",
     "sampling",
     "stages",
     "version",
@@ -76,6 +77,7 @@ def read_flow(node: Node, sha256: str, problems: Problems, goldens: Goldens) -> 
         sampling,
         baseline,
         clock,
+        _read_run_id(reader),
     )
 
 
@@ -245,6 +247,19 @@ def _read_clock(reader: Reader) -> ClockSpec:
     inner = Reader.of(node, reader.problems, ("within",), "clock")
     inner_node = None if inner is None else inner.require("within")
     return ClockSpec(within_ns=inner.duration("within") if inner and inner_node else None)
+
+
+def _read_run_id(reader: Reader) -> tuple[str, ...]:
+    """Read the plain names of attributes, which may stand on a span, its resource or its scope."""
+    found = []
+    for scalar in reader.text_nodes("run_id"):
+        place, _, name = scalar.text.partition(".")
+        if place in ("", "span", "resource", "instrumentation"):
+            message = f"run_id cannot be `{scalar.text}`"
+            hint = f"write {name or 'acme.run.id'}, which is looked for on spans, resources and scopes"
+            reader.problems.error(scalar.position, codes.NOT_A_CHOICE, message, hint, scalar.width)
+        found.append(scalar.text)
+    return tuple(found)
 
 
 def _read_wait(inner: Reader, key: str) -> int | None:

@@ -143,3 +143,5 @@ class Flow:
     baseline: Selector | None = None
     """What requests of the same run must contain to be the baseline of the others."""
     clock: ClockSpec = ClockSpec()
+    run_id: tuple[str, ...] = ()
+    """Attributes that name the run of a span, before the usual ones."""

@@ -53,6 +53,7 @@ def flow_schema() -> Schema:
         "stages": about("The steps of a request, in the order in which it passes them.", listed(_stage())),
         "request": about("Where a request begins and ends, and what names it.", _request()),
         "complete": about("When a run may be judged.", _complete()),
+        "run_id": about("Attributes that name the run of a span, before the usual ones.", texts()),
         "clock": about("How far the clocks of several hosts can be relied on.", _clock()),
         "sampling": about("Whether it is known that not every span is kept.", choice(_SAMPLING)),
         "baseline": about("Which requests of a run the others are compared with.", _baseline()),
