@@ -4,9 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 FAULT ?= none
 PEER ?=
+TARGET ?=
+TARGET_HTTP ?=
+LIMIT ?=
 BENCH_JSON ?=
 
-.PHONY: help demo test check tests lint-fix clients bench schema soak proto clean
+.PHONY: help demo test check tests lint-fix clients conformance bench schema soak proto clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +38,9 @@ tests: $(VENV)/.installed ## pytest
 
 clients: $(VENV)/.installed ## the SDKs for Go, Java and Node.js and the Collector against a real server; makes them first
 	SPANVERDICT_CLIENTS=1 $(BIN)/python -m pytest tests/clients
+
+conformance: $(VENV)/.installed ## the OTLP specification item by item; TARGET=host:4317 TARGET_HTTP=host:4318 judges another receiver
+	@$(BIN)/python tests/conformance/run.py $(if $(TARGET),--target $(TARGET)) $(if $(TARGET_HTTP),--target-http $(TARGET_HTTP)) $(if $(LIMIT),--limit $(LIMIT))
 
 lint-fix: $(VENV)/.installed ## format and mend what can be mended
 	$(BIN)/ruff format .

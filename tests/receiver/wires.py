@@ -11,13 +11,25 @@ from typing import Any
 import grpc
 import httpx
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from spanverdict.receiver.listen import Endpoints
 
+GRPC_METHODS = {
+    "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    "profiles": "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export",
+}
+HTTP_PATHS = {
+    "traces": "/v1/traces",
+    "metrics": "/v1/metrics",
+    "logs": "/v1/logs",
+    "profiles": "/v1development/profiles",
+}
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 TIMEOUT_S = 10
@@ -33,6 +45,8 @@ class Answer:
     message: str = ""
     details: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    fault: str = ""
+    """Why the body is not what OTLP has there; empty where it is."""
 
     @property
     def ok(self) -> bool:
@@ -75,10 +89,7 @@ class GrpcWire:
         )
 
     def method(self, signal: str = "traces") -> grpc.UnaryUnaryMultiCallable:
-        package, service = {"traces": ("trace", "Trace"), "metrics": ("metrics", "Metrics"), "logs": ("logs", "Logs")}[
-            signal
-        ]
-        return self.channel.unary_unary(f"/opentelemetry.proto.collector.{package}.v1.{service}Service/Export")
+        return self.channel.unary_unary(GRPC_METHODS[signal])
 
     def send(self, body: bytes, *, signal: str = "traces", zipped: bool = False, token: str | None = None) -> Answer:
         metadata = (("authorization", f"Bearer {token}"),) if token else None
@@ -108,7 +119,7 @@ class HttpWire:
     def send(self, body: bytes, *, signal: str = "traces", zipped: bool = False, token: str | None = None) -> Answer:
         headers = {"content-encoding": "gzip"} if zipped else {}
         headers |= {"authorization": f"Bearer {token}"} if token else {}
-        return self.post(gzip.compress(body) if zipped else body, f"/v1/{signal}", **headers)
+        return self.post(gzip.compress(body) if zipped else body, HTTP_PATHS[signal], **headers)
 
     def export(self, request: Message, **options: Any) -> Answer:
         body = otlp_json(request) if self.content_type == JSON else request.SerializeToString()
@@ -117,7 +128,7 @@ class HttpWire:
     def post(self, body: Any, path: str = "/v1/traces", method: str = "POST", **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         response = self.client.request(method, path, content=body, headers={"content-type": self.content_type} | named)
-        answer = _accepted(200, response.content) if response.status_code == 200 else _refused(response)
+        answer = _understood(response)
         answer.headers = dict(response.headers)
         return answer
 
@@ -125,16 +136,31 @@ class HttpWire:
         self.client.close()
 
 
+def _understood(response: httpx.Response) -> Answer:
+    """Read an answer by its own media type; one that is not OTLP's is an answer with a fault."""
+    media_type = response.headers.get("content-type", "").partition(";")[0]
+    try:
+        if response.status_code != 200:
+            return _refused(response, media_type)
+        read = _accepted_json if media_type == JSON else _accepted
+        return read(200, response.content)
+    except (ValueError, DecodeError, KeyError, TypeError, AttributeError):
+        said = f"a body of {len(response.content)} bytes of {media_type or 'no type'}"
+        return Answer(response.status_code, response.content, fault=f"{said} that is no OTLP message")
+
+
 def _accepted(code: str | int, body: bytes) -> Answer:
-    if body.startswith(b"{"):
-        partial = json.loads(body).get("partialSuccess")
-        if partial is None:
-            return Answer(code, body)
-        return Answer(code, body, int(partial.get("rejectedSpans", 0)), partial["errorMessage"])
     response = ExportTraceServiceResponse.FromString(body)
     if not response.HasField("partial_success"):
         return Answer(code, body)
     return Answer(code, body, response.partial_success.rejected_spans, response.partial_success.error_message)
+
+
+def _accepted_json(code: str | int, body: bytes) -> Answer:
+    partial = json.loads(body).get("partialSuccess")
+    if partial is None:
+        return Answer(code, body)
+    return Answer(code, body, int(partial.get("rejectedSpans", 0)), partial.get("errorMessage", ""))
 
 
 def _grpc_answer(error: grpc.RpcError) -> Answer:
@@ -142,21 +168,23 @@ def _grpc_answer(error: grpc.RpcError) -> Answer:
     answer = Answer(error.code().name, message=error.details() or "", headers={k: str(v) for k, v in trailers.items()})
     if "grpc-status-details-bin" in trailers:
         status = Status.FromString(trailers["grpc-status-details-bin"])
-        assert (status.code, status.message) == (error.code().value[0], error.details())
+        if (status.code, status.message) != (error.code().value[0], error.details()):
+            answer.fault = "the status in the details is another one than the call's"
         answer.details = _binary_details(status)
     return answer
 
 
-def _refused(response: httpx.Response) -> Answer:
-    if response.headers["content-type"] == PROTOBUF:
+def _refused(response: httpx.Response, media_type: str) -> Answer:
+    if media_type == PROTOBUF:
         status = Status.FromString(response.content)
         return Answer(response.status_code, response.content, message=status.message, details=_binary_details(status))
     status_json = response.json()
     details = {}
     for detail in status_json.get("details", ()):
         kind = detail["@type"].rpartition(".")[2]
-        details[kind] = float(detail["retryDelay"][:-1]) if kind == "RetryInfo" else detail["fieldViolations"]
-    return Answer(response.status_code, response.content, message=status_json["message"], details=details)
+        details[kind] = float(detail["retryDelay"][:-1]) if kind == "RetryInfo" else detail.get("fieldViolations", [])
+    message = status_json.get("message", "")
+    return Answer(response.status_code, response.content, message=message, details=details)
 
 
 def _binary_details(status: Status) -> dict[str, Any]:

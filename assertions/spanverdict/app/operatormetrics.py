@@ -61,7 +61,7 @@ def _of_receiver(service: Service) -> Iterator[_Metric]:
     ):
         yield name, "counter", text, [({"protocol": p}, n) for p, n in counts[key].items() if isinstance(n, int)]
     discarded = [({"signal": s}, n) for s, n in counts["discarded"].items() if isinstance(n, int)]
-    yield "discarded_total", "counter", "Metrics and log records accepted and discarded", discarded
+    yield "discarded_total", "counter", "Metrics, log records and profiles accepted and discarded", discarded
     refused = [
         ({"protocol": protocol, "reason": reason}, number)
         for protocol, reasons in counts["refused"].items()

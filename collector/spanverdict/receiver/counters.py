@@ -23,6 +23,7 @@ class Signal(StrEnum):
     TRACES = "traces"
     METRICS = "metrics"
     LOGS = "logs"
+    PROFILES = "profiles"
 
 
 class Counters:
@@ -48,7 +49,7 @@ class Counters:
             self._counts["spans_rejected"][protocol] += receipt.rejected
 
     def discarded(self, signal: Signal, items: int) -> None:
-        """Metrics or log records were read and thrown away."""
+        """Metrics, log records or profiles were read and thrown away."""
         with self._lock:
             self._counts["discarded"][signal] += items
 

@@ -1,4 +1,4 @@
-"""Metrics and logs: read far enough to count them and to refuse what is malformed, then thrown away.
+"""Metrics, logs and profiles: read far enough to count them and to refuse what is malformed, then thrown away.
 
 An SDK that exports all its signals to one endpoint must not log errors because we only judge traces.
 """
@@ -6,37 +6,45 @@ An SDK that exports all its signals to one endpoint must not log errors because 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from spanverdict.otlp.errors import Undecodable
+from spanverdict.otlp.shallow_pb2 import TracesData
 from spanverdict.receiver.counters import Signal
 
-
-def count_items(signal: Signal, payload: bytes) -> int:
-    """Count the metrics or log records of a binary export request.
-
-    Raises:
-        Undecodable: the payload is no such request.
-    """
-    if signal is Signal.METRICS:
-        metrics = _parsed(ExportMetricsServiceRequest(), payload)
-        return sum(len(scope.metrics) for resource in metrics.resource_metrics for scope in resource.scope_metrics)
-    logs = _parsed(ExportLogsServiceRequest(), payload)
-    return sum(len(scope.log_records) for resource in logs.resource_logs for scope in resource.scope_logs)
-
-
-_JSON_KEYS = {
+_REQUESTS: Final = {
+    Signal.METRICS: (ExportMetricsServiceRequest, "resource_metrics", "scope_metrics", "metrics"),
+    Signal.LOGS: (ExportLogsServiceRequest, "resource_logs", "scope_logs", "log_records"),
+    # Profiles are in development: their messages change, their envelopes are those of spans.
+    Signal.PROFILES: (TracesData, "resource_spans", "scope_spans", "spans"),
+}
+_JSON_KEYS: Final = {
     Signal.METRICS: ("resourceMetrics", "scopeMetrics", "metrics"),
     Signal.LOGS: ("resourceLogs", "scopeLogs", "logRecords"),
+    Signal.PROFILES: ("resourceProfiles", "scopeProfiles", "profiles"),
 }
 
 
+def count_items(signal: Signal, payload: bytes) -> int:
+    """Count the metrics, log records or profiles of a binary export request.
+
+    Raises:
+        Undecodable: the payload is no such request.
+
+    >>> count_items(Signal.METRICS, b"")
+    0
+    """
+    kind, outer, inner, items = _REQUESTS[signal]
+    request = _parsed(kind(), payload)
+    return sum(len(getattr(scope, items)) for resource in getattr(request, outer) for scope in getattr(resource, inner))
+
+
 def count_json_items(signal: Signal, text: bytes) -> int:
-    """Count the metrics or log records of an OTLP/JSON export request.
+    """Count the metrics, log records or profiles of an OTLP/JSON export request.
 
     Raises:
         Undecodable: the text is not JSON, or not of a request's shape.

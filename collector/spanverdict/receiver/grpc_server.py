@@ -35,11 +35,12 @@ from spanverdict.receiver.status import Refusal, refusal_of, retry_info, status_
 from spanverdict.receiver.tls import TlsIdentity
 
 _METHODS = {
-    f"/opentelemetry.proto.collector.{package}.v1.{service}/Export": signal
-    for signal, package, service in (
-        (Signal.TRACES, "trace", "TraceService"),
-        (Signal.METRICS, "metrics", "MetricsService"),
-        (Signal.LOGS, "logs", "LogsService"),
+    f"/opentelemetry.proto.collector.{service}/Export": signal
+    for signal, service in (
+        (Signal.TRACES, "trace.v1.TraceService"),
+        (Signal.METRICS, "metrics.v1.MetricsService"),
+        (Signal.LOGS, "logs.v1.LogsService"),
+        (Signal.PROFILES, "profiles.v1development.ProfilesService"),
     )
 }
 
@@ -60,7 +61,7 @@ Behaviour = Callable[[Any, Any], Awaitable[bytes]]
 
 
 class ExportServices(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc publishes no types
-    """The three Export methods.
+    """The four Export methods.
 
     They are served as calls that stream in their one message, which looks the same on the wire and leaves it to us
     when, and whether, the message is read: a caller without a token is turned away before.

@@ -35,7 +35,12 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
-_SIGNALS = {"/v1/traces": Signal.TRACES, "/v1/metrics": Signal.METRICS, "/v1/logs": Signal.LOGS}
+_SIGNALS = {
+    "/v1/traces": Signal.TRACES,
+    "/v1/metrics": Signal.METRICS,
+    "/v1/logs": Signal.LOGS,
+    "/v1development/profiles": Signal.PROFILES,
+}
 _MEDIA_TYPES = {"application/x-protobuf": Protocol.HTTP_PROTOBUF, "application/json": Protocol.HTTP_JSON}
 _CONTENT_TYPES = {protocol: media_type.encode() for media_type, protocol in _MEDIA_TYPES.items()}
 _ENCODINGS = {"": False, "identity": False, "gzip": True, "x-gzip": True}
