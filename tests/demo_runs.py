@@ -148,8 +148,8 @@ def demo_environment(collector: Collector, fault: str) -> dict[str, str]:
         "FAULT": fault,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.grpc_url,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-        "SPANVERDICT_OTLP_GRPC": collector.grpc_url,
-        "SPANVERDICT_OTLP_HTTP": collector.http_url,
+        "SPANVERDICT_ENDPOINT_GRPC": collector.grpc_url,
+        "SPANVERDICT_ENDPOINT_HTTP": collector.http_url,
         "OTEL_RESOURCE_ATTRIBUTES": f"test.suite.run.id={RUN_ID},deployment.environment.name=test",
         "OTEL_BSP_SCHEDULE_DELAY": "200",
     }

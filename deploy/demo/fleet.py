@@ -72,7 +72,9 @@ def environment_of(service: str, environment: Mapping[str, str]) -> dict[str, st
     """Return the environment that a service starts with: where it exports to, and what it knows of the run."""
     own = dict(environment)
     protocol, endpoint = (
-        ("grpc", "SPANVERDICT_OTLP_GRPC") if service in GRPC_SERVICES else ("http/protobuf", "SPANVERDICT_OTLP_HTTP")
+        ("grpc", "SPANVERDICT_ENDPOINT_GRPC")
+        if service in GRPC_SERVICES
+        else ("http/protobuf", "SPANVERDICT_ENDPOINT_HTTP")
     )
     if endpoint in environment:
         own |= {"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_ENDPOINT": environment[endpoint]}

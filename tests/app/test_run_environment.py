@@ -35,7 +35,7 @@ def test_the_endpoint_is_that_of_the_protocol(chosen, protocol, endpoint) -> Non
 def test_a_receiver_on_every_interface_is_reached_on_this_machine() -> None:
     anywhere = Endpoints(Address("0.0.0.0", 4317), Address("::", 4318))
     given = environment({}, anywhere, "r")
-    assert (given["SPANVERDICT_OTLP_GRPC"], given["SPANVERDICT_OTLP_HTTP"]) == (
+    assert (given["SPANVERDICT_ENDPOINT_GRPC"], given["SPANVERDICT_ENDPOINT_HTTP"]) == (
         "http://127.0.0.1:4317",
         "http://[::1]:4318",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spanverdict.app.runcommand import environment
 from spanverdict.config.settings import ConfigError, Settings, WebhookSettings, read_settings
 from spanverdict.config.webhooks import read_webhooks
+from spanverdict.receiver.addresses import Address
+from spanverdict.receiver.listen import Endpoints
 
 SECRET = "whsec_" + "QUJD" * 11
 
@@ -86,8 +90,33 @@ def test_toml_is_read_where_projects_keep_their_settings(tmp_path: Path) -> None
 
 
 def test_the_environment_gives_lists_and_turns_listeners_off() -> None:
-    settings = read_settings(None, {"SPANVERDICT_RULES": "a.yaml  b/", "SPANVERDICT_OTLP_GRPC": ""}, {})
-    assert (settings.rules, settings.otlp_grpc) == (("a.yaml", "b/"), None)
+    rules = os.pathsep.join(["a.yaml", "", "my rules/"])
+    settings = read_settings(None, {"SPANVERDICT_RULES": rules, "SPANVERDICT_OTLP_GRPC": ""}, {})
+    assert (settings.rules, settings.otlp_grpc) == (("a.yaml", "my rules/"), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("retention: {age: 5m}", "it has to be 10m at least"),
+        ("retention: {age: soon}", "retention.age"),
+        ("retention: {bytes: 10GB}", "'10GB' is no number of bytes; write one like 512MiB or 10GiB"),
+        ("retention: {bytes: 1MiB}", "it has to be 16MiB at least"),
+        ("retention: {bites: 1GiB}", "there is no setting retention.bites; did you mean `bytes`?"),
+        ("client_rate_limit: 0B", "it has to be more than nothing"),
+        ("client_rate_limit: fast", "'fast' is no number of bytes"),
+        ("log_format: xml", "log_format"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused_where_they_stand(tmp_path: Path, text: str, words: str) -> None:
+    said = refused(written(tmp_path, text))
+    assert "serve.yaml:1:" in said
+    assert words in said
+
+
+def test_what_run_tells_its_command_is_no_setting_of_a_server_that_this_starts() -> None:
+    endpoints = Endpoints(Address("127.0.0.1", 1), Address("127.0.0.1", 2))
+    assert read_settings(None, environment({}, endpoints, "r"), {}) == Settings()
 
 
 @pytest.mark.parametrize(

@@ -300,7 +300,7 @@ def test_the_run_of_a_command_is_looked_into_with_the_spans_that_nobody_tagged(f
     script.write_text(
         "import os, urllib.request\n"
         f"body = {untagged!r}.encode()\n"
-        "url = os.environ['SPANVERDICT_OTLP_HTTP'] + '/v1/traces'\n"
+        "url = os.environ['SPANVERDICT_ENDPOINT_HTTP'] + '/v1/traces'\n"
         "urllib.request.urlopen(urllib.request.Request(url, body, {'Content-Type': 'application/json'})).read()\n",
         encoding="utf-8",
     )

@@ -92,9 +92,9 @@ def test_the_environment_of_the_command(folder: Path) -> None:
     done = call("run", "--rules", "scoring.yaml", "--run-id", "gh/1:a", "--", *command, cwd=folder, env=env)
     assert done.returncode == 0
     given = json.loads(written.read_text(encoding="utf-8"))
-    assert given["OTEL_EXPORTER_OTLP_ENDPOINT"] == given["SPANVERDICT_OTLP_HTTP"]
+    assert given["OTEL_EXPORTER_OTLP_ENDPOINT"] == given["SPANVERDICT_ENDPOINT_HTTP"]
     assert given["OTEL_EXPORTER_OTLP_ENDPOINT"].startswith("http://127.0.0.1:")
-    assert given["SPANVERDICT_OTLP_GRPC"].startswith("http://127.0.0.1:")
+    assert given["SPANVERDICT_ENDPOINT_GRPC"].startswith("http://127.0.0.1:")
     assert given["OTEL_EXPORTER_OTLP_PROTOCOL"] == "http/protobuf"
     tag = "test.suite.run.id=gh%2F1%3Aa"
     assert given["OTEL_RESOURCE_ATTRIBUTES"] == f"deployment.environment.name=test,service.version=3,{tag}"
@@ -112,7 +112,7 @@ def test_a_protocol_and_a_delay_that_the_user_chose_are_kept(folder: Path) -> No
     command = scoring("--environment", str(written))
     assert run(folder / "scoring.yaml", command=command, env=env).returncode == 0
     given = json.loads(written.read_text(encoding="utf-8"))
-    assert given["OTEL_EXPORTER_OTLP_ENDPOINT"] == given["SPANVERDICT_OTLP_GRPC"]
+    assert given["OTEL_EXPORTER_OTLP_ENDPOINT"] == given["SPANVERDICT_ENDPOINT_GRPC"]
     assert (given["OTEL_EXPORTER_OTLP_PROTOCOL"], given["OTEL_BSP_SCHEDULE_DELAY"]) == ("grpc", "50")
 
 

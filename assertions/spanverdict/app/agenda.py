@@ -20,6 +20,10 @@ class Agenda:
         """Those that are due at some time."""
         self._order = count()
 
+    def __len__(self) -> int:
+        """Return how many runs are due at some time."""
+        return len(self._runs)
+
     def put(self, run: LiveRun, due: float | None) -> None:
         """Look at a run then, and at no other time; None takes it off."""
         run.due = due

@@ -34,12 +34,19 @@ KEEP_S: Final = 600.0
 """How long spans are kept at hand after the last of their traces came; late ones may still join them."""
 KEEP_BYTES: Final = 1 << 30
 """How much memory they may take, about, before judged and unclaimed ones are let go earlier."""
+MAX_OPEN_RUNS: Final = 50_000
+"""Runs that may wait for a verdict, about 3 kB each, before no more spans are taken in."""
+MAX_RUNS: Final = 200_000
+"""Runs that are known at a time. One request may name a million; those beyond are not followed, and that is counted."""
 RETRY_S: Final = 5.0
 """After how long it is tried again to judge a run when the store did not allow it."""
 _PACE: Final = 4.0
 """Counting and stitching ahead of a verdict take one part of the time in this many and one."""
 _COUNT_EVERY_S: Final = 0.02
 """Not more often is it counted; a few spans cost nearly as much as a thousand."""
+
+_SQUEEZE_EVERY_S: Final = 1.0
+"""While there is too much, it is looked so often for what can be let go."""
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +102,8 @@ class DocketConfig:
     """Its spans may come long after its end, from services that export at their own pace."""
     keep_s: float = KEEP_S
     keep_bytes: int = KEEP_BYTES
+    max_open_runs: int = MAX_OPEN_RUNS
+    max_runs: int = MAX_RUNS
 
 
 class Docket:
@@ -107,6 +116,10 @@ class Docket:
         self.runs: dict[str, LiveRun] = {}
         self.forgotten_untagged = 0
         """Spans that were let go before any run claimed them."""
+        self.turned_away = 0
+        """How often spans came for runs that are not followed, as there are too many already."""
+        self.let_go = 0
+        """Runs whose spans were let go before their time; they are read again from the journal when more comes."""
         self._archive = archive
         self._stopwatch = stopwatch
         self._tally = StageTally(config.flows)
@@ -122,20 +135,31 @@ class Docket:
         """The run that was looked at last, until something comes."""
         self._count_at = 0.0
         self._tidy_at = 0.0
+        self._squeeze_at = 0.0
 
     @property
     def untagged(self) -> int:
         """How many spans at hand no run claims."""
         return self._window.untagged
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory the spans at hand take, about."""
+        return self._window.nbytes
+
     def take_in(self, batches: Sequence[int], table: SpanTable, now: float) -> None:
         """Take in the spans of batches whose ids follow each other, from the journal or just received."""
         self._latest = None
         for name in sorted(self._window.add(batches[0], table, now, batches[-1])):
-            if self.config.only not in (None, name):
+            if self.config.only not in (None, name) or self._turns_away(name):
                 continue
             first = self._window.first_batch_of(name) or batches[0]
             self._reach(self._of(name, now), first, batches[-1], now)
+
+    def has_room(self) -> bool:
+        """Tell whether more may come: neither too many runs nor too many of their spans wait for a verdict."""
+        open_runs = len(self._agenda) + len(self._touched)
+        return open_runs < self.config.max_open_runs and self._window.nbytes < 2 * self.config.keep_bytes
 
     def follow(self, run_id: str, now: float) -> None:
         """Take up a run from before."""
@@ -260,16 +284,18 @@ class Docket:
 
     def tidy(self, now: float) -> None:
         """Let go what is old, or too much, and not needed for a verdict that is still to come."""
-        if now < self._tidy_at or self.config.only is not None:
+        if self.config.only is not None or now < (self._squeeze_at if self._is_large() else self._tidy_at):
             return
-        self._tidy_at = now + self.config.keep_s / 60
+        self._tidy_at, self._squeeze_at = now + self.config.keep_s / 60, now + _SQUEEZE_EVERY_S
         self._latest = None
         keep = {run.id for run in self.runs.values() if run.fresh or not run.revision}
         keep.update(self._touched, self._unnoted)
         before = now - self.config.keep_s
         self._let_go(self._window.forget(before, keep))
-        if self._window.nbytes > self.config.keep_bytes:
-            self._let_go(self._window.shrink(self.config.keep_bytes, keep))
+        if self._is_large():
+            gone = self._window.shrink(self.config.keep_bytes * 7 // 8, keep)
+            self._let_go(gone)
+            self.let_go += len(gone.runs)
         here = self._window.runs
         old = [run.id for run in self.runs.values() if run.id not in here and not run.fresh and run.met < before]
         for name in old:
@@ -285,6 +311,18 @@ class Docket:
             _log.warning("%d spans that no run claimed were let go", gone.untagged)
         for name in gone.runs:
             self.runs.pop(name, None)
+
+    def _is_large(self) -> bool:
+        return self._window.nbytes > self.config.keep_bytes
+
+    def _turns_away(self, name: str) -> bool:
+        """Tell whether a run is new and there is no place for it; its spans are let go when memory runs short."""
+        if name in self.runs or len(self.runs) < self.config.max_runs:
+            return False
+        if not self.turned_away:
+            _log.error("there are more than %d runs; spans of new ones are kept, but not judged", self.config.max_runs)
+        self.turned_away += 1
+        return True
 
     def _of(self, name: str, now: float) -> LiveRun:
         run = self.runs.get(name)

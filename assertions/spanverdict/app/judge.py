@@ -160,7 +160,7 @@ class Judge:
 
     def has_room(self) -> bool:
         """Tell whether more may be accepted now; from any thread."""
-        return self._backlog < MAX_BACKLOG_BYTES
+        return self._backlog < MAX_BACKLOG_BYTES and self.docket.has_room()
 
     def hear(self, record: RunRecord, traces: Sequence[bytes] = ()) -> None:
         """Hand over what was declared of a run, its end included; from any thread."""

@@ -103,6 +103,11 @@ def _of_judge(service: Service) -> Iterator[_Metric]:
     text = "Runs in the store: heard of, ended, or judged with all that came"
     yield "stored_runs", "gauge", text, _stored_runs(service.store.runs)
     yield "untagged_spans", "gauge", "Spans at hand that no run claims", _one(docket.untagged)
+    away = _one(docket.turned_away)
+    yield "runs_turned_away_total", "counter", "Times that spans came for a run beyond those that are followed", away
+    text = "Runs of which the spans were let go before their time, to be read again from the journal"
+    yield "runs_let_go_total", "counter", text, _one(docket.let_go)
+    yield "window_bytes", "gauge", "Memory of the spans at hand, about", _one(docket.nbytes)
     forgotten = _one(docket.forgotten_untagged)
     yield "untagged_spans_forgotten_total", "counter", "Spans let go before any run claimed them", forgotten
     verdicts = [({"outcome": outcome}, number) for outcome, number in sorted(service.verdicts.items())]

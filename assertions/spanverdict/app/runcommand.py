@@ -134,8 +134,8 @@ def environment(environ: Mapping[str, str], endpoints: Endpoints, run_id: str) -
         "OTEL_BSP_SCHEDULE_DELAY": environ.get("OTEL_BSP_SCHEDULE_DELAY", "200"),
         "OTEL_TRACES_EXPORTER": environ.get("OTEL_TRACES_EXPORTER", "otlp"),
         "SPANVERDICT_RUN_ID": run_id,
-        "SPANVERDICT_OTLP_GRPC": grpc,
-        "SPANVERDICT_OTLP_HTTP": http,
+        "SPANVERDICT_ENDPOINT_GRPC": grpc,
+        "SPANVERDICT_ENDPOINT_HTTP": http,
     }
     overridden = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"}
     kept = {name: value for name, value in environ.items() if name not in overridden}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -197,7 +198,7 @@ def _of_environment(environ: Mapping[str, str]) -> _Given:
         if variable in environ and (name != "rules" or environ[variable])
     }
     if "rules" in given:
-        given["rules"] = (variables["rules"], tuple(environ[variables["rules"]].split()))
+        given["rules"] = (variables["rules"], tuple(filter(None, environ[variables["rules"]].split(os.pathsep))))
     return given
 
 

@@ -24,6 +24,9 @@ from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, concat
 
 _SPAN_BYTES: Final = 120
+_CLUSTER_BYTES: Final = 800
+_NODE_BYTES: Final = 600
+"""Measured with clusters of one trace each; traces and runs of few spans cost more than these do."""
 
 
 class Tally(Protocol):
@@ -121,8 +124,8 @@ class Window:
 
     @property
     def nbytes(self) -> int:
-        """How much memory the spans take, about."""
-        return self._nbytes
+        """How much memory the spans take, and what is known of their traces and runs, about."""
+        return self._nbytes + len(self._alive) * _CLUSTER_BYTES + len(self._clusters) * _NODE_BYTES
 
     @property
     def untagged(self) -> int:
@@ -227,7 +230,7 @@ class Window:
         runs: set[str] = set()
         untagged = 0
         for cluster in sorted(self._alive, key=lambda c: c.last_seen):
-            if self._nbytes <= nbytes:
+            if self.nbytes <= nbytes:
                 break
             if cluster.runs.isdisjoint(keep):
                 gone = self._drop([cluster])
