@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.output import read_stage_value
+from spanverdict.diagnostics.yamldoc import Mapping, Reader
+
+EACH: Final = "each"
+SUM: Final = "sum"
+_KEYS: Final = ("of", "stage", "value")
 
 if TYPE_CHECKING:
     from spanverdict.checks.reading import ReadContext
@@ -17,10 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """Numbers, one for every span of a stage."""
+    """Numbers of a stage, one for every span of it or one for every request."""
 
     stage: str
     value: ValueOf
+    of: str = EACH
+    """`each` span, or the `sum` of a request's."""
 
     key: ClassVar[str] = "attribute"
     statistics: ClassVar[None] = None
@@ -32,12 +39,16 @@ class Attribute:
 
     @classmethod
     def read(cls, node: Node, context: ReadContext) -> Self | None:
-        """Read `{stage, value}`."""
-        found = read_stage_value(node, context, "an attribute")
-        return None if found is None else cls(*found)
+        """Read `{stage, value}`, and `of`."""
+        found = read_stage_value(node, context, "an attribute", _KEYS)
+        if found is None or not isinstance(node, Mapping):
+            return None
+        of = Reader(node, context.problems, _KEYS, "an attribute").choice("of", (EACH, SUM), EACH)
+        return None if of is None else cls(*found, of)
 
     def measure(self, view: RunView) -> Measurement:
-        """Give the number of every span of the stage; a span without one is missing."""
+        """Give the number of every span of the stage, or their sum; what lacks one is missing."""
         from spanverdict.checks import values  # noqa: PLC0415 - numpy is not needed to read rules
 
-        return values.one_a_span(self.stage, self.value, view)
+        measure = values.summed if self.of == SUM else values.one_a_span
+        return measure(self.stage, self.value, view)

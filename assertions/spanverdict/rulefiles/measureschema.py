@@ -145,6 +145,7 @@ def _attribute() -> Schema:
     keys = {
         "stage": about("Whose spans carry the number.", stage()),
         "value": about("A field such as span.gen_ai.usage.input_tokens.", value_of()),
+        "of": about("The number of each span, or the sum of a request's.", choice(("each", "sum"))),
     }
     return mapping("an attribute", keys, ["stage", "value"])
 
