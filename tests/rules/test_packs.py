@@ -23,6 +23,7 @@ from spanverdict.ruletest.reports import TEST_REPORTERS
 from spanverdict.telemetry.spantable import SpanTable, concat
 
 NAMES = sorted(path.parent.name for path in PACKS.glob("*/flow.yaml"))
+SCENARIOS = PACKS / "scenarios"
 
 
 TESTS = load_tests([str(PACKS)])
@@ -50,6 +51,12 @@ def test_every_rule_of_a_pack_passes_and_fails_as_its_tests_expect(
     assert run_tests([str(PACKS / name)], options) is ExitCode.PASSED, capsys.readouterr().out
 
 
+def test_every_rule_of_the_worked_scenarios_passes_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that what the reference says can be asked can be: of a candidate, cold starts, a replay, two models."""
+    options = SuiteOptions(targets((), {}, TEST_REPORTERS), ReportOptions(), coverage=True, require_coverage=True)
+    assert run_tests([str(SCENARIOS)], options) is ExitCode.PASSED, capsys.readouterr().out
+
+
 def test_every_test_of_a_pack_says_something_of_every_rule() -> None:
     for test in TESTS:
         named = {expected.rule for expected in test.expect}
@@ -68,7 +75,8 @@ def test_the_packs_load_together_and_without_their_tests() -> None:
     """Proves that the folder can be given as it is: rule tests in it are not taken for rules."""
     flows, problems = load_files([str(PACKS)])
     assert not problems.sorted(), render_all(problems.sorted())
-    assert sorted(flow.name for flow in flows) == NAMES
+    worked = [path.stem for path in SCENARIOS.glob("*.yaml") if not path.stem.endswith("_test")]
+    assert sorted(flow.name for flow in flows) == sorted([*NAMES, *worked])
 
 
 @pytest.mark.parametrize(("path", "record"), [pytest.param(*each, id=each[0].stem) for each in traces()])

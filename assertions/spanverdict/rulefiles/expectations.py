@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from spanverdict.diagnostics import codes
 from spanverdict.diagnostics.diagnostic import Problems
@@ -17,6 +18,8 @@ from spanverdict.rulefiles.statistic import OF_UNIT, QUANTIFIERS, Kind, Quantity
 
 if TYPE_CHECKING:
     from spanverdict.checks.check import Check
+
+_CONDITION: Final = re.compile(r"\s*(?:[<>]=?|[=!]=)\s*[^\s<>=]|\s*matches\s*/|\s*in\s*\[")
 
 
 def read_expectations(node: Node, check: Check | None, problems: Problems) -> tuple[Expectation, ...]:
@@ -90,12 +93,21 @@ def read_condition(node: Node, quantity: Quantity, what: str) -> Condition:
 def _read_item(item: Node, quantity: Quantity) -> Operand:
     try:
         if isinstance(item, Scalar) and item.value is not None:
+            _refuse_condition(item)
             as_text = quantity is Quantity.ANY and isinstance(item.value, str)
             return item.text if as_text else read_literal(item.text, quantity)
         raise Mistake(codes.WRONG_TYPE, "the list has to hold plain values")  # noqa: TRY301 - joins the others below
     except Mistake as mistake:
         mistake.part = item
         raise
+
+
+def _refuse_condition(item: Scalar) -> None:
+    """Refuse what somebody means as one of two conditions; taken as a text it would seldom be met, and `none` pass."""
+    if _CONDITION.match(item.text):
+        message = f"a list holds values, one of which is wanted, and `{item.text}` looks like a condition"
+        hint = "write a range such as 0..1, or another rule for the second condition"
+        raise Mistake(codes.CONDITION_SYNTAX, message, hint)
 
 
 def _warn_of_samples_alone(found: tuple[Expectation, ...], node: Mapping, problems: Problems) -> None:
