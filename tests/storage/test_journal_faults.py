@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -175,13 +176,29 @@ def mutations(size: int, seed: int, count: int) -> Iterator[tuple[str, int]]:
         yield chance.choice(("flip", "flip", "cut")), chance.randrange(size)
 
 
+MUTATIONS = 60
+LONG = int(os.environ.get("SPANVERDICT_MUTATIONS", "10000"))
+
+
 @pytest.mark.parametrize(("name", "seed"), [("store.db-wal", 1), ("store.db-wal", 2), ("store.db", 3), ("store.db", 4)])
 def test_whatever_is_broken_no_wrong_batch_is_returned_and_no_loss_is_hidden(
     crashed: Path, tmp_path: Path, name: str, seed: int
 ) -> None:
     """A torn log loses its tail only; a broken main file says which batches are gone, or is refused."""
+    break_and_read(crashed, tmp_path, name, mutations((crashed / name).stat().st_size, seed, MUTATIONS))
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not os.environ.get("SPANVERDICT_SOAK"), reason="set SPANVERDICT_SOAK=1 for the long version")
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["store.db-wal", "store.db"])
+def test_the_same_of_10_000_mutations(crashed: Path, tmp_path: Path, name: str) -> None:
+    break_and_read(crashed, tmp_path, name, mutations((crashed / name).stat().st_size, 5, LONG // 2))
+
+
+def break_and_read(crashed: Path, tmp_path: Path, name: str, broken: Iterable[tuple[str, int]]) -> None:
     assert (crashed / "store.db-wal").stat().st_size > 100_000
-    for number, (kind, offset) in enumerate(mutations((crashed / name).stat().st_size, seed, 60)):
+    for number, (kind, offset) in enumerate(broken):
         copy = shutil.copytree(crashed, tmp_path / str(number))
         if kind == "flip":
             flip(copy / name, offset, 1 << (offset % 8))
