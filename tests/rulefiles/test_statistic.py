@@ -42,7 +42,7 @@ def test_percentiles_at_the_ends(name: str, permyriad: int) -> None:
         ("p0", "SV042", "did you mean `min`?"),
         ("p99.999", "SV042", "the highest percentile is p99.99"),
         ("p101", "SV042", ""),
-        ("median", "SV041", "did you mean `mean`?"),
+        ("median", "SV041", "did you mean `p50`?"),
         ("percentile", "SV041", None),
         ("", "SV041", None),
         ("p", "SV041", None),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from importlib.metadata import version
 from typing import Final, NoReturn
 
 import click
@@ -50,7 +49,7 @@ Exit codes:
 
 
 @click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("spanverdict"), prog_name="spanverdict")
+@click.version_option(package_name="spanverdict", prog_name="spanverdict")
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens, on standard error.")
 def cli(verbose: bool) -> None:
     """One verdict a test run: did every request go the whole way, in time, on fresh features, to the right output?

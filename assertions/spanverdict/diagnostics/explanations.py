@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from spanverdict.diagnostics import codes
+from spanverdict.diagnostics.examples import EXAMPLES
 
 _PARAGRAPHS: Final = {
     codes.FILE_UNREADABLE: """
@@ -242,8 +243,8 @@ EXPLANATIONS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def explain(code: str) -> str | None:
-    """Return the title and the explanation of a code, as two paragraphs; None for an unknown one."""
+    """Return the title, the explanation and an example of a code; None for an unknown one."""
     known = code.strip().upper()
     if known not in EXPLANATIONS:
         return None
-    return f"{known}: {codes.CODES[known]}\n\n{EXPLANATIONS[known]}\n"
+    return f"{known}: {codes.CODES[known]}\n\n{EXPLANATIONS[known]}\n\n{EXAMPLES[known]}\n"

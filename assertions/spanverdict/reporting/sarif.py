@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from spanverdict.diagnostics.codes import CODES
 from spanverdict.diagnostics.diagnostic import Diagnostic
-from spanverdict.diagnostics.explanations import EXPLANATIONS
+from spanverdict.diagnostics.explanations import EXPLANATIONS, explain
 from spanverdict.reporting.escaping import shown
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -43,7 +43,7 @@ def _rule(code: str) -> dict[str, Any]:
         "name": _pascal(CODES[code]),
         "shortDescription": {"text": CODES[code]},
         "fullDescription": {"text": EXPLANATIONS[code]},
-        "help": {"text": f"{EXPLANATIONS[code]} (spanverdict explain {code})"},
+        "help": {"text": str(explain(code))},
     }
 
 

@@ -73,6 +73,23 @@ OF_UNIT: Final[Mapping[str, frozenset[Kind]]] = MappingProxyType(
 """What can be asked of a measure that does not list its statistics, by its unit."""
 
 _NAMES: Final = tuple(kind.value for kind in Kind if kind is not Kind.PERCENTILE)
+_ELSEWHERE: Final = MappingProxyType(
+    {
+        "average": "mean",
+        "avg": "mean",
+        "median": "p50",
+        "std": "stddev",
+        "stdev": "stddev",
+        "total": "sum",
+        "n": "samples",
+        "all": "every",
+        "each": "every",
+        "some": "any",
+        "minimum": "min",
+        "maximum": "max",
+    }
+)
+"""What other tools call a statistic."""
 _PERCENTILE: Final = re.compile(r"p(\d{1,5})(?:\.(\d{1,9}))?", re.ASCII)
 _SMALLEST: Final = Fraction(1, 10)
 """p0.1: anything else up to 1 is more likely a fraction (p0.95) than meant."""
@@ -122,7 +139,8 @@ def parse_statistic(text: str) -> Statistic:
     match = _PERCENTILE.fullmatch(text)
     if match:
         return _percentile(text, match[1], match[2] or "")
-    hint = did_you_mean(text, [*_NAMES, "p50", "p95", "p99"])
+    meant = _ELSEWHERE.get(text.lower())
+    hint = f"did you mean `{meant}`?" if meant else did_you_mean(text, [*_NAMES, "p50", "p95", "p99"])
     raise Mistake(
         codes.UNKNOWN_STATISTIC, f"`{text}` is no statistic", hint or f"they are p50, p99.9, {', '.join(_NAMES)}"
     )
