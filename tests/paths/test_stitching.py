@@ -273,6 +273,60 @@ def test_client_spans_at_both_ends_of_a_queue_are_joined_by_their_message() -> N
     assert ids(rows) == [[1, 2, 4]]
 
 
+def talk(**more: Any) -> dict[str, Any]:
+    return {"attributes": {"messaging.message.conversation_id": "c-1", **more}}
+
+
+def test_a_consumer_with_no_more_than_a_conversation_takes_its_last_message_before() -> None:
+    """A question and its answer, the first of which another request had before."""
+    rows = [
+        *request("a", 10, **talk()),
+        *request("b", 40, **talk()),
+        {"trace": "c", "id": 20, "kind": "consumer", "start": 20, **talk()},
+        {"trace": "d", "id": 50, "kind": "consumer", "start": 50, **talk()},
+        {"trace": "e", "id": 5, "kind": "consumer", "start": 5, **talk()},
+    ]
+    assert ids(rows) == [[10, 11, 20], [40, 41, 50]]
+
+
+def test_the_message_counts_more_than_the_conversation() -> None:
+    rows = [
+        *request("a", 10, **talk(**{"messaging.message.id": "m1"})),
+        *request("b", 20, **talk(**{"messaging.message.id": "m2"})),
+        {"trace": "c", "id": 30, "kind": "consumer", "start": 30, **talk(**{"messaging.message.id": "m1"})},
+        {"trace": "d", "id": 40, "kind": "consumer", "start": 40, **talk(), "links": [link("a", 11)]},
+    ]
+    assert ids(rows) == [[10, 11, 30, 40], [20, 21]]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from("pc"), st.sampled_from(["x", "y"]), st.integers(1, 9)), max_size=9))
+def test_conversations_are_those_of_a_slow_search(spans: list[tuple[str, str, int]]) -> None:
+    rows: list[Row] = [
+        {
+            "trace": str(n),
+            "id": n + 1,
+            "name": "in" if kind == "p" else "work",
+            "kind": {"p": "producer", "c": "consumer"}[kind],
+            "start": start,
+            "attributes": {"messaging.conversation_id": which},
+        }
+        for n, (kind, which, start) in enumerate(spans)
+    ]
+    expected = {row["id"]: [row["id"]] for row in rows if row["kind"] == "producer"}
+    for row in rows:
+        senders = [
+            (sender["start"], sender["id"])
+            for sender in rows
+            if sender["kind"] == "producer"
+            and sender["attributes"] == row["attributes"]
+            and sender["start"] <= row["start"]
+        ]
+        if row["kind"] == "consumer" and senders:
+            expected[max(senders)[1]].append(row["id"])
+    assert ids(rows) == sorted(sorted(found) for found in expected.values())
+
+
 def order(value: Any) -> dict[str, Any]:
     return {"attributes": {"order.id": value}}
 

@@ -13,7 +13,7 @@ from spanverdict.evaluation.preparing import PreparedRun
 from spanverdict.paths.forest import SpanIndex
 from spanverdict.paths.joins import Join
 from spanverdict.paths.orphans import Remote, missing_parents
-from spanverdict.paths.sharedvalues import message_columns, texts_of
+from spanverdict.paths.sharedvalues import conversation_column, message_columns, texts_of
 from spanverdict.selectors import parse_field
 from spanverdict.selectors.columns import Spans
 from spanverdict.telemetry.identifiers import span_id_hex
@@ -52,7 +52,7 @@ class SpanNotes:
         broken: dict[int, tuple[str, ...]] = {}
         for member, what in _broken(run, rows, table):
             broken[member] = (*broken.get(member, ()), what)
-        return SpanNotes(message_columns(table), columns, broken)
+        return SpanNotes((*message_columns(table), conversation_column(table)), columns, broken)
 
     def defects(self, member: int) -> tuple[str, ...]:
         """Return what is broken about a span."""

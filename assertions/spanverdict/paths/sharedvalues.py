@@ -23,6 +23,7 @@ PARTITION: Final = (
     "messaging.kafka.partition",
 )
 OFFSET: Final = ("messaging.kafka.offset", "messaging.kafka.message.offset")
+CONVERSATION: Final = ("messaging.message.conversation_id", "messaging.conversation_id")
 """Spellings of one attribute, the present one first; older instrumentations write the others."""
 
 
@@ -30,6 +31,11 @@ def message_columns(table: SpanTable) -> tuple[AttributeColumn, ...]:
     """Return the columns whose equal texts are the same message: its id, or where it lies in a log."""
     place = [_one_of(table, keys) for keys in (DESTINATION, PARTITION, OFFSET)]
     return (_one_of(table, MESSAGE_ID), combined(place))
+
+
+def conversation_column(table: SpanTable) -> AttributeColumn:
+    """Return what messages belong to; a conversation may be about several messages, one after the other."""
+    return _one_of(table, CONVERSATION)
 
 
 def _one_of(table: SpanTable, keys: Sequence[str]) -> AttributeColumn:

@@ -21,7 +21,7 @@ from spanverdict.paths.keyedges import KeyEdges, key_edges
 from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.paths.pathgraph import Ints, PathGraph, Starts, draw, nearest, only_value
 from spanverdict.paths.search import Reached, Seeds, search
-from spanverdict.paths.sharedvalues import message_columns, texts_of
+from spanverdict.paths.sharedvalues import conversation_column, message_columns, texts_of
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int8s, Int64s, Rows, SpanTable
 from spanverdict.telemetry.vocabulary import SpanKind
 
@@ -92,9 +92,12 @@ def resolve_links(table: SpanTable, index: SpanIndex | None = None) -> LinkEdges
 
 
 def message_edges(table: SpanTable, links: LinkEdges) -> tuple[Rows, Rows]:
-    """Return (from, to) rows that share message coordinates, for what takes messages and no link leads to."""
-    columns = message_columns(table)
-    if not any(column.values for column in columns):
+    """Return (from, to) rows that share message coordinates, for what takes messages and no link leads to.
+
+    What has none of them comes from the last message of its conversation that was sent before.
+    """
+    columns, conversation = message_columns(table), conversation_column(table)
+    if not any(column.values for column in (*columns, conversation)):
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     linked = np.zeros(len(table), np.bool_)
     linked[links.target] = True
@@ -102,18 +105,36 @@ def message_edges(table: SpanTable, links: LinkEdges) -> tuple[Rows, Rows]:
     sends = (roles == Role.SENDS) | ((roles == Role.UNKNOWN) & (table.kind == SpanKind.CLIENT))
     takes = (roles == Role.TAKES) & ~linked
     sources, targets = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
-    for column in columns:
+    for column in (*columns, conversation):
         message = column.codes
-        senders = _sender_of_each(table, message, np.flatnonzero((message >= 0) & sends), roles)
-        takers = np.flatnonzero((message >= 0) & takes)
-        sender = np.full(len(column.values), -1, np.intp)
-        sender[message[senders]] = senders
-        source = sender[message[takers]]
+        senders, takers = np.flatnonzero((message >= 0) & sends), np.flatnonzero((message >= 0) & takes)
+        if column is conversation:
+            source = _latest_senders(table, message, senders, takers)
+        else:
+            sender = np.full(len(column.values), -1, np.intp)
+            first = _sender_of_each(table, message, senders, roles)
+            sender[message[first]] = first
+            source = sender[message[takers]]
         found = source >= 0
         sources.append(source[found])
         targets.append(takers[found])
         takes[takers[found]] = False
     return np.concatenate(sources), np.concatenate(targets)
+
+
+def _latest_senders(table: SpanTable, value: Ints, senders: Rows, takers: Rows) -> Rows:
+    """Return for each taker the last sender with its value that began no later, -1 where there is none."""
+    if not len(senders):
+        return np.full(len(takers), -1, np.intp)
+    start = table.start_time_unix_nano
+    senders = senders[np.lexsort((table.span_id[senders], start[senders], value[senders]))]
+    instants, rank = np.unique(start[senders], return_inverse=True)
+    width = len(instants) + 1
+    keys = value[senders].astype(np.int64) * width + rank
+    before = np.searchsorted(instants, start[takers], side="right") - 1
+    place = np.searchsorted(keys, value[takers].astype(np.int64) * width + before, side="right") - 1
+    found = (place >= 0) & (value[senders[place]] == value[takers])
+    return np.where(found, senders[place], -1)
 
 
 def _sender_of_each(table: SpanTable, value: Ints, rows: Rows, roles: Int8s) -> Rows:
