@@ -39,6 +39,7 @@ def test_every_stage_of_every_flow_is_counted_by_name() -> None:
         ("other", "ingest"): 0,
         ("other", "score"): 3,
     }
+    assert seen.ends == 0
     assert seen.started(SCORING)
     assert not seen.started(flow("other", "elsewhere"))
 

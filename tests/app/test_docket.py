@@ -141,6 +141,46 @@ def test_a_flow_names_the_attribute_that_tags_its_runs() -> None:
     assert ids_of(docket, "mine") == [11, 12]
 
 
+def suite(run: str, status: str, **more: object) -> dict[str, object]:
+    return {
+        "trace": f"suite-{run}",
+        "id": 7,
+        "end": 5,
+        "attributes": {"test.suite.run.id": run, "test.suite.run.status": status},
+        **more,
+    }
+
+
+def test_a_span_of_the_test_suite_ends_its_run_and_no_other() -> None:
+    """Neither while it goes on nor before its span has ended; a batch that both runs share makes no difference."""
+    shared = {"trace": "batch", "id": 9, "links": [{"trace": "trace-1", "id": 12}, {"trace": "trace-2", "id": 22}]}
+    rows = [ingest(1, "a"), score(1), ingest(2, "b"), score(2), shared]
+    docket = docket_of()
+    docket.take_in((1,), table_of([*rows, suite("a", "in_progress"), suite("b", "success", end=0)]), 10.0)
+    assert due(docket, 10.1) == []
+    docket.take_in((2,), table_of([suite("a", "failure", id=8)]), 10.2)
+    assert due(docket, 10.2) == []
+    assert docket.runs["a"].ended == 10.2
+    assert docket.runs["b"].ended is None
+    assert when(docket) == (10.7, [("a", "run end")])
+
+
+def test_spans_after_the_one_that_ended_the_run_are_waited_for() -> None:
+    docket = docket_of()
+    docket.take_in((1,), table_of([ingest(1), suite("r", "success")]), 10.0)
+    assert due(docket, 10.0) == []
+    docket.take_in((2,), table_of([score(1)]), 10.4)
+    assert due(docket, 10.5) == []
+    assert when(docket) == (10.9, [("r", "run end")])
+
+
+def test_where_one_run_alone_is_received_its_command_says_when_it_ends() -> None:
+    docket = docket_of(only="r")
+    docket.take_in((1,), table_of([ingest(1), score(1), suite("r", "success")]), 10.0)
+    assert due(docket, 10.6) == []
+    assert docket.runs["r"].ended is None
+
+
 def test_the_end_of_a_run_is_heeded_once_it_is_quiet() -> None:
     docket = docket_of()
     docket.take_in((1,), requests(1), 10.0)

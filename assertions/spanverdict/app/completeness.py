@@ -16,6 +16,7 @@ from typing import Final
 
 import numpy as np
 
+from spanverdict.app.endspan import end_spans
 from spanverdict.evaluation.preparing import PreparedRun, looked_at
 from spanverdict.rulefiles.models import Flow, Stage
 from spanverdict.selectors.columns import Spans
@@ -31,25 +32,26 @@ _LOOSE_ENDS: Final = frozenset({"missing_parent", "dangling_link"})
 
 
 class StageTally:
-    """Counts the spans of every stage. A span that links several others stands for as many requests."""
+    """Counts the spans that end a run, and those of every stage; one that links several stands for as many requests."""
 
     def __init__(self, flows: Sequence[Flow]) -> None:
         self._stages = [(flow.name, stage) for flow in flows for stage in flow.stages]
 
     def __len__(self) -> int:
-        return len(self._stages)
+        return 1 + len(self._stages)
 
     def __call__(self, table: SpanTable) -> Sequence[Int64s]:
-        """Return what each span counts for each stage, (n_spans,)."""
+        """Return what each span counts as an end and for each stage, (n_spans,)."""
         spans = Spans.of(table)
         weight = np.maximum(1, np.diff(table.links.offsets))
-        return [np.where(stage.selector.mask(spans), weight, 0) for _, stage in self._stages]
+        ends = end_spans(table).astype(np.int64)
+        return [ends, *(np.where(stage.selector.mask(spans), weight, 0) for _, stage in self._stages)]
 
     def progress(self, counts: Int64s) -> Progress:
         """Put names to what a window counted."""
-        spans, *seen = counts.tolist()
+        spans, ends, *seen = counts.tolist()
         names = [(flow, stage.name) for flow, stage in self._stages]
-        return Progress(spans, dict(zip(names, seen, strict=True)))
+        return Progress(spans, dict(zip(names, seen, strict=True)), ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Progress:
 
     spans: int = 0
     seen: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    ends: int = 0
+    """Spans that say that the run, or one that it may share traces with, has ended."""
 
     def started(self, flow: Flow) -> bool:
         """Tell whether the first stage of a flow was seen, which makes the run one of the flow's."""

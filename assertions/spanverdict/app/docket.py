@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from spanverdict.app.agenda import Agenda
 from spanverdict.app.associating import defects_of, tags_of
 from spanverdict.app.completeness import StageTally, has_loose_ends, is_whole, may_be_whole
+from spanverdict.app.endspan import end_spans
 from spanverdict.app.liverun import LiveRun
 from spanverdict.evaluation.preparing import PreparedRun, prepare
 from spanverdict.paths.association import Association
@@ -402,7 +403,7 @@ class Docket:
     def _due_of(self, run: LiveRun) -> float | None:
         if not run.fresh:
             return None
-        if not run.loaded:
+        if not run.loaded or self._may_have_ended(run):
             return -math.inf
         flows = self.flows_of(run)
         due = run.waiting(flows).next_due()
@@ -418,6 +419,8 @@ class Docket:
         if run.torn:
             self._leave(run, now)
             return None
+        if self._may_have_ended(run) and self._has_ended(run):
+            run.ended = now
         flows = self.flows_of(run)
         if self._may_be_whole(run, flows) and now >= run.check_again and self._is_whole(run, flows, now):
             return "manifest"
@@ -431,6 +434,16 @@ class Docket:
         if trigger is None:
             self._schedule(run)
         return trigger
+
+    def _may_have_ended(self, run: LiveRun) -> bool:
+        """Tell whether a span came that may say so; where one run alone is received, its command says it."""
+        return self.config.only is None and run.ended is None and run.progress.ends > run.ends_seen
+
+    def _has_ended(self, run: LiveRun) -> bool:
+        """Tell whether a span of the run says that it has ended."""
+        run.ends_seen = run.progress.ends
+        found = self.evidence(run)
+        return found is not None and bool(end_spans(found.run.spans.table).any())
 
     def _has_loose_ends(self, run: LiveRun, flows: tuple[Flow, ...]) -> bool:
         found = self.evidence(run)

@@ -41,6 +41,8 @@ class LiveRun:
     """Spans that came before it was met here were deleted by retention, so no verdict can take in all of it."""
     checked: bool = False
     """It was stitched to see whether it is whole, and nothing came since."""
+    ends_seen: int = 0
+    """Spans that may end it, as far as they were looked at."""
     loose: bool = False
     """It was seen that something of it is still to come, and nothing came since."""
     check_again: float = 0.0
