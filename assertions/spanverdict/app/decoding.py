@@ -30,7 +30,11 @@ class Decoder:
         """Decode payloads into one table; what is not OTLP is said in its tally."""
         return decode_all(payloads, self._with_room())
 
+    def forget(self) -> None:
+        """Begin a fresh pool, in which everything is new."""
+        self._pool = new_pool(RECENT_ATTRIBUTES)
+
     def _with_room(self) -> Pool:
         if max(len(self._pool.attributes), len(self._pool.traces)) > self._limit:
-            self._pool = new_pool(RECENT_ATTRIBUTES)
+            self.forget()
         return self._pool

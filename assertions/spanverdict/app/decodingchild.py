@@ -1,6 +1,8 @@
 """The process that decodes for `decodingprocess`: payloads in, tables and tallies out, until the other end is gone.
 
-It holds nothing that anybody would miss: what it was decoding when it ends is decoded again.
+It holds nothing that anybody would miss: what it was decoding when it ends is decoded again. What it has not seen
+before it can search for what has to be masked. That costs far less than to search all payloads, as most of what spans
+hold comes again and again.
 """
 
 from __future__ import annotations
@@ -11,23 +13,25 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
-from typing import Final
+from typing import Any, Final
 
 from spanverdict.app.channel import Bytes, Channel, Gone, Message
 from spanverdict.app.decoding import Decoder
+from spanverdict.masking.detectors import compiled
 from spanverdict.telemetry.transfer import TableWriter
 
 COLLECT_AFTER: Final = (50_000, 20, 20)
 """When to look for cyclic garbage: seldom, as decoding makes none."""
 
 
-def main(number: int) -> None:
-    """Serve the socket of that number, which the parent opened."""
+def main(number: int, suspicion: str) -> None:
+    """Serve the socket of that number, which the parent opened; `suspicion` is a pattern to search for, or empty."""
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)  # these are the parent's business, which ends us by hanging up
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
-    serve(Channel(socket.socket(fileno=number)), _Answers(Decoder()))
+    search = compiled(suspicion) if suspicion else None
+    serve(Channel(socket.socket(fileno=number)), _Answers(Decoder(), search))
 
 
 def serve(channel: Channel, answers: _Answers) -> None:
@@ -43,30 +47,38 @@ def serve(channel: Channel, answers: _Answers) -> None:
 class _Answers:
     """Says of payloads what they held, or what went wrong."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, suspicion: Any | None) -> None:
         self._decoder = decoder
+        self._suspicion = suspicion
         self._writer: TableWriter | None = None
 
     def to(self, message: Message) -> tuple[bytes, Sequence[Bytes]]:
         """Return head and body of an answer."""
         try:
-            return self._decoded([*_payloads(message)])
+            looked_at, sizes = marshal.loads(message.head)  # noqa: S302 - from the process that started us
+            search = None if looked_at else self._suspicion
+            return self._decoded([*_payloads(message, sizes)], search)
         except Exception as error:  # noqa: BLE001 - told to the clients; it costs these payloads and no others
             return marshal.dumps(f"{type(error).__name__}: {error}"), ()
 
-    def _decoded(self, payloads: Sequence[Bytes]) -> tuple[bytes, Sequence[Bytes]]:
+    def _decoded(self, payloads: Sequence[Bytes], search: Any | None) -> tuple[bytes, Sequence[Bytes]]:
         table, tallies = self._decoder.decode_all(payloads)
         writer = self._writer
         fresh = writer is None or writer.pool is not table.pool
         if writer is None or fresh:
             writer = self._writer = TableWriter(table.pool)
         packed = writer.pack(table)
+        # The head holds all texts that are new to the pool, one after the other; rejected spans' may be missing.
+        if search is not None and (any(tally.rejected for tally in tallies) or search.search(packed.head)):
+            self._decoder.forget()
+            self._writer = None
+            return marshal.dumps(None), ()
         head = marshal.dumps((fresh, [astuple(tally) for tally in tallies], packed.head))
         return head, [column.data.cast("B") for column in packed.columns if len(column)]
 
 
-def _payloads(message: Message) -> Iterator[memoryview]:
+def _payloads(message: Message, sizes: Sequence[int]) -> Iterator[memoryview]:
     start, body = 0, message.body.data
-    for size in marshal.loads(message.head):  # noqa: S302 - from the process that started us
+    for size in sizes:
         yield body[start : start + size]
         start += size

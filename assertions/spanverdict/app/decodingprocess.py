@@ -34,7 +34,7 @@ _PAUSE_S: Final = 0.25
 
 PROGRAM: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]);"
-    "from spanverdict.app.decodingchild import main; main(int(sys.argv[1]))"
+    "from spanverdict.app.decodingchild import main; main(int(sys.argv[1]), sys.argv[3])"
 )
 """What the process runs. The path is ours, so that it finds what we found, and nothing in the current directory."""
 
@@ -49,6 +49,11 @@ class Job(Protocol):
         """What to decode."""
         ...
 
+    @property
+    def looked_at(self) -> bool:
+        """Whether somebody has looked for what has to be masked already."""
+        ...
+
     def split(self) -> Sequence[Self]:
         """Return the payloads as jobs of one each."""
         ...
@@ -57,16 +62,24 @@ class Job(Protocol):
         """Take what they held."""
         ...
 
+    def suspected(self) -> None:
+        """Take note that they may hold what has to be masked: decoded they were not."""
+        ...
+
     def failed(self, error: Exception) -> None:
         """Take note that they cannot be decoded."""
         ...
 
 
 class DecodingProcess:
-    """Keeps a process that decodes. Start it once; close it when no more jobs come."""
+    """Keeps a process that decodes. Start it once; close it when no more jobs come.
 
-    def __init__(self, program: str = PROGRAM) -> None:
+    With `suspicion`, the pattern of what has to be masked, jobs that nobody has looked at are searched for it.
+    """
+
+    def __init__(self, program: str = PROGRAM, suspicion: str = "") -> None:
         self._program = program
+        self.suspicion = suspicion
         self._unfinished: deque[Job] = deque()
         self._channel: Channel | None = None
         """Where jobs are sent; None while there is no process, or it has to catch up."""
@@ -148,7 +161,7 @@ class DecodingProcess:
                 ours.close()
                 return None
             try:
-                self._process = _spawn(self._program, theirs)
+                self._process = _spawn(self._program, self.suspicion, theirs)
             except OSError as error:
                 _log.error("no decoding process can be started: %s", error)
                 ours.close()
@@ -190,7 +203,9 @@ class DecodingProcess:
         """Hand on the answer to the oldest job."""
         job = self._unfinished[0]
         said = marshal.loads(answer.head)  # noqa: S302 - from a process that we started
-        if isinstance(said, str):
+        if said is None:
+            job.suspected()
+        elif isinstance(said, str):
             job.failed(RuntimeError(said))
         else:
             fresh, tallies, head = said
@@ -231,12 +246,12 @@ class DecodingProcess:
 
 def _send(channel: Channel, job: Job) -> None:
     payloads = job.payloads
-    channel.send(marshal.dumps([len(payload) for payload in payloads]), payloads)
+    channel.send(marshal.dumps((job.looked_at, [len(payload) for payload in payloads])), payloads)
 
 
-def _spawn(program: str, end: socket.socket) -> subprocess.Popen[bytes]:
+def _spawn(program: str, suspicion: str, end: socket.socket) -> subprocess.Popen[bytes]:
     """Start a process that serves one end, and exits when the other is closed: by us, or because we are no more."""
-    command = [sys.executable, "-P", "-c", program, str(end.fileno()), json.dumps(sys.path)]
+    command = [sys.executable, "-P", "-c", program, str(end.fileno()), json.dumps(sys.path), suspicion]
     environ = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(  # noqa: S603 - our own program
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(end.fileno(),), env=environ

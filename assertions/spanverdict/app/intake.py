@@ -34,6 +34,8 @@ BUSY_S: Final = 0.15
 """Who decodes for so long …"""
 WITHIN_S: Final = 0.25
 """… in a time of this length gets a process for it."""
+WARY_S: Final = 10.0
+"""So long after something had to be masked, all requests are looked at before they are decoded."""
 
 Deliver: TypeAlias = Callable[[Sequence[int], SpanTable], None]
 """Takes the spans of committed batches, whose ids follow each other."""
@@ -48,6 +50,10 @@ _spans = _meter.create_counter("spanverdict.spans.accepted", "{span}", "Spans jo
 class _Request:
     payload: bytes
     receipt: Future[Receipt] = field(default_factory=Future)
+    looked_at: bool = False
+    """For what has to be masked."""
+    suspected: bool = False
+    """Something may have to be."""
 
 
 class _Stop:
@@ -72,12 +78,13 @@ class Intake:
         apart: DecodingProcess | None = None,
         masker: Masker | None = None,
     ) -> None:
-        self._way = _Way(journal, deliver)
+        self._way = _Way(journal, deliver, self._look_again)
         self._has_room = has_room
         self._problem = problem
         self._decoder = Decoder()
         self._apart = apart
         self._masker = masker
+        self._wary_until = 0.0
         self._load = _Load()
         self._waiting: SimpleQueue[_Request | _Stop] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -92,6 +99,9 @@ class Intake:
         self._thread.join()
         if self._apart is not None:
             self._apart.close()
+            self._apart = None
+            self._waiting.put(_Stop())
+            self._run()  # what came back to be looked at
 
     def submit(self, payload: bytes) -> Future[Receipt]:
         """Queue a request; the future resolves once it is committed. Raises `Overloaded` or `Unavailable`."""
@@ -143,19 +153,40 @@ class Intake:
         return group
 
     def _mask(self, group: _Group) -> None:
+        """Mask what was not looked at, unless the decoding process will look at what is new to it."""
         masker = self._masker
-        if masker is not None:
-            group.requests = [replace(request, payload=masker.masked(request.payload)) for request in group.requests]
+        suspected = any(request.suspected for request in group.requests)
+        if masker is not None and (suspected or not self._looks_apart(masker)):
+            group.requests = [_masked(request, masker) for request in group.requests]
+
+    def _looks_apart(self, masker: Masker) -> bool:
+        apart = self._apart
+        searching = apart is not None and apart.ready and apart.suspicion == masker.pattern != ""
+        return searching and time.monotonic() > self._wary_until
+
+    def _look_again(self, requests: Sequence[_Request]) -> None:
+        """Take requests back in which something may have to be masked."""
+        self._wary_until = time.monotonic() + WARY_S
+        for request in requests:
+            self._waiting.put(replace(request, suspected=True))
 
     def _decode(self, group: _Group) -> None:
         apart = self._apart
         if apart is not None and apart.submit(group):
             return
+        if self._masker is not None:  # the process may have gone away meanwhile
+            group.requests = [_masked(request, self._masker) for request in group.requests]
         begun = time.perf_counter()
         table, tallies = self._decoder.decode_all(group.payloads)
         if apart is not None and self._load.is_high(begun, time.perf_counter()):
             apart.start()
         group.decoded(table, tallies)
+
+
+def _masked(request: _Request, masker: Masker) -> _Request:
+    if request.looked_at:
+        return request
+    return replace(request, payload=masker.masked(request.payload), looked_at=True)
 
 
 @dataclass(slots=True, eq=False)
@@ -179,6 +210,7 @@ class _Way:
 
     journal: Journal
     deliver: Deliver
+    look_again: Callable[[Sequence[_Request]], None]
 
 
 class _Group:
@@ -195,6 +227,16 @@ class _Group:
     def payloads(self) -> Sequence[bytes]:
         """Those of the requests, in order."""
         return [request.payload for request in self.requests]
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether all of them were looked at for what has to be masked."""
+        return all(request.looked_at for request in self.requests)
+
+    def suspected(self) -> None:
+        """Give the requests back, as something may have to be masked in them."""
+        self._end()
+        self._way.look_again(self.requests)
 
     def split(self) -> Sequence[_Group]:
         """Return the requests one by one."""

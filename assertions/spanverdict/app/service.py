@@ -141,8 +141,8 @@ class Service:
                 self.judge.start(*archive.left_over())
             else:
                 self.judge.start()
-            apart = DecodingProcess() if self.config.decode_apart else None
             self.masker = Masker(self.config.masking)
+            apart = DecodingProcess(suspicion=self.masker.pattern) if self.config.decode_apart else None
             self._intake = Intake(
                 self.store.journal,
                 self.judge.deliver,

@@ -30,6 +30,11 @@ class Masker:
         self.masked_payloads = 0
         """Payloads in which something was masked so far."""
 
+    @property
+    def pattern(self) -> str:
+        """What a payload, or new texts of it, must match to hold anything to mask; "" when that cannot be told."""
+        return "" if self._rules.idle else self._rules.suspicious_pattern
+
     def masked(self, payload: bytes) -> bytes:
         """Return a payload without what is to be masked; the same object where there is nothing.
 

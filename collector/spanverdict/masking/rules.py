@@ -102,13 +102,18 @@ class MaskingRules:
     @cached_property
     def suspicion(self) -> Any | None:
         """Return a matcher of payloads: one without a match holds nothing to mask. None when all may."""
+        return compiled(self.suspicious_pattern) if self.suspicious_pattern else None
+
+    @cached_property
+    def suspicious_pattern(self) -> str:
+        """Return the pattern of that matcher, "" for none."""
         loose = [detector.loose for detector in self.detectors]
         globs = [_of_glob(glob) for glob in (*self.drop, *self.hash, *self.redact)]
         if None in loose or any(not glob.replace(".*", "") for glob in globs):
-            return None
+            return ""
         keys = [f"(?i:{part.removesuffix('.*').removeprefix('.*')})" for part in globs]
         secret = [f"(?i:{SECRET_WORDS})"] if self.secrets else []
-        return compiled("|".join([*keys, *secret, *(part for part in loose if part)]))
+        return "|".join([*keys, *secret, *(part for part in loose if part)])
 
     def hashed(self, value: bytes) -> str:
         """Return a keyed hash: equal values have equal hashes, and nobody without the key can try values out."""

@@ -1,0 +1,115 @@
+"""Masking beside the decoding process: it searches what is new to it, and nothing suspicious is kept unmasked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
+
+from app.test_decoding_process import until
+from bench.load import make_payload
+from spanverdict.app import intake as room
+from spanverdict.app.decodingprocess import DecodingProcess
+from spanverdict.app.intake import Intake
+from spanverdict.masking.masker import Masker
+from spanverdict.masking.rules import MaskingRules
+from spanverdict.receiver.sink import Receipt
+from spanverdict.storage.store import Store
+
+CANARY = "c4nary-0815"
+WAIT_S = 30
+
+
+class Watched(Masker):
+    """Counts what it is asked to look at."""
+
+    looks = 0
+
+    def masked(self, payload: bytes) -> bytes:
+        self.looks += 1
+        return super().masked(payload)
+
+
+def secret(number: int, **more: object) -> bytes:
+    attribute = KeyValue(key="note", value=AnyValue(string_value=f"password={CANARY}"))
+    span = Span(trace_id=b"t" * 16, span_id=number.to_bytes(8, "big"), name="ask", attributes=[attribute], **more)
+    return TracesData(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[span])])]).SerializeToString()
+
+
+@contextmanager
+def taking(folder: Path, masker: Masker, pattern: str | None = None) -> Iterator[tuple[Intake, Store]]:
+    with Store.open(folder / "store.sqlite", synchronous="OFF") as store:
+        apart = DecodingProcess(suspicion=masker.pattern if pattern is None else pattern)
+        apart.start()
+        until(lambda: apart.ready)
+        intake = Intake(store.journal, lambda _ids, _table: None, apart=apart, masker=masker)
+        intake.start()
+        try:
+            yield intake, store
+        finally:
+            intake.close()
+
+
+def journaled(store: Store) -> bytes:
+    return b"".join(batch.payload for batch in store.journal.read())
+
+
+def done(*receipts: Future[Receipt]) -> list[int]:
+    return [receipt.result(WAIT_S).accepted for receipt in receipts]
+
+
+def test_payloads_without_anything_suspicious_are_searched_by_the_process_alone(tmp_path: Path) -> None:
+    masker = Watched(MaskingRules())
+    payloads = [make_payload(20, 10, seed) for seed in range(20)]
+    with taking(tmp_path, masker) as (intake, store):
+        assert done(*map(intake.submit, payloads)) == [20] * 20
+        assert journaled(store) == b"".join(payloads)
+    assert masker.looks == 0
+
+
+def test_a_secret_is_masked_however_often_it_comes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "WARY_S", 0.0)
+    masker = Watched(MaskingRules())
+    with taking(tmp_path, masker) as (intake, store):
+        for number in range(1, 6):
+            assert done(intake.submit(make_payload(20, 10, number)), intake.submit(secret(number))) == [20, 1]
+        assert CANARY.encode() not in journaled(store)
+        assert journaled(store).count(b"password=[secret]") == 5
+    assert 5 <= masker.looks <= 10
+
+
+def test_what_was_masked_once_is_looked_for_beforehand_for_a_while(tmp_path: Path) -> None:
+    masker = Watched(MaskingRules())
+    with taking(tmp_path, masker) as (intake, store):
+        assert done(intake.submit(secret(1))) == [1]
+        assert done(*(intake.submit(make_payload(5, 3, seed)) for seed in range(3))) == [5] * 3
+        assert CANARY.encode() not in journaled(store)
+    assert masker.looks == 4
+
+
+def test_requests_with_rejected_spans_are_searched_as_a_whole(tmp_path: Path) -> None:
+    broken = secret(1, events=[Span.Event(name=CANARY)]).replace(b"\x12" + bytes([len(CANARY)]), b"\x12\x7f")
+    both = secret(2).replace(b"password=", b"passw0rd=") + broken
+    with taking(tmp_path, Masker(MaskingRules())) as (intake, store):
+        receipt = intake.submit(both).result(WAIT_S)
+        assert (receipt.accepted, receipt.rejected) == (1, 1)
+        assert f"password={CANARY}".encode() not in journaled(store)
+
+
+def test_a_process_that_searches_for_something_else_is_not_relied_on(tmp_path: Path) -> None:
+    with taking(tmp_path, Masker(MaskingRules()), pattern="outdated") as (intake, store):
+        assert done(intake.submit(secret(1))) == [1]
+        assert CANARY.encode() not in journaled(store)
+
+
+def test_what_is_still_to_be_looked_at_is_kept_when_the_intake_closes(tmp_path: Path) -> None:
+    with taking(tmp_path, Masker(MaskingRules())) as (intake, store):
+        receipts = [intake.submit(secret(number)) for number in range(1, 30)]
+        intake.close()
+        assert done(*receipts) == [1] * 29
+        assert CANARY.encode() not in journaled(store)
