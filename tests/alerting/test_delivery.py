@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,10 @@ import pytest
 from standardwebhooks import Webhook
 
 from alerting.alertexamples import result, run
-from alerting.hookserver import HookServer, answer
+from alerting.hookserver import HookServer, answer, drip
 from spanverdict.alerting.config import ReceiverSettings
 from spanverdict.alerting.decision import decide
-from spanverdict.alerting.delivery import Courier, DrainReport, Undelivered
+from spanverdict.alerting.delivery import CLAIM_SECONDS, Courier, DrainReport, Undelivered
 from spanverdict.alerting.signing import parse_secret
 from spanverdict.storage.records import Verdict
 from spanverdict.storage.store import Store
@@ -155,6 +156,51 @@ def test_a_receiver_that_is_gone_is_believed(store: Store, server: HookServer) -
         running.deliver_due()
         assert [g.error for g in running.given_up] == ["answered 410"]
     assert store.outbox.pending() == ()
+
+
+def test_after_a_410_nothing_more_is_sent_until_the_configuration_is_read_again(
+    store: Store, server: HookServer
+) -> None:
+    ops, dev = settings(server, retry_after_seconds=(0.0,)), settings(server, name="dev", group_by=("alertname",))
+    server.script = [answer(410), answer(410)]
+    with courier(store, ops, dev) as running:
+        for number in (1, 2):
+            judge_run(store, f"run-{number}", {"slow": "failed", "lost": "failed"}, [ops, dev], time.time())
+            running.deliver_due()
+        tried = Counter((lost.receiver, lost.attempts) for lost in running.given_up)
+        assert tried == {("ops", 1): 1, ("ops", 0): 1, ("dev", 1): 1, ("dev", 0): 3}
+        assert (len(server.hooks), store.outbox.pending()) == (2, ())
+    judge_run(store, "run-3", {"slow": "passed", "lost": "passed"}, [ops, dev], time.time())
+    with courier(store, ops, dev) as again:
+        assert again.deliver_due() == 3, "somebody may have mended the receiver"
+
+
+def test_two_couriers_on_one_store_send_each_message_once(tmp_path: Path, server: HookServer) -> None:
+    """As two servers do on one file, or the old and the new courier while a configuration is read again."""
+    ops = settings(server, group_by=("alertname",))
+    server.script = [drip(0.01, 20, b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n") for _ in range(12)]
+    with Store.open(tmp_path / "store.db") as one, Store.open(tmp_path / "store.db") as other:
+        judge_run(one, "run-1", {f"rule-{n}": "failed" for n in range(12)}, [ops], time.time())
+        with courier(one, ops) as first, courier(other, ops) as second:
+            first.start()
+            second.start()
+            server.wait_for(12)
+            assert first.drain(10).undelivered == second.drain(10).undelivered == ()
+        assert one.outbox.statistics().delivered == 12
+    assert sorted(Counter(hook.headers["webhook-id"] for hook in server.hooks).values()) == [1] * 12
+
+
+def test_a_message_that_a_courier_died_over_is_sent_when_its_claim_ends(store: Store, server: HookServer) -> None:
+    ops, clock = settings(server), Clock()
+    judge_run(store, "run-1", {"slow": "failed"}, [ops], clock.now)
+    (message,) = store.outbox.due(round(clock.now * 1e9))
+    seconds = ops.timeout_seconds + CLAIM_SECONDS
+    assert store.outbox.claim(message.id, round(clock.now * 1e9), round((clock.now + seconds) * 1e9))
+    with courier(store, ops, clock=clock) as running:
+        assert running.deliver_due() == 0
+        clock.now += seconds
+        assert running.deliver_due() == 1
+    assert store.outbox.statistics().delivered == 1
 
 
 def test_a_new_courier_delivers_what_an_old_one_left(tmp_path: Path, server: HookServer) -> None:

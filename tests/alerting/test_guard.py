@@ -191,6 +191,68 @@ def test_a_name_that_changes_its_address_between_check_and_use_gains_nothing(mon
     assert connected == ["8.8.8.8"]
 
 
+HOSTS = ("hooks.example", "*.chat.example", "8.8.4.4", "[2001:4860:4860::8844]", "bücher.example")
+NOT_LISTED = [
+    "evil.example",
+    "hooks.example.evil.example",
+    "evilhooks.example",
+    "evil.hooks.example",
+    "chat.example",
+    "evilchat.example",
+    "x.chat.example.evil.example",
+    "hooks.example@evil.example",
+    "hooks.example:80@evil.example",
+    "hooks.example%40evil.example",
+    "hooks.example%2eevil.example",
+    "evil.example%23.hooks.example@evil.example",
+    "evil.example#hooks.example",
+    "evil.example?hooks.example",
+    "evil.example\\hooks.example",
+    "hooks。example.evil.example",
+    "hooks.examp1e",
+    "hооks.example",  # noqa: RUF001 - two Cyrillic letters
+    "hooks.example..",
+    "bucher.example",
+    "8.8.8.8",
+    "134743044",
+    "0x08080404",
+    "[::ffff:8.8.4.4]",
+    "*",
+]
+LISTED = [
+    "hooks.example",
+    "HOOKS.Example",
+    "hooks.example.",
+    "hooks。example",
+    "a.chat.example",
+    "a.b.chat.example",
+    "8.8.4.4",
+    "[2001:4860:4860::8844]",
+    "bücher.example",
+    "xn--bcher-kva.example",
+]
+
+
+@pytest.mark.parametrize(
+    ("host", "listed"), [*((host, False) for host in NOT_LISTED), *((host, True) for host in LISTED)]
+)
+def test_only_hosts_on_the_list_are_connected_to(host: str, listed: bool, monkeypatch) -> None:
+    """Whatever the settings let pass: the client itself looks at the host that it would connect to."""
+    connected: list[object] = []
+
+    def connect(_: object, address: str, *__: object, **___: object) -> None:
+        connected.append(address)
+        raise socket.timeout("stop here")  # noqa: UP041 - any error of a socket
+
+    monkeypatch.setattr("httpcore.SyncBackend.connect_tcp", connect)
+    settings = ReceiverSettings("ops", f"http://{host}/hook", hosts=HOSTS, timeout_seconds=3)
+    transport = GuardedTransport(allow_private=False, hosts=HOSTS, resolve=lambda *_: ["8.8.8.8"])
+    with httpx.Client(transport=transport, trust_env=False) as client:
+        result = attempt(client, settings, Message(), 0.0, 3.0)
+    assert not result.delivered
+    assert bool(connected) is listed, result.error
+
+
 def test_proxies_of_the_environment_are_not_used(server: HookServer, monkeypatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{server.port}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -114,6 +116,39 @@ def test_an_answer_that_is_not_http_is_a_failed_attempt(bytes_sent: bytes) -> No
         result, _ = send(server)
     assert (result.delivered, result.final) == (False, False)
     assert result.error.startswith("cannot reach it: ")
+
+
+def test_a_name_that_is_not_looked_up_in_time_ends_the_attempt() -> None:
+    """The system's resolver knows no time-out."""
+    asked, release = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> list[str]:
+        asked.set()
+        release.wait(30)
+        return ["127.0.0.1"]
+
+    with HookServer() as server:
+        settings = ReceiverSettings("ops", f"http://{NAME}:{server.port}/hook")
+        transport = GuardedTransport(allow_private=True, resolve=hang)
+        with httpx.Client(transport=transport, trust_env=False) as client:
+            began = time.monotonic()
+            result = attempt(client, settings, Message(), time.time(), 0.2)
+        assert time.monotonic() - began < 5
+        release.set()
+        assert (asked.is_set(), server.hooks) == (True, [])
+    assert (result.delivered, result.final, result.error) == (False, False, "no answer within 0.2 s")
+
+
+def test_a_name_that_does_not_exist_is_a_failed_attempt() -> None:
+    def unknown(*_: object) -> list[str]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    settings = ReceiverSettings("ops", f"http://{NAME}/hook")
+    transport = GuardedTransport(allow_private=True, resolve=unknown)
+    with httpx.Client(transport=transport, trust_env=False) as client:
+        result = attempt(client, settings, Message(), time.time(), 5)
+    assert result.error.startswith("cannot reach it: ")
+    assert "Name or service not known" in result.error
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -93,6 +93,9 @@ def test_the_environment_gives_lists_and_turns_listeners_off() -> None:
     rules = os.pathsep.join(["a.yaml", "", "my rules/"])
     settings = read_settings(None, {"SPANVERDICT_RULES": rules, "SPANVERDICT_OTLP_GRPC": ""}, {})
     assert (settings.rules, settings.otlp_grpc) == (("a.yaml", "my rules/"), None)
+    settings = read_settings(None, {"SPANVERDICT_WEBHOOK_HOSTS": "a.example  *.b.example"}, {})
+    assert settings.webhook_hosts == ("a.example", "*.b.example")
+    assert read_settings(None, {"SPANVERDICT_WEBHOOK_HOSTS": ""}, {}).webhook_hosts == ()
 
 
 @pytest.mark.parametrize(
@@ -217,6 +220,15 @@ def test_a_receiver_that_cannot_work_is_one_line_without_its_secret(settings: di
     assert words in str(error.value)
     assert "canary" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_webhook_to_a_host_that_is_not_on_the_list_is_refused_at_the_start(tmp_path: Path) -> None:
+    address = tmp_path / "url"
+    address.write_text("https://chat.example/canary\n", encoding="utf-8")
+    hooks = [WebhookSettings(name="a", url_file=address)]
+    assert read_webhooks(hooks, {}, ["chat.example"])[0].hosts == ("chat.example",)
+    with pytest.raises(ConfigError, match=r"'a': chat\.example is not among the hosts that webhooks may go to$"):
+        read_webhooks(hooks, {}, ["*.chat.example"])
 
 
 def test_two_receivers_of_one_name_are_refused() -> None:

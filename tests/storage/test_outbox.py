@@ -50,6 +50,29 @@ def ids(deliveries) -> list[str]:
     return [d.id for d in deliveries]
 
 
+def test_of_several_that_claim_a_message_one_gets_it_until_its_time_is_over(tmp_path: Path, store: Store) -> None:
+    store.outbox.enqueue(Message("m1"))
+    with Store.open(tmp_path / "store.db", synchronous="OFF") as other:
+        outboxes = (store.outbox, other.outbox)
+        assert [outbox.claim("m1", 10, 20) for outbox in outboxes] == [True, False]
+        assert [ids(outbox.due(19)) for outbox in outboxes] == [[], []]
+        assert (ids(store.outbox.pending()), other.outbox.next_due()) == (["m1"], 20)
+        assert [outbox.claim("m1", 20, 30) for outbox in reversed(outboxes)] == [True, False]
+        other.outbox.failed("m1", 21, 25, "answered 503")
+        assert store.outbox.claim("m1", 25, 35)
+        store.outbox.succeeded("m1", 26)
+        assert not other.outbox.claim("m1", 99, 100)
+    assert not store.outbox.claim("unheard-of", 1, 2)
+
+
+def test_a_message_that_nobody_claims_in_time_keeps_its_place(store: Store, outbox: Outbox) -> None:
+    outbox.enqueue(Message("m1"))
+    outbox.enqueue(Message("m2", created_unix_nano=11))
+    assert outbox.claim("m1", 10, 20)
+    assert ids(outbox.due(15)) == [], "the second of a group does not overtake the first while that is sent"
+    assert ids(outbox.due(20)) == ["m1"]
+
+
 def test_a_decision_is_taken_once(store: Store, outbox: Outbox) -> None:
     save(store)
     assert store.runs.undecided() == (("r", 1),)

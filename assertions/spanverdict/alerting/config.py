@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from spanverdict.alerting.guard import AddressRefused, check_host
 from spanverdict.alerting.signing import InvalidSecret, Secret, parse_secret
 
 RETRY_AFTER_SECONDS = (5.0, 30.0, 120.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)
@@ -32,6 +33,8 @@ class ReceiverSettings:
     """For a whole attempt, from looking up the name to the end of the answer."""
     allow_private: bool = False
     """Whether the address may be loopback or in a private network."""
+    hosts: tuple[str, ...] = ()
+    """The only hosts that it may be sent to; empty: any."""
     group_by: tuple[str, ...] = DEFAULT_GROUP_BY
     """Labels; alerts that agree in them share a message. None puts all alerts of a run into one."""
     send_resolved: bool = True
@@ -51,7 +54,7 @@ def receiver(settings: ReceiverSettings) -> ReceiverSettings:
     """
     if not settings.name or not settings.name.isprintable():
         raise AlertingConfigError("a webhook receiver needs a name, in printable characters")
-    problem = _problem_of_url(settings.url)
+    problem = _problem_of_url(settings.url) or _problem_of_host(settings)
     if problem:
         raise AlertingConfigError(f"webhook receiver {settings.name!r}: {problem}")
     if settings.timeout_seconds <= 0 or any(wait < 0 for wait in settings.retry_after_seconds):
@@ -125,6 +128,15 @@ def _parse(text: str, source: str) -> tuple[Secret, ...]:
         return tuple(map(parse_secret, text.split()))
     except InvalidSecret as error:
         raise AlertingConfigError(f"{source}: {error}") from None
+
+
+def _problem_of_host(settings: ReceiverSettings) -> str:
+    """What is known of it before anything is sent; whoever connects looks again."""
+    try:
+        check_host(urlsplit(settings.url).hostname or "", settings.hosts)
+    except AddressRefused as refused:
+        return str(refused)
+    return ""
 
 
 def _problem_of_url(url: str) -> str:

@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 JITTER = 0.2
 """Waits are up to this share longer, so that receivers are not met by everybody at once."""
+CLAIM_SECONDS = 5.0
+"""So much longer than an attempt may last is a message one courier's, before another may send it."""
 _LOOK_AGAIN_SECONDS = 60.0
 _STORE_TROUBLE_SECONDS = 5.0
 _NANOSECONDS = 1_000_000_000
@@ -104,6 +106,7 @@ class Lane:
         self._client = client
         self._clock = clock
         self._jitter = jitter
+        self._gone = False
 
     def deliver_due(self, stop: threading.Event, deadline: float | None = None) -> int:
         """Try everything that is due once, until told to stop; return the number of attempts.
@@ -112,12 +115,13 @@ class Lane:
         """
         attempts = 0
         while not stop.is_set():
+            if self._gone:
+                self._give_up_all()
             due = self._outbox.due(self._now(), self.settings.name)
             for delivery in due:
                 if stop.is_set() or _left(deadline) <= 0:
                     return attempts
-                self._deliver(delivery, min(self.settings.timeout_seconds, _left(deadline)))
-                attempts += 1
+                attempts += self._deliver(delivery, min(self.settings.timeout_seconds, _left(deadline)))
             if not due:
                 break
         return attempts
@@ -133,18 +137,36 @@ class Lane:
         """Let the client go."""
         self._client.close()
 
-    def _deliver(self, delivery: QueuedDelivery, timeout_seconds: float) -> None:
+    def _deliver(self, delivery: QueuedDelivery, timeout_seconds: float) -> bool:
+        """Try a message unless somebody else is at it, or the receiver wants no more; say whether it was tried."""
+        now = self._now()
+        until = now + round((timeout_seconds + CLAIM_SECONDS) * _NANOSECONDS)
+        if self._gone or not self._outbox.claim(delivery.id, now, until):
+            return False
+        self._settle(delivery, timeout_seconds)
+        return True
+
+    def _settle(self, delivery: QueuedDelivery, timeout_seconds: float) -> None:
         result = attempt(self._client, self.settings, delivery, self._clock(), timeout_seconds)
         if result.delivered:
             self._outbox.succeeded(delivery.id, self._now())
             self._ledger.arrived()
             return
+        self._gone = result.final
         last = result.final or delivery.attempts + 1 >= self.settings.max_attempts
         again = None if last else self._now() + round(self._wait(delivery, result) * _NANOSECONDS)
         self._outbox.failed(delivery.id, self._now(), again, result.error)
         _log.warning("webhook %s to %s: %s", delivery.id, delivery.receiver, result.error)
         if last:
             self._ledger.gave_up(_undelivered(delivery, delivery.attempts + 1, result.error))
+
+    def _give_up_all(self) -> None:
+        """Let go of what waits for a receiver that wants no more, until the configuration is read again."""
+        for delivery in self._outbox.pending():
+            if delivery.receiver == self.settings.name:
+                error = "the receiver answered 410 to an earlier message"
+                self._outbox.failed(delivery.id, self._now(), None, error)
+                self._ledger.gave_up(_undelivered(delivery, delivery.attempts, error))
 
     def _wait(self, delivery: QueuedDelivery, result: AttemptResult) -> float:
         planned = self.settings.retry_after_seconds[delivery.attempts] * (1 + JITTER * self._jitter())

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -82,6 +84,60 @@ def allowed_addresses(host: str, port: int, resolve: Resolver, *, allow_private:
     if not addresses:
         raise AddressRefused(f"{host} has no address")
     return addresses
+
+
+def check_host(host: str, allowed: Sequence[str]) -> None:
+    """Refuse a host that is not on the list; an empty list has every host.
+
+    An entry is a host name or address, or `*.` and a name for everything below that name. A final
+    dot and upper case do not count, and names in other scripts are compared as they are looked up.
+
+    Raises:
+        AddressRefused: the host is not on the list.
+
+    >>> check_host("Hooks.Example.", ["hooks.example"])
+    >>> check_host("evil.hooks.example", ["hooks.example"])
+    Traceback (most recent call last):
+    spanverdict.alerting.guard.AddressRefused: evil.hooks.example is not among the hosts that webhooks may go to
+    """
+    name = _plain_name(host)
+    for entry in allowed:
+        below = entry.startswith("*.")
+        wanted = _plain_name(entry.removeprefix("*."))
+        if (below and name.endswith(f".{wanted}")) or (not below and name == wanted):
+            return
+    if allowed:
+        raise AddressRefused(f"{host} is not among the hosts that webhooks may go to")
+
+
+def _plain_name(host: str) -> str:
+    name = host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
+    try:
+        return name.encode("idna").decode()
+    except UnicodeError:
+        return name
+
+
+def lookup_within(resolve: Resolver, seconds: float | None) -> Resolver:
+    """Return a resolver that raises `TimeoutError` when there is no answer in time; None waits for ever.
+
+    The system's resolver knows no time-out, so it is asked in a thread, which is left alone if it hangs:
+    it ends when the system gives up.
+    """
+
+    def look_up(host: str, port: int) -> Sequence[str]:
+        answer: Future[Sequence[str]] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(resolve(host, port))
+            except BaseException as error:  # noqa: BLE001 - it belongs to who asked
+                answer.set_exception(error)
+
+        threading.Thread(target=ask, name="spanverdict-lookup", daemon=True).start()
+        return answer.result(seconds)
+
+    return look_up
 
 
 def system_resolver(host: str, port: int) -> list[str]:

@@ -94,6 +94,9 @@ class OutboxProtocol(Protocol):
     def pending(self) -> Sequence[QueuedDelivery]:
         """Return everything that waits, oldest first."""
 
+    def claim(self, delivery_id: str, now_unix_nano: int, until_unix_nano: int) -> bool:
+        """Take a message that is due for oneself until a time; False when somebody else has it, or it is over."""
+
     def succeeded(self, delivery_id: str, now_unix_nano: int) -> None:
         """Note that a message arrived."""
 

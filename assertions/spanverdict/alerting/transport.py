@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,14 @@ import httpcore
 import httpx
 
 from spanverdict.alerting.config import ReceiverSettings
-from spanverdict.alerting.guard import AddressRefused, Resolver, allowed_addresses, system_resolver
+from spanverdict.alerting.guard import (
+    AddressRefused,
+    Resolver,
+    allowed_addresses,
+    check_host,
+    lookup_within,
+    system_resolver,
+)
 
 
 class GuardedTransport(httpx.BaseTransport):
@@ -24,9 +31,15 @@ class GuardedTransport(httpx.BaseTransport):
     """
 
     def __init__(
-        self, *, allow_private: bool, resolve: Resolver = system_resolver, tls: ssl.SSLContext | None = None
+        self,
+        *,
+        allow_private: bool,
+        hosts: Sequence[str] = (),
+        resolve: Resolver = system_resolver,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._allow_private = allow_private
+        self._hosts = tuple(hosts)
         self._resolve = resolve
         self._tls = tls
 
@@ -38,6 +51,7 @@ class GuardedTransport(httpx.BaseTransport):
             port=request.url.port,
             target=request.url.raw_path,
         )
+        check_host(request.url.raw_host.decode("ascii"), self._hosts)
         deadline = Deadline(request.extensions.get("timeout", {}).get("read"))
         backend = _GuardedBackend(self._allow_private, self._resolve, deadline)
         connection = httpcore.HTTPConnection(url.origin, ssl_context=self._context(url), network_backend=backend)
@@ -96,7 +110,8 @@ class _GuardedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         error: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in allowed_addresses(host, port, self._resolve, allow_private=self._allow_private):
+        resolve = lookup_within(self._resolve, self._deadline.within(timeout))
+        for address in allowed_addresses(host, port, resolve, allow_private=self._allow_private):
             try:
                 stream = self._sockets.connect_tcp(
                     address, port, self._deadline.within(timeout), local_address, socket_options
@@ -155,7 +170,7 @@ def _translated(request: httpx.Request) -> Iterator[None]:
     """Let errors of the wire come out as those of the client."""
     try:
         yield
-    except httpcore.TimeoutException as error:
+    except (httpcore.TimeoutException, TimeoutError) as error:
         raise httpx.TimeoutException(str(error), request=request) from error
     except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
         raise httpx.TransportError(str(error), request=request) from error
@@ -167,7 +182,7 @@ def guarded_client(settings: ReceiverSettings) -> httpx.Client:
     `AddressRefused` comes out of it where an address must not be reached.
     """
     return httpx.Client(
-        transport=GuardedTransport(allow_private=settings.allow_private),
+        transport=GuardedTransport(allow_private=settings.allow_private, hosts=settings.hosts),
         timeout=settings.timeout_seconds,
         follow_redirects=False,
         trust_env=False,

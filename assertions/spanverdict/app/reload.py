@@ -82,7 +82,7 @@ class Reloader:
         changes = Changes(
             flows=read_flows(settings.rules),
             baseline=_baseline(settings),
-            webhooks=read_webhooks(settings.webhooks, self._environ),
+            webhooks=read_webhooks(settings.webhooks, self._environ, settings.webhook_hosts),
             external_url=settings.external_url.rstrip("/"),
             masking=read_masking(settings.masking, self._environ),
             keeping=keeping_of(settings.retention),

@@ -53,7 +53,7 @@ def serve(
         store=settings.store,
         flows=flows,
         receiver=receiver_config(settings),
-        webhooks=read_webhooks(settings.webhooks, environ),
+        webhooks=read_webhooks(settings.webhooks, environ, settings.webhook_hosts),
         external_url=settings.external_url.rstrip("/"),
         masking=read_masking(settings.masking, environ),
         keeping=keeping_of(settings.retention),

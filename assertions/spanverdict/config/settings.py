@@ -147,6 +147,8 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = "text"
     external_url: str = ""
     webhooks: tuple[WebhookSettings, ...] = Field(default=())
+    webhook_hosts: tuple[str, ...] = ()
+    """The only hosts that webhooks may go to: names, or `*.` and a name for all below it; empty: any public one."""
     masking: MaskingSettings = Field(default=MaskingSettings())
     retention: RetentionSettings = Field(default=RetentionSettings())
 
@@ -166,7 +168,9 @@ class Settings(BaseModel):
 _PARTS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
     {"webhooks": WebhookSettings, "masking": MaskingSettings, "retention": RetentionSettings}
 )
-_SCALARS: Final = tuple(name for name in Settings.model_fields if name not in {"rules", *_PARTS})
+_LISTS: Final[Mapping[str, str]] = MappingProxyType({"rules": os.pathsep, "webhook_hosts": " "})
+"""Settings that hold several texts, and what stands between them in the environment."""
+_SCALARS: Final = tuple(name for name in Settings.model_fields if name not in {*_LISTS, *_PARTS})
 
 
 def read_settings(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
@@ -191,14 +195,14 @@ _Given: TypeAlias = dict[str, tuple[str, object]]
 
 
 def _of_environment(environ: Mapping[str, str]) -> _Given:
-    variables = {name: PREFIX + name.upper() for name in (*_SCALARS, "rules")}
+    variables = {name: PREFIX + name.upper() for name in (*_SCALARS, *_LISTS)}
     given: _Given = {
         name: (variable, environ[variable] or None)
         for name, variable in variables.items()
-        if variable in environ and (name != "rules" or environ[variable])
+        if variable in environ and (name not in _LISTS or environ[variable])
     }
-    if "rules" in given:
-        given["rules"] = (variables["rules"], tuple(filter(None, environ[variables["rules"]].split(os.pathsep))))
+    for name in given.keys() & _LISTS.keys():
+        given[name] = (variables[name], tuple(filter(None, environ[variables[name]].split(_LISTS[name]))))
     return given
 
 

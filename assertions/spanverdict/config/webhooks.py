@@ -16,19 +16,21 @@ from spanverdict.alerting.config import (
 from spanverdict.config.settings import ConfigError, WebhookSettings
 
 
-def read_webhooks(settings: Sequence[WebhookSettings], environ: Mapping[str, str]) -> tuple[ReceiverSettings, ...]:
-    """Return the receivers that settings describe.
+def read_webhooks(
+    settings: Sequence[WebhookSettings], environ: Mapping[str, str], hosts: Sequence[str] = ()
+) -> tuple[ReceiverSettings, ...]:
+    """Return the receivers that settings describe, and may send only to `hosts` unless that is empty.
 
     Raises:
         ConfigError: an address or a secret is missing or malformed; it names the receiver, never the secret.
     """
     try:
-        return receivers([_receiver(one, environ) for one in settings])
+        return receivers([_receiver(one, environ, tuple(hosts)) for one in settings])
     except AlertingConfigError as error:
         raise ConfigError(str(error)) from None
 
 
-def _receiver(settings: WebhookSettings, environ: Mapping[str, str]) -> ReceiverSettings:
+def _receiver(settings: WebhookSettings, environ: Mapping[str, str], hosts: tuple[str, ...]) -> ReceiverSettings:
     url = settings.url if settings.url_file is None else text_from_file(settings.url_file)
     if settings.secret_env is not None:
         secrets = secrets_from_environment(settings.secret_env, environ)
@@ -39,6 +41,7 @@ def _receiver(settings: WebhookSettings, environ: Mapping[str, str]) -> Receiver
         url=url or "",
         secrets=secrets,
         allow_private=settings.allow_private,
+        hosts=hosts,
         group_by=settings.group_by if settings.group_by is not None else DEFAULT_GROUP_BY,
         send_resolved=settings.send_resolved,
     )

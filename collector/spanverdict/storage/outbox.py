@@ -97,6 +97,23 @@ class Outbox:
             ).fetchall()
         return tuple(QueuedDelivery(*row) for row in rows)
 
+    def claim(self, delivery_id: str, now_unix_nano: int, until_unix_nano: int) -> bool:
+        """Take a message that is due, so that nobody else finds it due before `until_unix_nano`.
+
+        Of several that try at once, also from other processes, one gets True. The claim ends with
+        `succeeded` or `failed`, or by itself when whoever made it is no more.
+        """
+
+        def change(connection: sqlite3.Connection) -> bool:
+            taken = connection.execute(
+                "UPDATE deliveries SET next_attempt_unix_nano = ?"
+                " WHERE id = ? AND state = 'pending' AND next_attempt_unix_nano <= ?",
+                (until_unix_nano, delivery_id, now_unix_nano),
+            )
+            return taken.rowcount == 1
+
+        return self._writer.call(change)
+
     def succeeded(self, delivery_id: str, now_unix_nano: int) -> None:
         """Note that a message arrived."""
         self._finish(delivery_id, "delivered", now_unix_nano, "")
