@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ruleruns import HEAD, call, events, flow_end, flow_of, only, span
+from spanverdict.checks.catalogue import CHECKS
 
 SCORE = "- {id: score, output: {stage: score, value: span.FIELD}, expect: {every: '0..1'}}"
 
@@ -74,6 +77,30 @@ def test_fields_in_where_and_per_and_of_other_scopes_are_looked_at() -> None:
         "no span or resource carries .scor",
         "no span carries span.hitt",
     ]
+
+
+MISSPELT = [
+    "latency: {attribute: span.scor, unit: s, in: score}, expect: {max: '< 1s'}",
+    "latency: {stage: score}, where: '{ span.scor > 0 }', expect: {max: '< 1s'}",
+    "freshness: {stage: score, age: span.scor, unit: s}, expect: {max: '< 1s'}",
+    "freshness: {stage: score, updated_at: 'json(span.scor, \"$.at\")', unit: rfc3339}, expect: {max: '< 1s'}",
+    "coverage: {stages: all, attributes: [span.scor]}, expect: {ratio: '>= 99%'}",
+    "output: {stage: score, value: span.scor}, expect: {every: '0..1'}",
+    "order: all, per: span.scor, expect: {every: '== true'}",
+    "count: {of: '{ span.scor > 1 }', per: request}, expect: {max: '== 0'}",
+    "ratio: {of: '{ span.scor > 1 }', over: '{ span.score != nil }'}, expect: {ratio: '<= 1%'}",
+    "throughput: '{ span.scor > 0 }', expect: {rate: '> 0'}",
+    "attribute: {stage: score, value: span.scor}, expect: {max: '<= 1'}",
+]
+
+
+@pytest.mark.parametrize("rule", MISSPELT, ids=[rule.partition(":")[0] + str(n) for n, rule in enumerate(MISSPELT)])
+def test_a_misspelt_attribute_is_told_of_in_every_measure(rule: str) -> None:
+    assert warnings(f"- {{id: r, {rule}}}") == ("rule r: no span carries span.scor; did you mean span.score?",)
+
+
+def test_every_measure_of_spans_is_among_them() -> None:
+    assert {rule.partition(":")[0] for rule in MISSPELT} == {check.key for check in CHECKS} - {"pass_rate", "burn_rate"}
 
 
 def test_without_spans_nothing_is_said_of_fields() -> None:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft7Validator
 
+from rules.reference import blocks, with_part, with_rules
 from spanverdict.app.schemacommand import SCHEMAS
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.diagnostics.yamldoc import Mapping, Node, Scalar, Sequence, compose
+from spanverdict.rulefiles.loader import load
+
+TOP = Path(__file__).parents[2]
+CASES = Path(__file__).parent / "cases"
+EXAMPLES = sorted([*(TOP / "rules").rglob("*.yaml"), TOP / "deploy" / "demo" / "scoring.yaml"])
+FLOWS = [
+    *((block.name, block.text) for block in blocks("yaml flow")),
+    *((block.name, with_part(block.text)) for block in blocks("yaml part")),
+    *((block.name, with_rules(block.text)) for block in blocks("yaml rule")),
+]
 
 
 @cache
@@ -48,3 +60,10 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(schema, list):
         for part in schema:
             yield from objects(part)
+
+
+def said(text: str) -> Problems:
+    """What the reader says; golden files are taken to be there, and not looked into."""
+    problems = Problems()
+    load(text, str(TOP / "rules" / "f.yaml"), problems, lambda _file, _name: None)
+    return problems

@@ -35,6 +35,18 @@ def test_warnings_alone_have_a_code_of_their_own(rules: Path) -> None:
     assert done.stdout.endswith("1 warning\n")
 
 
+def test_a_file_of_tests_is_linted_when_it_is_named(rules: Path) -> None:
+    """As editors and hooks do, which name every file that was changed."""
+    test = "flow: scoring.yaml\ntests:\n  - name: slow\n    spans: gateway GET server 0ms..5ms\n    expect: {fast: faild}\n"
+    (rules.parent / "scoring_test.yaml").write_text(test, encoding="utf-8")
+    done = tell("lint", "scoring.yaml", "scoring_test.yaml", cwd=rules.parent)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.startswith("scoring_test.yaml:5:20: error[SV023]")
+    assert done.stdout.endswith("1 error\n")
+    (rules.parent / "scoring_test.yaml").write_text(test.replace("faild", "failed"), encoding="utf-8")
+    assert tell("lint", "scoring_test.yaml", cwd=rules.parent).returncode == 0
+
+
 def test_findings_go_to_several_places_at_once(rules: Path) -> None:
     rules.write_text(RULES.replace("kind: server", "knd: server"), encoding="utf-8")
     done = tell("lint", "scoring.yaml", "-o", "github", "-o", "sarif=lint.sarif", "-o", "json=l.json", cwd=rules.parent)

@@ -19,7 +19,7 @@ import click
     "Default: text on standard output, and annotations where GitHub Actions runs it.",
 )
 def lint(rules: tuple[str, ...], outputs: tuple[str, ...]) -> None:
-    """Report every mistake in rule files, each with its place.
+    """Report every mistake in rule files, each with its place; in files of tests (*_test.yaml) too, by name.
 
     \b
       spanverdict lint rules/

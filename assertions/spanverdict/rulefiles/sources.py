@@ -16,7 +16,8 @@ from spanverdict.diagnostics.yamldoc import MAX_BYTES
 STDIN: Final = "-"
 
 _SUFFIXES: Final = (".yaml", ".yml")
-_TESTS: Final = ("_test.yaml", "_test.yml")
+TESTS: Final = ("_test.yaml", "_test.yml")
+"""How the name of a file of rule tests ends; in a folder it is no rule file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def _below(path: Path) -> list[Path]:
         file
         for file in path.rglob("*")
         if file.suffix in _SUFFIXES
-        and not file.name.endswith(_TESTS)
+        and not file.name.endswith(TESTS)
         and not any(part.startswith(".") for part in file.relative_to(path).parts)
         and file.is_file()
     )

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Final
 
 from spanverdict.diagnostics import codes
 from spanverdict.diagnostics.diagnostic import Position, Problems
-from spanverdict.rulefiles.sources import RuleFile
-
-ENDINGS: Final = ("_test.yaml", "_test.yml")
-"""How the name of a file with tests ends, where it is looked for in a folder."""
+from spanverdict.rulefiles.sources import TESTS, RuleFile
 
 
 def find_test_files(paths: Iterable[str], problems: Problems) -> tuple[RuleFile, ...]:
@@ -39,7 +35,7 @@ def _below(path: Path) -> list[Path]:
     return sorted(
         file
         for file in path.rglob("*")
-        if file.name.endswith(ENDINGS)
+        if file.name.endswith(TESTS)
         and not any(part.startswith(".") for part in file.relative_to(path).parts)
         and file.is_file()
     )
