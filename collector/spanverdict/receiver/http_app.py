@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spanverdict.otlp.errors import Undecodable
 from spanverdict.receiver.auth import BearerTokens
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.counters import Counters, Protocol, Signal
@@ -85,6 +86,11 @@ class Head:
         """What the client announces; 0 where it does not."""
         length = self.header(b"content-length")
         return int(length) if length.isdecimal() else 0
+
+    def check_framing(self) -> None:
+        """Raise `Undecodable` for a body of two lengths, of which a proxy before us may have believed the other."""
+        if b"transfer-encoding" in self.headers and b"content-length" in self.headers:
+            raise Undecodable("a request has either a Content-Length or a Transfer-Encoding")
 
     def check_media_type(self) -> None:
         """Raise `UnsupportedMediaType` for anything but OTLP's two."""
@@ -163,6 +169,7 @@ class HttpApp:
         self._tokens.check(head.headers.get(b"authorization"))
         if head.size > self._config.max_header_bytes:
             raise HeadTooLarge(self._config.max_header_bytes)
+        head.check_framing()
         head.check_media_type()
         head.is_compressed()
         self._check_length(head.content_length)
