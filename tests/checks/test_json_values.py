@@ -6,16 +6,18 @@ import contextlib
 import doctest
 import importlib
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruleruns import EPOCH, MS, call, measured, only, scores, span, values
+from ruleruns import EPOCH, HEAD, MS, call, events, flow_of, judged, measured, only, scores, span, values, view
 from spanverdict.checks import jsonpath
 from spanverdict.checks.jsonpath import JsonPathError, NotJsonError, NotThereError, parse_path
 from spanverdict.checks.valueof import parse_value
+from spanverdict.evaluation.outcomes import FlowFinished
 from spanverdict.selectors import SelectorError
 
 LABEL = """output: {stage: score, value: 'json(span.score, "$.label")'}"""
@@ -238,3 +240,32 @@ def test_whole_numbers_beyond_64_bits_are_compared_exactly() -> None:
     rule = """- {id: r, output: {stage: score, value: 'json(span.score, "$")'}, expect: {every: '== %d'}}"""
     assert only(scores([str(2**70)]), rule % 2**70).outcome == "passed"
     assert only(scores([str(2**70 + 1)]), rule % 2**70).outcome == "failed"
+
+
+def answered(*texts: object) -> list[Any]:
+    return [row for n, text in enumerate(texts) for row in call(f"{n + 1:032x}", 1000 * n, score={"answer": text})]
+
+
+def test_per_groups_by_what_stands_in_a_json_text() -> None:
+    rows = answered('{"label": "a"}', '{"label": "b"}', '{"label": "a"}', "{}", "no JSON", '{"label": null}', 7)
+    rule = (
+        """- {id: r, latency: request, per: 'json(span.answer, "$.label")', expect: {samples: '>= 1', max: '< 1h'}}"""
+    )
+    found = judged(rows, flow_of(rule))
+    assert {name: result.samples for name, result in found.items()} == {"r[(none)]": 4, "r[a]": 2, "r[b]": 1}
+
+
+def test_a_request_is_named_by_what_stands_in_a_json_text() -> None:
+    head = re.sub("key: [^,}\n]+", """key: 'json(span.answer, "$.id")'""", HEAD)
+    flow = flow_of("- {id: r, latency: request, expect: {max: '< 1h'}}", head)
+    found = view(answered('{"id": "a"}', '{"id": 7}', "no JSON"), flow)
+    assert [found.request_name(number) for number in range(3)] == ["a", "7", f"{3:032x}"]
+
+
+def test_a_field_that_nothing_carries_makes_one_group_and_a_warning() -> None:
+    rule = "- {id: r, latency: request, per: span.anwser, expect: {max: '< 1h'}}"
+    (end,) = (event for event in events(answered("a"), flow_of(rule)) if isinstance(event, FlowFinished))
+    assert end.warnings == ("rule r: no span carries span.anwser; did you mean span.answer?",)
+    far = flow_of(rule.replace("anwser", "country"))
+    (end,) = (event for event in events(answered("a"), far) if isinstance(event, FlowFinished))
+    assert end.warnings == ("rule r: no span carries span.country",)

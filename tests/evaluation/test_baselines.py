@@ -344,7 +344,9 @@ def test_without_any_request_of_the_baseline_a_canary_does_not_pass() -> None:
 
 
 def test_without_any_other_request_there_is_nothing_to_judge() -> None:
-    assert canary(version("v1", 40, 1), RULE % "<= +10% of baseline").outcome is Outcome.FAILED
+    result = canary(version("v1", 40, 1), RULE % "<= +10% of baseline")
+    assert result.outcome is Outcome.FAILED
+    assert result.message == 'nothing to judge beside the baseline { span.version = "v1" }'
 
 
 def test_a_rule_that_compares_nothing_judges_all_requests() -> None:

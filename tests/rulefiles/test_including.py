@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from spanverdict.checks.passrate import PassRate
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.diagnostics.render import render_all
 from spanverdict.rulefiles import packs
@@ -314,3 +315,22 @@ def test_an_installed_pack_is_found_beside_the_code(tmp_path: Path) -> None:
 def test_the_wheel_puts_the_packs_beside_the_code() -> None:
     settings = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
     assert settings["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"] == {"rules": "spanverdict/rulepacks"}
+
+
+def test_a_rule_over_runs_looks_at_the_rule_of_its_own_file_under_the_prefix(pack: Path) -> None:
+    over = "  - {id: budget, pass_rate: {of: errors, window: 1d}, expect: {ratio: '>= 90%'}}\n"
+    pack.write_text(PACK + over, encoding="utf-8")
+    include = "include: [{file: packs/web.yaml, as: edge, with: {serve: ingest}, rules: [errors, budget]}]\n"
+    budget = loaded(pack.parents[1], include).rules[-1]
+    assert isinstance(budget.check, PassRate)
+    assert (budget.id, budget.check.target.rule) == ("edge.budget", "edge.errors")
+    _, found = shop(pack.parents[1], include.replace("[errors, budget]", "[latency, budget]"))
+    assert any("there is no rule `errors`" in said for said in found)
+
+
+@pytest.mark.parametrize("version", ["version: 2", "version: one", ""])
+def test_a_file_of_another_version_is_not_included(pack: Path, version: str) -> None:
+    pack.write_text(PACK.replace("version: 1", version), encoding="utf-8")
+    flow, found = shop(pack.parents[1], "include: [{file: packs/web.yaml, with: {serve: ingest}, rules: [errors]}]\n")
+    assert flow is None
+    assert any("version" in each and "included by" in each for each in found), found

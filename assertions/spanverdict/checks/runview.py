@@ -10,7 +10,9 @@ from typing import Final
 import numpy as np
 
 from spanverdict.checks.history import RunHistory
+from spanverdict.checks.jsoncolumn import found_in
 from spanverdict.checks.missing import Missing
+from spanverdict.checks.valueof import ValueOf
 from spanverdict.paths.clocks import Clocks
 from spanverdict.paths.forest import Forest, Parents, grow
 from spanverdict.paths.joins import Join
@@ -130,7 +132,7 @@ class RunView:
     ends_at: str
     expected: int | None = None
     """Requests that should have come."""
-    key: Field | None = None
+    key: ValueOf | None = None
     """What names a request; the trace id of its first span without it."""
     clocks: Clocks | None = None
     """How far the clocks of its hosts may differ; None where all are taken to be one."""
@@ -222,9 +224,12 @@ class RunView:
             last[request[order]] = member[order]
         return StageTimes(count, first_start, last_end, last, member, request)
 
-    def column(self, wanted: Field) -> AttributeColumn:
-        """Return a field of every member."""
-        return wanted.column(self.spans)
+    def column(self, wanted: Field | ValueOf) -> AttributeColumn:
+        """Return a field of every member, or what stands in the JSON that it holds; unreadable JSON holds nothing."""
+        if isinstance(wanted, Field):
+            return wanted.column(self.spans)
+        column = wanted.field.column(self.spans)
+        return column if wanted.path is None else found_in(column, wanted.path).column
 
     def requests_lacking(self, name: str) -> Rows:
         """Return the requests that lack a mandatory stage, then -1 for each that never arrived."""
@@ -257,7 +262,7 @@ class RunView:
             return None
         return [None if value is None else str(value) for value in self.values_of_requests(self.key)]
 
-    def values_of_requests(self, wanted: Field) -> list[object]:
+    def values_of_requests(self, wanted: Field | ValueOf) -> list[object]:
         """Return the first value of a field in each request, None where no span has it."""
         column = self.column(wanted)
         chosen = self.codes_of_requests(column)

@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from spanverdict.checks.jsonpath import JsonPath, NotJsonError, NotThereError
+from spanverdict.checks.jsoncolumn import found_in
+from spanverdict.checks.jsonpath import JsonPath
 from spanverdict.checks.missing import Missing, Reason
 from spanverdict.checks.runview import RunView
 from spanverdict.checks.valueof import ValueOf
-from spanverdict.telemetry.pool import Value
 from spanverdict.telemetry.spantable import AttributeColumn, Int64s, Rows
 
 _VALUE: Final = -1
@@ -55,33 +55,11 @@ def take(value: ValueOf, view: RunView, members: Rows, lacking: str) -> Taken:
     if value.path is None:
         reason = np.where(codes >= 0, _VALUE, _LACKING)
         return Taken(AttributeColumn(codes, column.values), reason, (Reason(lacking),))
-    return _inside(AttributeColumn(codes, column.values), value.path, str(value.field), lacking)
+    return _inside(AttributeColumn(codes, column.values), value, value.path, lacking)
 
 
-def _inside(documents: AttributeColumn, path: JsonPath, field: str, lacking: str) -> Taken:
-    """Read each distinct document once."""
-    used, position = np.unique(documents.codes, return_inverse=True)
-    found, reason, problems = list[Value](), np.full(len(used), _VALUE), set[str]()
-    code = np.full(len(used), -1, np.int32)
-    for place, number in enumerate(used.tolist()):
-        try:
-            value = _found(documents.values[number] if number >= 0 else None, path)
-        except NotThereError:
-            reason[place] = _LACKING
-        except NotJsonError as problem:
-            problems.add(str(problem))
-            reason[place] = _NOT_JSON
-        else:
-            code[place] = len(found)
-            found.append(value)
-    why = f"hold what is not JSON in {field}: {min(problems, default='')}"
-    reasons = (Reason(lacking), Reason(why, impossible=True))
-    return Taken(AttributeColumn(code[position], tuple(found)), reason[position], reasons)
-
-
-def _found(document: Value, path: JsonPath) -> Value:
-    if document is None:
-        raise NotThereError
-    if not isinstance(document, str):
-        raise NotJsonError("it is no text")
-    return path.find(document)
+def _inside(documents: AttributeColumn, value: ValueOf, path: JsonPath, lacking: str) -> Taken:
+    found = found_in(documents, path)
+    reason = np.where(found.column.codes >= 0, _VALUE, np.where(found.unreadable, _NOT_JSON, _LACKING))
+    why = f"hold what is not JSON in {value.field}: {found.problem}"
+    return Taken(found.column, reason, (Reason(lacking), Reason(why, impossible=True)))

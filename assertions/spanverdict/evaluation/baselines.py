@@ -27,6 +27,8 @@ class Baseline:
 
     origin: BaselineOrigin
     samples: Mapping[SampleKey, BaselineSample] = field(default_factory=dict)
+    inside: bool = False
+    """Whether it is a part of the run itself, which the rule does not judge."""
     everywhere: BaselineSample | None = None
     """What every group of the rule is compared with; None: each with its own of `samples`."""
 

@@ -33,7 +33,7 @@ def split(rule: Rule, where: Selector, measurement: Measurement, view: RunView) 
     judged = subset(measurement, here | unborn[0], lacking | unborn[1])
     samples = {(rule.id, group.name): sample for group, sample in _samples(rule, others, view)}
     nothing = "" if of_baseline.any() else f"no request contains {where}, which the baseline is made of"
-    return judged, Baseline(origin_of(where, nothing), samples)
+    return judged, Baseline(origin_of(where, nothing), samples, inside=True)
 
 
 def origin_of(where: Selector, missing: str = "") -> BaselineOrigin:

@@ -67,7 +67,7 @@ def judge_samples(
         message = f"{len(rest)} more groups than can be judged: {', '.join(named)}"
         yield replace(blank, group="(others)", outcome=Outcome.INCONCLUSIVE, message=message), None
     if not parts:
-        yield _without_data(rule, measurement, view, blank), None
+        yield _without_data(rule, measurement, view, blank, baseline), None
 
 
 def worst_outcome(outcomes: Iterator[Outcome] | list[Outcome]) -> Outcome:
@@ -119,7 +119,7 @@ def _judge_group(
     if blank.golden is not None:
         blank = replace(blank, golden=replace(blank.golden, note=measurement.note))
     if not measurement.samples:
-        return _without_data(rule, measurement, view, blank), None
+        return _without_data(rule, measurement, view, blank, baseline), None
     sample, sampling = sample_of(measurement, view)
     judge = Judge(sample, baseline.of(rule, group.name), rule.confidence)
     judged = [(expectation, _noted(judge.judge(expectation), sampling)) for expectation in rule.expect]
@@ -140,7 +140,9 @@ def _outcome_of(conditions: tuple[ConditionResult, ...]) -> Outcome:
     return worst_outcome([condition.outcome for condition in conditions])
 
 
-def _without_data(rule: Rule, measurement: Measurement, view: RunView, blank: RuleResult) -> RuleResult:
+def _without_data(
+    rule: Rule, measurement: Measurement, view: RunView, blank: RuleResult, baseline: Baseline
+) -> RuleResult:
     """Nothing matched: what `on_no_data` says, and no verdict at all on a run without spans.
 
     What is there but cannot be read is more than no data, and never a pass.
@@ -152,7 +154,8 @@ def _without_data(rule: Rule, measurement: Measurement, view: RunView, blank: Ru
     whys = [f"{len(missing)} {measurement.population} {missing.note()}"] if len(missing) else []
     whys += absent_fields(rule, view.spans)
     where = " in the requests that `where` chooses" if rule.where is not None else ""
-    message = f"nothing to judge{where}{': ' if whys else ''}{'; '.join(whys)}"
+    beside = f" beside {baseline.origin.name}" if baseline.inside and not baseline.origin.missing else ""
+    message = f"nothing to judge{where}{beside}{': ' if whys else ''}{'; '.join(whys)}"
     return replace(blank, outcome=outcome, conditions=_unjudged(rule, outcome), message=message, samples=0)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from spanverdict.checks.check import Measurement
 from spanverdict.checks.runview import RunView
-from spanverdict.selectors import Field, Selector
+from spanverdict.checks.valueof import ValueOf
+from spanverdict.selectors import Selector
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows
 
 MAX_GROUPS: Final = 100
@@ -71,7 +72,7 @@ def _kept(marks: Bools | None, rows: Rows) -> Bools | None:
     return None if marks is None else marks[rows]
 
 
-def groups(measurement: Measurement, per: Field, view: RunView) -> tuple[list[Group], list[str]]:
+def groups(measurement: Measurement, per: ValueOf, view: RunView) -> tuple[list[Group], list[str]]:
     """Return the groups, the `MAX_GROUPS` largest, by name; and the names of the rest.
 
     A value belongs to the group that its own span names, else to that of its request.
@@ -106,6 +107,8 @@ def _codes(column: AttributeColumn, row: Rows, of_request: Int64s) -> Int64s:
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return NO_GROUP
     if isinstance(value, tuple):
         return ", ".join(map(_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,7 +11,7 @@ from spanverdict.rulefiles.models import Flow
 
 
 def warnings_of(flow: Flow, view: RunView, results: Sequence[RuleResult]) -> tuple[str, ...]:
-    """Name fields that nothing carries: of what found no data all, of the rest those that look misspelt.
+    """Name fields that nothing carries: of what found no data or groups all, of the rest those that look misspelt.
 
     In the order of the file; empty for a run without spans, of which nothing can be said.
     """
@@ -29,4 +29,5 @@ def _warnings(flow: Flow, view: RunView, results: Sequence[RuleResult]) -> Itera
     for rule in flow.rules:
         if rule.skip is None:
             said = likely_misspelt(rule, view.spans) if rule.id in judged else absent_fields(rule, view.spans)
+            said += absent_fields(rule.per, view.spans)  # all is one group then, which nobody asks for
             yield from (f"rule {rule.id}: {text}" for text in said)

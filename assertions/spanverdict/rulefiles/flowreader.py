@@ -17,10 +17,8 @@ from spanverdict.rulefiles.names import STAGE_NAME, read_name
 from spanverdict.rulefiles.overruns import report_unknown_targets
 from spanverdict.rulefiles.rulereader import read_defaults, read_rule, report_taken_ids
 from spanverdict.rulefiles.statistic import Quantity
+from spanverdict.rulefiles.version import check_version
 from spanverdict.selectors import Selector
-
-VERSION: Final = 1
-"""Of the rule language."""
 
 _KEYS: Final = (
     "baseline",
@@ -48,7 +46,7 @@ def read_flow(node: Node, sha256: str, problems: Problems, goldens: Goldens) -> 
     Whether it may be used is for the caller to see in `problems`.
     """
     reader = Reader.of(node, problems, _KEYS, "a flow")
-    if reader is None or not _check_version(reader):
+    if reader is None or not check_version(reader):
         return None
     name_node = reader.require("flow")
     name = read_name(name_node, problems, "flow") if name_node else None
@@ -83,20 +81,6 @@ def read_flow(node: Node, sha256: str, problems: Problems, goldens: Goldens) -> 
 
 def _names_key(request: Node | None) -> bool:
     return isinstance(request, Mapping) and request.get("key") is not None
-
-
-def _check_version(reader: Reader) -> bool:
-    """Tell whether the file is written in this version; in another one nothing else can be judged."""
-    node = reader.node("version")
-    hint = f"write version: {VERSION}"
-    if node is None:
-        reader.problems.error(reader.mapping.position, codes.VERSION, "the file does not say its version", hint)
-        return True
-    known = isinstance(node, Scalar) and node.value == VERSION and type(node.value) is int
-    if not known:
-        message = "the version of the rule language is not known here"
-        reader.problems.error(node.position, codes.VERSION, message, hint, node.width)
-    return known
 
 
 def _read_stages(reader: Reader) -> tuple[tuple[str, ...], tuple[Stage, ...]]:
@@ -184,7 +168,7 @@ def _read_request(reader: Reader, context: ReadContext, stages: tuple[Stage, ...
     starts_at = _read_end(inner, "starts_at", context, stages)
     ends_at = _read_end(inner, "ends_at", context, stages)
     key_node = inner.node("key") if inner else None
-    key = context.field(key_node) if key_node else None
+    key = context.value(key_node) if key_node else None
     fields = [context.field(item) for item in inner.text_nodes("correlate")] if inner else []
     if not context.stages:
         return None

@@ -17,6 +17,7 @@ from typing import Final
 from spanverdict.diagnostics import codes
 from spanverdict.diagnostics.diagnostic import Position, Problems
 from spanverdict.diagnostics.yamldoc import Mapping, Node, Reader, Scalar, Sequence, compose, did_you_mean, wrong_type
+from spanverdict.rulefiles.adopting import adopted, with_entry
 from spanverdict.rulefiles.names import read_name
 from spanverdict.rulefiles.packs import pack_file, pack_names
 from spanverdict.rulefiles.parameters import (
@@ -28,12 +29,11 @@ from spanverdict.rulefiles.parameters import (
     used_in,
 )
 from spanverdict.rulefiles.sources import RuleFile, read_text
+from spanverdict.rulefiles.version import check_version
 
 INCLUDE_KEYS: Final = ("as", "file", "pack", "rules", "with", "without")
 EXPANDED_KEYS: Final = ("include", "parameters")
 """Keys of a flow that are dealt with here and not left for `flowreader`."""
-
-_DEFAULTS: Final = ("on_no_data", "owner", "severity")
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ def expand(node: Node, file: str, problems: Problems) -> Expanded:
     if isinstance(own, Sequence) or own is None:
         place = own.position if own else asked.position
         listed = own.items if isinstance(own, Sequence) else ()
-        expanded.node = _with_entry(_without(whole, EXPANDED_KEYS), "rules", Sequence(place, (*listed, *rules)))
+        expanded.node = with_entry(_without(whole, EXPANDED_KEYS), "rules", Sequence(place, (*listed, *rules)))
     return expanded
 
 
@@ -94,13 +94,6 @@ def traced(problems: Problems, expanded: Expanded) -> Problems:
 
 def _without(node: Mapping, keys: Iterable[str]) -> Mapping:
     return replace(node, entries=tuple(entry for entry in node.entries if entry[0].text not in keys))
-
-
-def _with_entry(node: Mapping, key: str, value: Node) -> Mapping:
-    """Return the mapping with a key set, in its place or at the end."""
-    name = node.key(key) or Scalar(value.position, key, key, quoted=False)
-    entries = [(known, value if known is name else other) for known, other in node.entries]
-    return replace(node, entries=tuple(entries if node.key(key) else [*entries, (name, value)]))
 
 
 def _stages_of(node: Mapping) -> tuple[str, ...]:
@@ -153,7 +146,7 @@ def _included(item: Node, flow: Mapping, file: Path, expanded: Expanded, problem
     if not set(values) >= wanted & set(declared):
         return ()
     prefix = _prefix(reader, pack)
-    rules = tuple(_named(_defaulted(rule, pack), prefix) for rule in chosen)
+    rules = adopted(chosen, pack, prefix)
     _report_taken(rules, expanded, reader)
     if declared:
         return tuple(filled(rule, values, declared, problems) for rule in rules)
@@ -214,6 +207,8 @@ def _pack(source: RuleFile, expanded: Expanded, reader: Reader) -> Mapping | Non
     if not isinstance(node, Mapping) or not isinstance(node.get("rules"), Sequence):
         message = f"{source.name} has no rules that could be included"
         problems.error(place, codes.INCLUDE, message)
+        return None
+    if not check_version(Reader(node, problems, (), "a flow")):
         return None
     nested = node.key("include")
     if nested is not None:
@@ -283,19 +278,3 @@ def _prefix(reader: Reader, pack: Mapping) -> str:
         return read_name(node, reader.problems, "as") or ""
     name = reader.node("pack") or pack.get("flow")
     return name.text if isinstance(name, Scalar) else ""
-
-
-def _named(rule: Mapping, prefix: str) -> Mapping:
-    name = rule.get("id")
-    if not isinstance(name, Scalar) or not prefix:
-        return rule
-    text = f"{prefix}.{name.text}"
-    return _with_entry(rule, "id", replace(name, value=text, text=text))
-
-
-def _defaulted(rule: Mapping, pack: Mapping) -> Mapping:
-    """Give a rule what its own file says for all of its rules."""
-    defaults = pack.get("defaults")
-    entries = defaults.entries if isinstance(defaults, Mapping) else ()
-    more = [(name, value) for name, value in entries if name.text in _DEFAULTS and rule.get(name.text) is None]
-    return replace(rule, entries=(*rule.entries, *more))

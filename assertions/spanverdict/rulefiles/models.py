@@ -13,6 +13,7 @@ from spanverdict.rulefiles.statistic import Statistic
 
 if TYPE_CHECKING:
     from spanverdict.checks.check import Check
+    from spanverdict.checks.valueof import ValueOf
     from spanverdict.selectors import Field, Selector
 
 OnNoData: TypeAlias = Literal["fail", "skip", "pass"]
@@ -56,7 +57,7 @@ class RequestSpec:
 
     starts_at: str
     ends_at: str
-    key: Field | None = None
+    key: ValueOf | None = None
     """None: the trace id."""
     correlate: tuple[Field, ...] = ()
 
@@ -105,7 +106,7 @@ class Rule:
     position: Position
     where: Selector | None = None
     """A spanset that a request must contain to be judged."""
-    per: Field | None = None
+    per: ValueOf | None = None
     """What groups the population: one verdict a group."""
     severity: Severity = Severity.WARNING
     on_no_data: OnNoData = "fail"

@@ -87,7 +87,7 @@ def read_rule(node: Node, context: ReadContext, defaults: Defaults, goldens: Gol
         expect=expect,
         position=reader.mapping.position,
         where=context.selector(where) if where else None,
-        per=context.field(per) if per else None,
+        per=context.value(per) if per else None,
         severity=common.severity,
         on_no_data=common.on_no_data,
         owner=common.owner,

@@ -6,7 +6,6 @@ from typing import Final, get_args
 
 from spanverdict.checks.catalogue import CHECKS
 from spanverdict.rulefiles.drift import MEASURES as DRIFTS
-from spanverdict.rulefiles.flowreader import VERSION
 from spanverdict.rulefiles.measureschema import MEASURES, SELECTOR, field, stage
 from spanverdict.rulefiles.models import OnNoData, Sampled, Severity
 from spanverdict.rulefiles.names import NAME, STAGE_NAME
@@ -33,6 +32,7 @@ from spanverdict.rulefiles.schemawords import (
     whole_number,
 )
 from spanverdict.rulefiles.statistic import Kind
+from spanverdict.rulefiles.version import VERSION
 from spanverdict.selectors.mapping import KEYS as SELECTOR_KEYS
 from spanverdict.selectors.words import KINDS, STATUSES
 
