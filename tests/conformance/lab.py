@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from conformance.item import GRPC, HTTP_JSON, Fails, Item, NotApplicable
@@ -93,6 +93,7 @@ class Case:
     lab: Lab
     wire: str
     stack: ExitStack
+    _wires: dict[Endpoints, GrpcWire | HttpWire] = field(default_factory=dict)
 
     @property
     def limit(self) -> int:
@@ -107,11 +108,11 @@ class Case:
         return grpc_code if self.is_grpc else http_status
 
     def connect(self) -> GrpcWire | HttpWire:
-        """Open a client."""
+        """Return a client, the same one each time."""
         return self._wire(self.lab.endpoints)
 
     def http(self) -> HttpWire:
-        """Open a client of one of the HTTP forms."""
+        """Return the client of one of the HTTP forms."""
         wire = self.connect()
         assert isinstance(wire, HttpWire)
         return wire
@@ -128,12 +129,15 @@ class Case:
     def _wire(self, endpoints: Endpoints) -> GrpcWire | HttpWire:
         if (endpoints.grpc if self.is_grpc else endpoints.http) is None:
             raise NotApplicable("no address was given")
+        if endpoints not in self._wires:
+            self._wires[endpoints] = self._opened(endpoints)
+            self.stack.callback(self._wires[endpoints].close)
+        return self._wires[endpoints]
+
+    def _opened(self, endpoints: Endpoints) -> GrpcWire | HttpWire:
         if self.is_grpc:
-            wire: GrpcWire | HttpWire = GrpcWire(endpoints)
-        else:
-            wire = HttpWire(endpoints, JSON if self.wire == HTTP_JSON else PROTOBUF)
-        self.stack.callback(wire.close)
-        return wire
+            return GrpcWire(endpoints)
+        return HttpWire(endpoints, JSON if self.wire == HTTP_JSON else PROTOBUF)
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,17 @@ def bytes_in_flight(case: Case) -> None:
     require(refused.retry_after_s == 3, f"the time to wait is {refused.retry_after_s}")
 
 
+def one_client_too_fast(case: Case) -> None:
+    """A client over its rate, where one is set, is told when to come back, and then served."""
+    receiver, wire = case.rig(MemorySink(), client_bytes_per_s=10 * KIB)
+    require_success(wire.export(trace_request(1, padding=60 * KIB)), "the first request")
+    refused = wire.export(trace_request())
+    require_code(refused, case.either("RESOURCE_EXHAUSTED", 429))
+    require(refused.retry_after_s, "there is no time to wait")
+    receiver.rates.bytes_per_s = None
+    require_success(wire.export(trace_request()), "a request within the rate")
+
+
 def streams(case: Case) -> None:
     """One connection has as many calls at a time as are set (128 by default); others wait or may be sent again."""
     require(ReceiverConfig().max_concurrent_streams == 128, "the default is another one")
@@ -232,6 +243,7 @@ ITEMS = (
     Item(OWN, Level.OURS, ALL, other_signals_are_discarded),
     Item(OWN, Level.OURS, ALL, other_signals_are_read),
     Item(OWN, Level.OURS, ALL, bytes_in_flight),
+    Item(OWN, Level.OURS, ALL, one_client_too_fast),
     Item(OWN, Level.OURS, (GRPC,), streams),
     Item(OWN, Level.OURS, ALL, long_heads),
     Item(OWN, Level.OURS, HTTP, only_gzip),

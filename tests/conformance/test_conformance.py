@@ -10,6 +10,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,15 +35,8 @@ Judge = Callable[[Item, str], Result]
 @pytest.fixture(scope="module")
 def judged() -> Iterator[Judge]:
     """Make each check once, whoever asks for its result."""
-    results: dict[tuple[Item, str], Result] = {}
     with OwnLab().open() as lab:
-
-        def result(item: Item, wire: str) -> Result:
-            if (item, wire) not in results:
-                results[item, wire] = judge(item, wire, lab)
-            return results[item, wire]
-
-        yield result
+        yield cache(lambda item, wire: judge(item, wire, lab))
 
 
 @pytest.mark.parametrize(("item", "wire"), ASKED, ids=[f"{item.key}-{wire}" for item, wire in ASKED])

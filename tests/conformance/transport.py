@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from concurrent.futures import ThreadPoolExecutor
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -85,11 +86,16 @@ def exactly_the_limit(case: Case) -> None:
 
 
 def _of_size(size: int, *, as_json: bool) -> bytes:
-    if as_json:
-        text = otlp_json(trace_request())
-        return text + b" " * (size - len(text))
-    frame = len(trace_request(1, padding=size // 2).SerializeToString()) - size // 2
-    body = trace_request(1, padding=size - frame).SerializeToString()
+    """A request of exactly so many bytes, of text that hardly gets shorter, so that nobody takes it for a bomb."""
+    noise = random.Random(1).randbytes(size // 2).hex() + "0"
+
+    def request(length: int) -> bytes:
+        message = trace_request()
+        attributes = message.resource_spans[0].scope_spans[0].spans[0].attributes
+        attributes.add(key="padding").value.string_value = noise[:length]
+        return otlp_json(message) if as_json else message.SerializeToString()
+
+    body = request(size - len(request(size // 2)) + size // 2)
     assert len(body) == size
     return body
 
