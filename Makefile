@@ -54,6 +54,7 @@ schema: $(VENV)/.installed ## make the JSON Schemas in rules/ again, after the r
 	$(BIN)/spanverdict schema test > rules/test.schema.json
 
 soak: $(VENV)/.installed ## the long versions of the tests that have one
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz # where it cannot be, its tests are skipped
 	SPANVERDICT_SOAK=1 $(BIN)/python -m pytest -m soak --timeout=7200
 
 # Code that a later compiler makes refuses to run on an earlier protobuf, so the compiler is an old one.
