@@ -248,3 +248,14 @@ def test_links_lead_somewhere() -> None:
             assert target[1:] in headings, target
         elif not target.startswith("https://"):
             assert (README.parent / target).exists(), target
+
+
+def test_the_index_leads_to_every_section() -> None:
+    """Proves that a section that is added is found from the top: all headings of the second level and below."""
+    index, _, rest = TEXT.partition("## A whole flow")
+    headings = re.findall(
+        r"^##+ (.*)$", re.sub(r"```.*?```", "", "## A whole flow" + rest, flags=re.DOTALL), re.MULTILINE
+    )
+    grouping = {"stages-requests-and-the-end-of-a-run", "measures", "expectations", "spansets"}
+    anchors = {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+    assert anchors - set(re.findall(r"\]\(#([^)]+)\)", index)) == grouping

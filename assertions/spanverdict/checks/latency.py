@@ -183,7 +183,17 @@ def _read_between(reader: Reader, context: ReadContext) -> Between | BetweenEven
     begin, finish = _moment(begin_node, context), _moment(finish_node, context)
     if not _alone(reader, context, ("from", "to")) or begin is None or finish is None:
         return None
-    return Between(begin, finish)
+    return None if _nothing_between(begin, finish, finish_node, context) else Between(begin, finish)
+
+
+def _nothing_between(begin: object, finish: object, place: Node, context: ReadContext) -> bool:
+    """Report that both are the same moment: no time passes between them, so every limit would be kept."""
+    if begin == finish:
+        hint = "write {from: A.end, to: B.start}"
+        context.problems.error(
+            place.position, codes.CONFLICTING_KEYS, "from and to are the same moment", hint, place.width
+        )
+    return begin == finish
 
 
 def _read_events(begin: Node, finish: Node, reader: Reader, context: ReadContext) -> BetweenEvents | None:
@@ -193,7 +203,7 @@ def _read_events(begin: Node, finish: Node, reader: Reader, context: ReadContext
     first, second = sides
     if not _alone(reader, context, ("from", "to", "in")) or first is None or second is None or stage is None:
         return None
-    return BetweenEvents(first, second, stage)
+    return None if _nothing_between(first, second, finish, context) else BetweenEvents(first, second, stage)
 
 
 def _event(node: Mapping, context: ReadContext) -> EventMoment | None:
