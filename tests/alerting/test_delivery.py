@@ -158,9 +158,7 @@ def test_a_receiver_that_is_gone_is_believed(store: Store, server: HookServer) -
     assert store.outbox.pending() == ()
 
 
-def test_after_a_410_nothing_more_is_sent_until_the_configuration_is_read_again(
-    store: Store, server: HookServer
-) -> None:
+def test_after_a_410_nothing_more_is_sent_until_there_is_a_new_courier(store: Store, server: HookServer) -> None:
     ops, dev = settings(server, retry_after_seconds=(0.0,)), settings(server, name="dev", group_by=("alertname",))
     server.script = [answer(410), answer(410)]
     with courier(store, ops, dev) as running:

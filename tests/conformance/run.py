@@ -3,8 +3,8 @@
     make conformance
     make conformance TARGET=host:4317 TARGET_HTTP=host:4318 LIMIT=67108864
 
-Without a target it is ours, started on free ports and also looked at from the inside. The exit code is 1 when
-something fails that the specification says a receiver MUST do, and 2 when the receiver cannot be reached.
+Without a target it is ours, started on free ports and also looked at from the inside. The exit code of this program
+is 1 when something fails that the specification says a receiver MUST do, and 2 when the receiver cannot be reached.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ HTTP_PATHS = {
 }
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 
 
 @dataclass

@@ -161,7 +161,7 @@ class Lane:
             self._ledger.gave_up(_undelivered(delivery, delivery.attempts + 1, result.error))
 
     def _give_up_all(self) -> None:
-        """Let go of what waits for a receiver that wants no more, until the configuration is read again."""
+        """Let go of what waits for a receiver that wants no more. A new courier will ask it again."""
         for delivery in self._outbox.pending():
             if delivery.receiver == self.settings.name:
                 error = "the receiver answered 410 to an earlier message"
