@@ -1,10 +1,10 @@
 """How long judging a large run takes: spans as columns in, verdict out, on one core.
 
-    python tests/bench/bench_judging.py [--requests 100000] [--profile] [--json]
+    python tests/bench/bench_judging.py [--requests 100000] [--rules 10] [--profile] [--json]
 
 Each request has ten spans in two traces, joined by a queue: ten attributes a span, ids, names and times as a
 scoring system would send them, in the order in which exporters of four services would deliver them. Ten rules
-judge it, one of each kind. With `--profile` the functions that took longest are listed.
+judge it, one of each kind, or as many others as asked for. With `--profile` the functions that took longest are listed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from many_rules import rule_lines
 
 from spantables import attribute_ids
 from spanverdict.diagnostics.diagnostic import Problems
@@ -106,10 +108,14 @@ EPOCH = 1_760_000_000_000_000_000
 N_ATTRIBUTES = 10
 
 
-def flow_of(n_requests: int) -> Flow:
+def flow_of(n_requests: int, n_rules: int = 10) -> Flow:
+    """Return the flow with its ten rules, or with as many others."""
+    text = RULES.replace("REQUESTS", str(n_requests))
+    if n_rules != text.count("- id:"):
+        text = text.partition("rules:\n")[0] + "rules:\n" + "\n".join(rule_lines(n_rules))
     problems = Problems()
-    flow = load(RULES.replace("REQUESTS", str(n_requests)), "bench.yaml", problems)
-    assert flow is not None, problems.items
+    flow = load(text, "bench.yaml", problems)
+    assert flow is not None, problems.sources
     return flow
 
 
@@ -214,10 +220,11 @@ def fresh(table: SpanTable) -> SpanTable:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--rules", type=int, default=10)
     parser.add_argument("--profile", action="store_true", help="list where the time goes")
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
-    flow, table = flow_of(asked.requests), large_run(asked.requests)
+    flow, table = flow_of(asked.requests, asked.rules), large_run(asked.requests)
     begun = time.perf_counter()
     found = associate(table)
     associated = time.perf_counter() - begun

@@ -10,6 +10,7 @@ import numpy as np
 from spanverdict.checks.runview import RunView
 from spanverdict.checks.taken import Taken, take
 from spanverdict.checks.valueof import ValueOf
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Rows
 from spanverdict.telemetry.vocabulary import StatusCode
 
@@ -34,7 +35,7 @@ def answers_of(stage: str, values: Sequence[ValueOf], view: RunView) -> Answers:
     carries = np.logical_or.reduce([view.column(value.field).codes[times.member] >= 0 for value in values])
     member, request = times.member[carries], times.request[carries]
     good = table.status_code[member] != StatusCode.ERROR
-    order = np.lexsort((table.span_id[member], table.end_time_unix_nano[member], good, request))
+    order = order_of(request, good, table.end_time_unix_nano[member], table.span_id[member])
     last = np.flatnonzero(np.diff(request[order], append=-1) != 0)
     member, request = member[order][last], request[order][last]
     silent = times.present.copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -14,8 +14,8 @@ from spanverdict.checks.numbers import Float64s
 from spanverdict.checks.runview import RunView
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows
 
-Measure: TypeAlias = Callable[[RunView], tuple[Int64s, Int64s]]
-"""Gives the time that each request spends on something along its critical path, and its whole time."""
+Spent: TypeAlias = Iterable[tuple[Int64s, Int64s]]
+"""The time that each request spends on something along its critical path, and its whole time, each time."""
 
 
 def nearest(view: RunView) -> RunView:
@@ -50,15 +50,15 @@ def possible(view: RunView) -> Iterator[RunView]:
         yield shifted(view, shift)
 
 
-def path_bounds(sent: Float64s, request: Rows, measure: Measure, view: RunView) -> Bounds | None:
+def path_bounds(sent: Float64s, request: Rows, others: Spent, view: RunView) -> Bounds | None:
     """Bound shares of critical paths; None where nothing is in doubt.
 
-    The paths are followed anew with each of the `possible` clocks. Where some were never compared, any share can be.
+    `others` are the paths by each of the `possible` clocks. Where some were never compared, any share can be.
     """
     clocks = view.clocks
     if clocks is None:
         return None
-    found = [sent, *(_shares(*measure(other), request) for other in possible(view))]
+    found = [sent, *(_shares(*other, request) for other in others)]
     low, high = np.minimum.reduce(found), np.maximum.reduce(found)
     pair, known = _widest_pairs(view)
     low, high = np.where(known[request], low, 0.0), np.where(known[request], high, 1.0)

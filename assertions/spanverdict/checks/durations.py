@@ -11,12 +11,12 @@ import numpy as np
 from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.clockdoubt import elapsed_bounds
 from spanverdict.checks.clockoverlap import busy_bounds, self_bounds
-from spanverdict.checks.clockshift import nearest, path_bounds
+from spanverdict.checks.clockshift import path_bounds
 from spanverdict.checks.eventtimes import between_events
 from spanverdict.checks.latency import Between, BetweenEvents, Form, Moment, OfAttribute, OfPath, OfStage
 from spanverdict.checks.missing import Missing
 from spanverdict.checks.numbers import Float64s, numbers_at
-from spanverdict.checks.pathtimes import path_times
+from spanverdict.checks.pathtimes import PathTimes, nearest_path_times, possible_path_times
 from spanverdict.checks.runview import RunView, StageTimes
 from spanverdict.checks.unions import children_of, covered_by, fresh_time
 from spanverdict.telemetry.spantable import Int64s
@@ -116,14 +116,15 @@ def _of_path(form: OfPath, view: RunView) -> Measurement:
     """Measure what share of the critical path of each request is spent on a stage, or in queues."""
     named = [form.name] if form.name in view.stages else []
     missing = _without_stages([view.starts_at, *named, view.ends_at], view)
-    spent, whole = _on_path(form.name, nearest(view))
+    spent, whole = _on_path(form.name, nearest_path_times(view), view)
     lacking = np.zeros(view.n_requests, np.bool_)
     lacking[missing.request[missing.request >= 0]] = True
     timeless = np.flatnonzero(~lacking & (whole == 0))
     missing = missing.also(Missing.of_requests(timeless, "took no time that can be told"))
     request = np.flatnonzero(~lacking & (whole > 0))
     sent = spent[request] / whole[request]
-    bounds = path_bounds(sent, request, lambda other: _on_path(form.name, other), view)
+    others = () if view.clocks is None else possible_path_times(view)
+    bounds = path_bounds(sent, request, [_on_path(form.name, times, view) for times in others], view)
     return Measurement(
         Unit.SHARE,
         sent if bounds is None else bounds.nearest(),
@@ -135,9 +136,8 @@ def _of_path(form: OfPath, view: RunView) -> Measurement:
     )
 
 
-def _on_path(name: str, view: RunView) -> tuple[Int64s, Int64s]:
+def _on_path(name: str, times: PathTimes, view: RunView) -> tuple[Int64s, Int64s]:
     """Return how long each request spent on a name along its critical path, and how long the path is."""
-    times = path_times(view)
     spent, whole = np.zeros(view.n_requests, np.int64), np.zeros(view.n_requests, np.int64)
     whole[times.request], spent[times.request] = times.whole(), times.of(name)
     return spent, whole

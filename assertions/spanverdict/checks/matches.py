@@ -47,6 +47,8 @@ def rate(of: Selector, view: RunView) -> Measurement:
 def _of_spans(truth: Bools, population: Bools, view: RunView) -> Measurement:
     """Give the truths of a population of spans, each span once."""
     here = np.flatnonzero(population)
+    if not view.shared:
+        return Measurement(Unit.TRUTH, truth[here], "spans", view.request[here], here, Missing.none())
     first = np.full(int(view.row.max(initial=-1)) + 1, -1, np.intp)
     first[view.row[here[::-1]]] = here[::-1]
     member = first[first >= 0]
@@ -55,6 +57,8 @@ def _of_spans(truth: Bools, population: Bools, view: RunView) -> Measurement:
 
 def _once(chosen: Bools, view: RunView) -> Bools:
     """Choose a shared span in all its requests when it is chosen in one."""
+    if not view.shared:
+        return chosen
     spans = np.zeros(int(view.row.max(initial=-1)) + 1, np.bool_)
     spans[view.row[chosen]] = True
     return spans[view.row]

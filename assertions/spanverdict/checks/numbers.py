@@ -15,7 +15,7 @@ from spanverdict.checks.runview import RunView, StageTimes
 from spanverdict.checks.taken import take
 from spanverdict.checks.valueof import ValueOf
 from spanverdict.telemetry.pool import Value
-from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int32s, Int64s, Rows
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
 
@@ -54,6 +54,13 @@ class Numbers:
         return found.also(Missing.of_members(request[wrong], row[wrong], reason))
 
 
+def _of_floats(table: Float64s, known: Bools, codes: Int32s) -> Numbers:
+    """Read values that are all floats, all at once; of those that are not `known` none is a number."""
+    wrong = (codes >= 0) & ~known[codes]
+    example = _example(table[np.unique(codes[wrong])].tolist())
+    return Numbers(np.where(known, table, 0.0)[codes], known[codes], wrong, example)
+
+
 Reading: TypeAlias = Callable[[Value], int | float | None]
 
 
@@ -63,6 +70,11 @@ def numbers_of(column: AttributeColumn, rows: Rows, read_one: Reading | None = N
     used = np.zeros(len(column.values) + 1, np.bool_)
     used[codes] = True
     used = used[:-1]
+    if read_one is None and set(map(type, column.values)) == {float}:
+        floats = np.array(column.values, np.float64)
+        finite = np.append((floats >= -_BEYOND) & (floats < _BEYOND), False)
+        if finite[codes].any():
+            return _of_floats(np.append(floats, 0.0), finite, codes)
     read = [_bounded(found) for found in map(read_one or number, compress(column.values, used))]
     known = np.zeros(len(used) + 1, np.bool_)
     known[np.flatnonzero(used)] = [found is not None for found in read]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from spanverdict.checks.clockshift import nearest, possible
 from spanverdict.checks.latency import OTHER, QUEUE
 from spanverdict.checks.runview import RunView
-from spanverdict.paths.critical_path import Extents, Members, Sections, critical_paths, sync_parents
+from spanverdict.paths.critical_path import Extents, Members, Sections, critical_paths, pieces, sync_parents
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows
 
 
@@ -75,10 +78,24 @@ class CriticalPaths:
 
 
 def path_times(view: RunView) -> PathTimes:
-    """Return where the time of all requests went; computed once."""
-    known = view.memo.get(__name__)
-    if not isinstance(known, PathTimes):
-        known = view.memo[__name__] = critical_paths_of(view).times()
+    """Return where the time of all requests went; worked out once."""
+    return _once(view, "path times", lambda: (_paths_of(view, pieces).times(),))[0]
+
+
+def nearest_path_times(view: RunView) -> PathTimes:
+    """Return where it went by the times nearest to what was sent; worked out once, as many rules may ask."""
+    return _once(view, "nearest path times", lambda: (path_times(nearest(view)),))[0]
+
+
+def possible_path_times(view: RunView) -> tuple[PathTimes, ...]:
+    """Return where it went by each of the possible clocks; worked out once."""
+    return _once(view, "possible path times", lambda: tuple(map(path_times, possible(view))))
+
+
+def _once(view: RunView, name: str, work_out: Callable[[], tuple[PathTimes, ...]]) -> tuple[PathTimes, ...]:
+    known = view.memo.get(name)
+    if not isinstance(known, tuple):
+        known = view.memo[name] = work_out()
     return known
 
 
@@ -89,12 +106,16 @@ def critical_paths_of(view: RunView) -> CriticalPaths:
     whatever ended last where that stage is not there. A span of no stage counts for the nearest
     stage above it in one chain of calls.
     """
+    return _paths_of(view, critical_paths)
+
+
+def _paths_of(view: RunView, cut: Callable[[Members, Extents], Sections]) -> CriticalPaths:
     rows = np.flatnonzero(view.request >= 0)
     place = _places(len(view.request), rows)
     extents = _extents(view, rows)
     members = _columns(view, rows, place)
     first, last = _moved(extents.first, place), _moved(extents.last, place)
-    sections = critical_paths(members, replace(extents, first=first, last=last))
+    sections = cut(members, replace(extents, first=first, last=last))
     names = tuple(dict.fromkeys([*view.stages, QUEUE, OTHER]))
     stage = _stages(view)[rows]
     spent_on = nearest_stages(stage, sync_parents(members))
@@ -108,10 +129,10 @@ def _extents(view: RunView, rows: Rows) -> Extents:
     table, depth = view.spans.table, view.spans.forest.depth
     start, end, span_id = table.start_time_unix_nano, table.end_time_unix_nano, table.span_id
     firsts = view.stage(view.starts_at).member
-    order = np.lexsort((span_id[firsts], depth[firsts], start[firsts], view.request[firsts]))
+    order = order_of(view.request[firsts], start[firsts], depth[firsts], span_id[firsts])
     first = _of_requests(view, firsts[order][::-1])
     lasts = _endings(view, rows, first)
-    order = np.lexsort((span_id[lasts], start[lasts], -depth[lasts], end[lasts], view.request[lasts]))
+    order = order_of(view.request[lasts], end[lasts], -depth[lasts], start[lasts], span_id[lasts])
     last = _of_requests(view, lasts[order])
     whole = (first >= 0) & (last >= 0) & (end[last] >= start[first])
     return Extents(

@@ -19,6 +19,7 @@ from spanverdict.paths.joins import Join
 from spanverdict.paths.sampling import Sampling, sampling_of
 from spanverdict.selectors import Field, Selector
 from spanverdict.selectors.columns import Spans
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import MAX_TIME, AttributeColumn, Bools, Int8s, Int64s, Rows, SpanTable
 from spanverdict.telemetry.vocabulary import StatusCode
 
@@ -159,6 +160,11 @@ class RunView:
         """(n_members,) the span that each member is."""
         return self.members.row
 
+    @cached_property
+    def shared(self) -> bool:
+        """Tell whether any span is of several requests; if none is, the members are the spans, in their order."""
+        return not np.array_equal(self.row, np.arange(len(self.row)))
+
     @property
     def first_member(self) -> Rows:
         """(n_requests,) the ingest span of each request."""
@@ -206,7 +212,7 @@ class RunView:
 
     def times_of(self, member: Rows) -> StageTimes:
         """Return the times of a stage that has these members, all of them sound and of requests."""
-        member = member[np.argsort(self.request[member], kind="stable")]
+        member = member[order_of(self.request[member])]
         request, table = self.request[member], self.members.table
         start, end = table.start_time_unix_nano[member], table.end_time_unix_nano[member]
         count = np.bincount(request, minlength=self.n_requests).astype(np.int64)
@@ -220,7 +226,7 @@ class RunView:
             last[request] = member
             several = np.flatnonzero(count[request] > 1)
             good = table.status_code[member[several]] != StatusCode.ERROR
-            order = several[np.lexsort((table.span_id[member[several]], end[several], good, request[several]))]
+            order = several[order_of(request[several], good, end[several], table.span_id[member[several]])]
             last[request[order]] = member[order]
         return StageTimes(count, first_start, last_end, last, member, request)
 
@@ -248,8 +254,8 @@ class RunView:
 
     def request_name(self, number: int) -> str:
         """Return what names a request to people: the value of its key, else its trace id."""
-        name = self._key_of_request[number] if self._key_of_request is not None else None
-        return name if name is not None else self.trace_of(int(self.first_member[number]))
+        name = None if self._key_of_request is None else self._key_of_request[number]
+        return str(name) if name is not None else self.trace_of(int(self.first_member[number]))
 
     def trace_of(self, member: int) -> str:
         """Return the trace id of a member in hex."""
@@ -257,10 +263,12 @@ class RunView:
         return table.pool.trace_hex(int(table.trace[member]))
 
     @cached_property
-    def _key_of_request(self) -> list[str | None] | None:
+    def _key_of_request(self) -> AttributeColumn | None:
+        """The key of each request."""
         if self.key is None:
             return None
-        return [None if value is None else str(value) for value in self.values_of_requests(self.key)]
+        column = self.column(self.key)
+        return AttributeColumn(self.codes_of_requests(column).astype(np.int32), column.values)
 
     def values_of_requests(self, wanted: Field | ValueOf) -> list[object]:
         """Return the first value of a field in each request, None where no span has it."""

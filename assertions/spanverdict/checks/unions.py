@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spanverdict.checks.runview import RunView
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Int64s, Rows
 
 
@@ -15,7 +16,7 @@ def fresh_time(member: Rows, group: Int64s, view: RunView) -> Int64s:
     """
     table = view.spans.table
     start, end = table.start_time_unix_nano[member], table.end_time_unix_nano[member]
-    order = np.lexsort((end, start, group))
+    order = order_of(group, start, end)
     fresh = np.zeros(len(order), np.int64)
     fresh[order] = union_shares(group[order], start[order], end[order])
     return fresh
@@ -55,7 +56,7 @@ def covered_by(child: Rows, parent: Rows, view: RunView) -> Int64s:
     start = np.maximum(table.start_time_unix_nano[child], table.start_time_unix_nano[parent])
     end = np.minimum(table.end_time_unix_nano[child], table.end_time_unix_nano[parent])
     inside = end > start
-    order = np.lexsort((end[inside], start[inside], parent[inside]))
+    order = order_of(parent[inside], start[inside], end[inside])
     parent, start, end = parent[inside][order], start[inside][order], end[inside][order]
     covered = np.zeros(len(table), np.int64)
     np.add.at(covered, parent, union_shares(parent.astype(np.int64), start, end))

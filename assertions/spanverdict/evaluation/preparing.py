@@ -21,6 +21,7 @@ from spanverdict.paths.spandefects import marked_spans, span_defects
 from spanverdict.paths.stitching import LinkEdges, Requests, message_edges, resolve_links, stitch
 from spanverdict.rulefiles.models import ClockSpec, Flow
 from spanverdict.selectors.columns import Spans
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Int64s, Rows, SpanTable, concat, gather
 
 
@@ -154,7 +155,7 @@ def _between_members(edges: tuple[Rows, Rows], places: _Places) -> tuple[Rows, R
     """Return the edges between rows as edges between members of one request."""
     if not len(edges[0]):
         return edges
-    order = np.argsort(edges[1], kind="stable")
+    order = order_of(edges[1])
     offsets = np.searchsorted(edges[1][order], np.arange(places.n_rows + 1)).astype(np.int64)
     carriers = np.flatnonzero((np.diff(offsets)[places.row] > 0) & (places.request >= 0))
     taken, found = gather(offsets, places.row[carriers])

@@ -7,8 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from spanverdict.checks.clockshift import nearest
-from spanverdict.checks.pathtimes import PathTimes, path_times
+from spanverdict.checks.pathtimes import PathTimes, nearest_path_times
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.outcomes import StageShare, TimeSpent
 
@@ -29,11 +28,11 @@ def shares_of_each(view: RunView, requests: Sequence[int]) -> dict[int, tuple[St
     numbers = sorted(set(requests))
     found: dict[int, tuple[StageShare, ...]] = dict.fromkeys(numbers, ())
     if numbers and _step(view) == 1:
-        times = path_times(nearest(view))
+        times = nearest_path_times(view)
         places = {request: place for place, request in enumerate(times.request.tolist())}
         return found | {number: shares_of(times.only(places[number])) for number in numbers if number in places}
     if numbers:
-        times = path_times(nearest(view.part(numbers)))
+        times = nearest_path_times(view.part(numbers))
         for place, request in enumerate(times.request.tolist()):
             found[numbers[request]] = shares_of(times.only(place))
     return found
@@ -46,7 +45,7 @@ def time_spent(view: RunView, most_members: int = MOST_MEMBERS) -> TimeSpent | N
     order of their trace ids, so that the same spans give the same sample.
     """
     step = _step(view, most_members)
-    times = path_times(nearest(view.part(range(0, view.n_requests, step)) if step > 1 else view))
+    times = nearest_path_times(view.part(range(0, view.n_requests, step)) if step > 1 else view)
     if not len(times.request):
         return None
     return TimeSpent(shares_of(times), len(times.request), view.n_requests, sampled=step > 1)

@@ -22,6 +22,7 @@ from spanverdict.paths.narrowing import RowRuns, narrow
 from spanverdict.paths.runspread import Held, TraceGraph, draw, spread
 from spanverdict.paths.sharedvalues import message_columns, texts_of
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import AttributeColumn, Int64s, Rows, SpanTable
 
 
@@ -126,7 +127,7 @@ def associate(
     if held.conflicts():
         found = narrow(table, found, tagged.of_rows(len(table)), messages, shared)
     reason = _own_tags_first(found, tagged, len(runs))
-    order = np.lexsort((found.row, found.run)) if len(runs) > 1 else np.arange(len(reason))
+    order = order_of(found.run, found.row) if len(runs) > 1 else np.arange(len(reason))
     untagged = np.flatnonzero(held.free()[graph.of_row])
     conflicts = held.conflicts()
     return Association(
@@ -145,7 +146,7 @@ def associate(
 def _distinct_spans(table: SpanTable, rows: Rows) -> int:
     if not len(rows):
         return 0
-    order = np.lexsort((table.span_id[rows], table.trace[rows]))
+    order = order_of(table.trace[rows], table.span_id[rows])
     trace, span_id = table.trace[rows][order], table.span_id[rows][order]
     return 1 + int(((np.diff(trace) != 0) | (np.diff(span_id) != 0)).sum())
 

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from spanverdict.paths.distinct import distinct
 from spanverdict.paths.sharedvalues import DESTINATION, MESSAGE_ID, OFFSET, PARTITION, message_columns, texts_of
+from spanverdict.telemetry.distinct import distinct
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int32s, Rows, SpanTable
 

@@ -19,6 +19,7 @@ from spanverdict.paths.defects import Defect
 from spanverdict.paths.hosts import Hosts, hosts_of
 from spanverdict.paths.overlap import meeting, most_of
 from spanverdict.paths.stitching import Trees
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import MAX_TIME, Bools, Int64s, Rows, SpanTable
 from spanverdict.telemetry.vocabulary import FLAG_HAS_IS_REMOTE, FLAG_IS_REMOTE, SpanKind
 
@@ -123,7 +124,7 @@ def offsets_of(calls: Calls, n_clocks: int) -> Offsets:
     """Find what all calls of each pair of clocks say together."""
     swapped = calls.client > calls.server
     first, second = np.where(swapped, calls.server, calls.client), np.where(swapped, calls.client, calls.server)
-    order = np.argsort(first * n_clocks + second, kind="stable")
+    order = order_of(first * n_clocks + second)
     low = np.where(swapped, -calls.high, calls.low)[order]
     high = np.where(swapped, -calls.low, calls.high)[order]
     begun = np.where(swapped, -calls.late, calls.low)[order], np.where(swapped, -calls.low, calls.late)[order]

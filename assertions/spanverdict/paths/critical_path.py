@@ -11,16 +11,18 @@ a sibling that ended in the very instant another began is followed, and queues a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Final
 
 import numpy as np
 
 from spanverdict.paths.chains import far, folded, reached, roots
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Bools, Int8s, Int32s, Int64s, Rows, UInt64s
 from spanverdict.telemetry.vocabulary import SpanKind
 
+_LARGEST: Final = 2**63
 _SENDERS: Final = (SpanKind.PRODUCER, SpanKind.CLIENT)
 
 
@@ -94,6 +96,13 @@ class Sections:
         """Return how long each section lasts, in ns."""
         return self.end - self.start
 
+    def taken(self, places: Rows) -> Sections:
+        """Return some of them, in the order given."""
+        return Sections(*(getattr(self, name)[places] for name in _COLUMNS))
+
+
+_COLUMNS: Final = tuple(column.name for column in fields(Sections))
+
 
 def critical_paths(members: Members, extents: Extents) -> Sections:
     """Cut the extent of every request into the sections of its critical path.
@@ -101,6 +110,12 @@ def critical_paths(members: Members, extents: Extents) -> Sections:
     A child counts as far as it lies inside its parent and inside its request. Takes
     O(n log n) time, however deep or wide the requests are.
     """
+    found = pieces(members, extents)
+    return found.taken(order_of(found.request, found.start))
+
+
+def pieces(members: Members, extents: Extents) -> Sections:
+    """Return the sections that `critical_paths` does, in no order."""
     parent, cause = parents_and_causes(members, extents.first)
     spine = reached(_chosen(extents.last, len(members)), cause)
     begin, finish = _clipped(members, extents)
@@ -110,7 +125,7 @@ def critical_paths(members: Members, extents: Extents) -> Sections:
     cursor = finish.copy()
     cursor[spine] = entered[spine]
     work = _work(members, np.where(spine, -1, parent), spine, (begin, finish, cursor))
-    return _laid_out(work, waits)
+    return _joined(work, waits)
 
 
 def sync_parents(members: Members) -> Rows:
@@ -165,7 +180,7 @@ def _leading_links(members: Members, sync: Rows) -> tuple[Rows, Rows]:
     use = members.usable[source] & members.usable[target] & (root[source] != root[target])
     source, target = source[use], target[use]
     sent = np.minimum(members.end[source], members.start[target])
-    order = np.lexsort((members.span_id[source], members.start[source], sent, target))
+    order = order_of(target, sent, members.start[source], members.span_id[source])
     source, target = source[order], target[order]
     final = np.diff(target, append=-1) != 0
     return source[final], target[final]
@@ -283,23 +298,48 @@ class _Ended:
 
     def __init__(self, members: Members, group: Int64s | Rows, rows: Rows, times: tuple[Int64s, Int64s]) -> None:
         begin, finish = times
-        self.rows = rows[np.lexsort((members.span_id[rows], begin[rows], finish[rows], group[rows]))]
+        self._scale = _Scale.of(group[rows], finish[rows])
+        self.rows = rows[order_of(group[rows], finish[rows], begin[rows], members.span_id[rows])]
+        self._keys = self._scale.keys(group[self.rows], finish[self.rows])
         self._group = group[self.rows]
-        self._instants, rank = np.unique(finish[self.rows], return_inverse=True)
-        self._keys = self._group * self._scale + rank
-
-    @property
-    def _scale(self) -> int:
-        return len(self._instants) + 1
 
     def by(self, group: Int64s | Rows, instant: Int64s) -> Rows:
         """Return the last member of each group to end at or before an instant, -1 for none."""
         if not len(self.rows):
             return np.full(len(group), -1, np.intp)
-        rank = np.searchsorted(self._instants, instant, side="right") - 1
-        place = np.searchsorted(self._keys, group * self._scale + rank, side="right") - 1
+        place = np.searchsorted(self._keys, self._scale.keys(group, instant), side="right") - 1
         found = (place >= 0) & (self._group[place] == group)
         return np.where(found, self.rows[place], -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scale:
+    """Makes one number of a group and an instant, which sorts by both."""
+
+    first: int
+    length: int
+    instants: Int64s | None
+    """Where instants as they are would be too large for one number: all there are, whose ranks are not."""
+
+    @staticmethod
+    def of(group: Int64s | Rows, instant: Int64s) -> _Scale:
+        """Return one that tells these instants apart."""
+        if not len(instant):
+            return _Scale(0, 1, None)
+        first, last = int(instant.min()), int(instant.max())
+        if (int(group.max()) + 1) * (last - first + 2) < _LARGEST:
+            return _Scale(first, last - first + 2, None)
+        instants = np.unique(instant)
+        return _Scale(1, len(instants) + 1, instants)
+
+    def keys(self, group: Int64s | Rows, instant: Int64s) -> Int64s:
+        """Return a number for each; of an instant between two that are told apart the key of the earlier."""
+        if self.instants is not None:
+            instant = np.searchsorted(self.instants, instant, side="right")
+        place = np.clip(instant, self.first - 1, self.first + self.length - 2)
+        place -= self.first - 1
+        place += group * self.length
+        return place
 
 
 def _sections(request: Int64s, member: Rows, start: Int64s, end: Int64s, until: Rows) -> Sections:
@@ -307,16 +347,10 @@ def _sections(request: Int64s, member: Rows, start: Int64s, end: Int64s, until: 
     return Sections(request, member, start, end, kind, until)
 
 
-def _laid_out(work: Sections, waits: Sections) -> Sections:
-    """Put sections in order and leave out the empty ones."""
-    columns = [
-        np.concatenate([getattr(work, name), getattr(waits, name)])
-        for name in ("request", "member", "start", "end", "kind", "until")
-    ]
-    request, _, start, end, *_ = columns
-    use = np.flatnonzero(end > start)
-    order = use[np.lexsort((start[use], request[use]))]
-    return Sections(*(column[order] for column in columns))
+def _joined(work: Sections, waits: Sections) -> Sections:
+    """Put sections together and leave out the empty ones."""
+    lasting = [part.taken(np.flatnonzero(part.end > part.start)) for part in (work, waits)]
+    return Sections(*(np.concatenate([getattr(part, name) for part in lasting]) for name in _COLUMNS))
 
 
 def _chosen(rows: Rows, size: int) -> Bools:

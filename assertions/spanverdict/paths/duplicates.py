@@ -18,13 +18,12 @@ from spanverdict.paths.content import content_of, fingerprints
 from spanverdict.paths.defects import Defect
 from spanverdict.paths.forest import mixed
 from spanverdict.telemetry.identifiers import span_id_hex
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, UInt64s
 from spanverdict.telemetry.vocabulary import SpanKind
 
 _SERVER_BIT: Final = np.uint64(0x5A5A_0F0F_3C3C_6969)
 """Mixed into the id of the SERVER half of a shared id, so that it has one of its own."""
-
-_KEY_BITS: Final = 63
 
 
 def settle(table: SpanTable) -> tuple[SpanTable, tuple[Defect, ...]]:
@@ -54,33 +53,13 @@ def trace_ranks(table: SpanTable) -> Int64s:
     present = np.flatnonzero(used)
     halves = np.frombuffer(b"".join([ids[number] for number in present.tolist()]), ">u8").reshape(-1, 2)
     ranks = np.zeros(len(ids), np.int64)
-    ranks[present[np.lexsort((halves[:, 1], halves[:, 0]))]] = np.arange(len(present))
+    ranks[present[order_of(halves[:, 0], halves[:, 1])]] = np.arange(len(present))
     return ranks[table.trace]
 
 
 def _canonical_order(table: SpanTable, rows: Rows) -> Rows:
     """Return where each of `rows` stands when sorted by trace id, start and span id."""
-    rank, start, span_id = trace_ranks(table)[rows], table.start_time_unix_nano[rows], table.span_id[rows]
-    if not len(rows):
-        return rows
-    first = int(start.min())
-    span = int(start.max()) - first
-    if int(rank.max()).bit_length() + span.bit_length() > _KEY_BITS:
-        return np.lexsort((span_id, start, rank))
-    key = (rank << span.bit_length()) + (start - first)
-    order = np.argsort(key)
-    return _with_ties_broken(order, key, span_id)
-
-
-def _with_ties_broken(order: Rows, key: Int64s, span_id: UInt64s) -> Rows:
-    """Put rows with equal keys in order of their span ids; `order` sorts the keys."""
-    same = np.diff(key[order]) == 0
-    tied = np.zeros(len(order), np.bool_)
-    tied[1:] |= same
-    tied[:-1] |= same
-    among = order[tied]
-    order[tied] = among[np.lexsort((span_id[among], key[among]))]
-    return order
+    return order_of(trace_ranks(table)[rows], table.start_time_unix_nano[rows], table.span_id[rows])
 
 
 def may_repeat(table: SpanTable) -> bool:
@@ -111,7 +90,7 @@ def _nothing() -> tuple[Rows, Int64s]:
 
 def _repeated(table: SpanTable) -> tuple[Rows, Int64s]:
     """Return the rows whose ids come more than once, and a number for each of those ids, ascending."""
-    order = np.lexsort((table.span_id, table.trace))
+    order = order_of(table.trace, table.span_id)
     same = (np.diff(table.trace[order]) == 0) & (np.diff(table.span_id[order]) == 0)
     repeated = np.zeros(len(order), np.bool_)
     repeated[1:] |= same

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, UInt64s
 
 MAX_HOPS = 64
@@ -171,7 +172,8 @@ def grow(
         group = table.trace.astype(np.int64)
     if known is None:
         known = find_parents(table, group)
-    order = np.lexsort((table.span_id, table.start_time_unix_nano, group, known.parent))
+    siblings = np.where(known.parent < 0, group, known.parent + (1 + int(group.max(initial=0))))
+    order = order_of(siblings, table.start_time_unix_nano, table.span_id)
     places = number(known.parent, order)
     empty = np.zeros(0, np.intp)
     link_from, link_to = links if links is not None else (empty, empty)
@@ -215,7 +217,7 @@ class SpanIndex:
     def __init__(self, table: SpanTable, group: Int64s) -> None:
         self._group, self._span_id = group, table.span_id
         keys = mixed(group, table.span_id)
-        self._order = np.argsort(keys, kind="stable")
+        self._order = order_of(keys)
         self._keys = keys[self._order]
 
     def find(self, group: Int64s, span_id: UInt64s) -> Rows:
@@ -294,7 +296,7 @@ def _sum_to_root(parent: Rows, weight: Int64s) -> tuple[Int64s, Rows]:
 def _sizes(parent: Rows, depth: Int64s) -> Int64s:
     """Count each subtree, from the deepest level upwards."""
     size = np.ones(len(parent), np.int64)
-    order = np.argsort(depth, kind="stable")
+    order = order_of(depth)
     ends = np.cumsum(np.bincount(depth))
     for first, last in zip(ends[-2::-1], ends[:0:-1], strict=True):
         rows = order[first:last]

@@ -14,6 +14,7 @@ import numpy as np
 
 from spanverdict.paths.joins import Join
 from spanverdict.paths.pathgraph import Starts
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import AttributeColumn, Int8s, Int64s, Rows, SpanTable
 
 
@@ -79,6 +80,6 @@ def _first_seen(
     rows = np.concatenate([row[carriers], starts.row[begun]])
     values = np.concatenate([key.codes[row[carriers]].astype(np.int64), starts.values[at][begun]])
     pairs = np.concatenate([request[carriers], starts.request[begun]]) * len(key.values) + values
-    order = np.lexsort((table.span_id[rows], table.start_time_unix_nano[rows], pairs))
+    order = order_of(pairs, table.start_time_unix_nano[rows], table.span_id[rows])
     fresh = np.diff(pairs[order], prepend=-1) != 0
     return pairs[order][fresh], rows[order][fresh]

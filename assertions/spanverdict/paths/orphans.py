@@ -18,6 +18,7 @@ from spanverdict.paths.defects import Defect
 from spanverdict.paths.pathgraph import nearest
 from spanverdict.paths.stitching import Trees
 from spanverdict.telemetry.identifiers import span_id_hex
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, UInt64s
 from spanverdict.telemetry.vocabulary import FLAG_HAS_IS_REMOTE, FLAG_IS_REMOTE
 
@@ -74,7 +75,7 @@ def missing_parents(table: SpanTable, trees: Trees) -> MissingParents:
     """Find the parents that never came; `trees` are those of the traces of `table`."""
     rows = np.flatnonzero(trees.orphan)
     trace, span_id = table.trace[rows].astype(np.int64), table.parent_span_id[rows]
-    order = np.lexsort((rows, span_id, trace))
+    order = order_of(trace, span_id, rows)
     fresh = (np.diff(trace[order], prepend=-1) != 0) | (np.diff(span_id[order], prepend=span_id[:1]) != 0)
     number = np.empty(len(rows), np.int64)
     number[order] = np.cumsum(fresh) - 1

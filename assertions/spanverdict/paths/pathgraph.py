@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from spanverdict.paths.forest import Numbering, number
 from spanverdict.paths.joins import Join
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, gather
 
 Ints: TypeAlias = npt.NDArray[np.signedinteger[Any]]
@@ -56,7 +57,7 @@ class Starts:
 
     def first_rows(self, table: SpanTable) -> Rows:
         """Return the earliest ingest span of each request."""
-        order = np.lexsort((table.span_id[self.row], table.start_time_unix_nano[self.row], self.request))
+        order = order_of(self.request, table.start_time_unix_nano[self.row], table.span_id[self.row])
         first = np.diff(self.request[order], prepend=-1) != 0
         return np.asarray(self.row[order][first])
 
@@ -117,7 +118,7 @@ class Hops:
     def of(n_nodes: int, parts: Sequence[tuple[Rows, Int64s, Join]]) -> Hops:
         """Sort edges, given as (sources, targets, join)."""
         source = np.concatenate([part[0] for part in parts])
-        order = np.argsort(source, kind="stable")
+        order = order_of(source)
         offsets = np.zeros(n_nodes + 1, np.int64)
         np.cumsum(np.bincount(source, minlength=n_nodes), out=offsets[1:])
         join = np.repeat([int(part[2]) for part in parts], [len(part[0]) for part in parts])
@@ -161,12 +162,12 @@ class PathGraph:
         offsets = np.zeros(len(self.entry) + 1, np.int64)
         np.cumsum(np.bincount(self.node, minlength=len(self.entry)), out=offsets[1:])
         taken, places = gather(offsets, node)
-        return taken, np.argsort(self.node, kind="stable")[places]
+        return taken, order_of(self.node)[places]
 
     def numbered(self, closed: Bools) -> Numbering:
         """Number the trees of segments, cut above those that are `closed`."""
         parent = np.where(closed, -1, self.parent)
-        return number(parent, np.argsort(parent, kind="stable"))
+        return number(parent, order_of(parent))
 
 
 def draw(

@@ -14,6 +14,7 @@ import numpy as np
 
 from spanverdict.paths.forest import MAX_HOPS
 from spanverdict.paths.messageroles import Role, message_roles
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, gather
 
 LINK, MESSAGE, KEY = 5, 6, 7
@@ -31,7 +32,7 @@ class Edges:
     @staticmethod
     def of(n_nodes: int, source: Int64s, target: Int64s, why: Int64s) -> Edges:
         """Sort edges."""
-        order = np.argsort(source, kind="stable")
+        order = order_of(source)
         offsets = np.zeros(n_nodes + 1, np.int64)
         np.cumsum(np.bincount(source, minlength=n_nodes), out=offsets[1:])
         return Edges(offsets, target[order], why[order])

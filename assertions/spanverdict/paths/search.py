@@ -14,6 +14,7 @@ import numpy as np
 from spanverdict.paths.forest import MAX_HOPS, Numbering
 from spanverdict.paths.joins import Join
 from spanverdict.paths.pathgraph import PathGraph
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Bools, Int64s, runs
 
 
@@ -105,7 +106,7 @@ def _strongest(pairs: Int64s, join: Int64s) -> _Pairs:
     """Sort pairs and keep each once, with its strongest join."""
     if not len(pairs):
         return pairs, join
-    order = np.lexsort((join, pairs))
+    order = order_of(pairs, join)
     pairs, join = pairs[order], join[order]
     first = np.diff(pairs, prepend=-1) != 0
     return pairs[first], join[first]

@@ -22,6 +22,7 @@ from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.paths.pathgraph import Ints, PathGraph, Starts, draw, nearest, only_value
 from spanverdict.paths.search import Reached, Seeds, search
 from spanverdict.paths.sharedvalues import conversation_column, message_columns, texts_of
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int8s, Int64s, Rows, SpanTable
 from spanverdict.telemetry.vocabulary import SpanKind
 
@@ -140,7 +141,7 @@ def _latest_senders(table: SpanTable, value: Ints, senders: Rows, takers: Rows) 
 def _sender_of_each(table: SpanTable, value: Ints, rows: Rows, roles: Int8s) -> Rows:
     """Of the rows with one value keep the sender: a PRODUCER, else what says that it sends, then the earliest."""
     no_producer, unsaid = table.kind[rows] != SpanKind.PRODUCER, roles[rows] == Role.UNKNOWN
-    order = np.lexsort((table.start_time_unix_nano[rows], unsaid, no_producer, value[rows]))
+    order = order_of(value[rows], no_producer, unsaid, table.start_time_unix_nano[rows])
     _, first = np.unique(value[rows][order], return_index=True)
     return rows[order][first]
 
@@ -249,6 +250,6 @@ def _with_ancestors(pairs: Int64s, join: Int64s, parent: Rows, starts: Starts) -
         parts.append(above * len(starts) + request)
     pairs = np.concatenate(parts)
     join = np.concatenate([join, np.full(len(pairs) - len(join), int(Join.ANCESTOR))])
-    order = np.lexsort((join, pairs))
+    order = order_of(pairs, join)
     first = np.diff(pairs[order], prepend=-1) != 0
     return pairs[order][first], join[order][first]

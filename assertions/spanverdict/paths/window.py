@@ -18,7 +18,7 @@ import numpy as np
 
 from spanverdict.paths.association import Association, associate
 from spanverdict.paths.bonds import KeyReader, Node, bonds
-from spanverdict.paths.distinct import distinct
+from spanverdict.telemetry.distinct import distinct
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, concat

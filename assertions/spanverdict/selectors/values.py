@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -123,7 +123,14 @@ class Values:
     @staticmethod
     def of_column(column: AttributeColumn) -> Values:
         """Return a decoded attribute; the loop is over distinct values."""
-        count = len(column.values)
+        count, kinds = len(column.values), set(map(type, column.values))
+        if kinds == {str}:
+            return Values.of_texts(column.codes, cast("Sequence[str]", column.values))
+        if kinds == {float}:
+            floats = np.array(column.values, np.float64)
+            return Values(
+                np.full(count, Tag.FLOAT, np.int8), np.zeros(count, np.int64), floats, column.values, column.codes
+            )
         tags, ints, floats = np.zeros(count, np.int8), np.zeros(count, np.int64), np.zeros(count)
         for number, value in enumerate(column.values):
             tags[number] = _tag(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from struct import Struct
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -13,6 +14,15 @@ from spanverdict.telemetry.pool import Value
 
 MAX_DEPTH: Final = 64
 """How many values may stand inside each other, the attribute's own included."""
+_LEAST: Final = 6
+_LONG: Final = 0x80
+"""From here on a length takes more than one byte."""
+_FIRST: Final = 0x0A
+"""Before a key, and before a string."""
+_SECOND: Final = 0x12
+"""Before a value."""
+_DOUBLE: Final = 0x21
+_DOUBLE_BYTES: Final = Struct("<d")
 
 
 def decode_attribute(key_value: bytes) -> tuple[str, Value]:
@@ -26,11 +36,34 @@ def decode_attribute(key_value: bytes) -> tuple[str, Value]:
     >>> decode_attribute(encode_attribute("sizes", (1, 2.5, "three", None)))
     ('sizes', (1, 2.5, 'three', None))
     """
+    usual = _usual(key_value)
+    if usual is not None:
+        return usual
     try:
         message = KeyValue.FromString(key_value)
     except DecodeError:
         return _decode_by_level(key_value, 1)
     return message.key, _value(message.value)
+
+
+def _usual(key_value: bytes) -> tuple[str, Value] | None:
+    """Read a short string or a double below a short key, as nearly all writers lay them out; else None.
+
+    Much faster than protobuf, which makes an object for the pair, its value and each part.
+    """
+    size = len(key_value)
+    if size < _LEAST or key_value[0] != _FIRST or (at := 2 + key_value[1]) > size - 4 or key_value[1] >= _LONG:
+        return None
+    if key_value[at] != _SECOND or key_value[at + 1] != size - at - 2 or size - at - 2 >= _LONG:
+        return None
+    try:
+        if key_value[at + 2] == _FIRST and key_value[at + 3] == size - at - 4:
+            return key_value[2:at].decode(), key_value[at + 4 :].decode()
+        if key_value[at + 2] == _DOUBLE and size == at + 11:
+            return key_value[2:at].decode(), _DOUBLE_BYTES.unpack_from(key_value, at + 3)[0]
+    except UnicodeDecodeError:
+        pass
+    return None
 
 
 def _value(message: AnyValue) -> Value:

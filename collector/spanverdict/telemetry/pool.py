@@ -60,6 +60,11 @@ class Pool:
         """Return an interned attribute's key and value."""
         return self.decode_attribute(self.attributes.items_by_id[number])
 
+    def values(self, numbers: Int32s) -> tuple[Value, ...]:
+        """Return the values of interned attributes, whose numbers must not fall."""
+        decode = self.decode_attribute
+        return tuple([decode(item)[1] for item in self.attributes.taken(numbers)])
+
     def first_equals(self, numbers: Int32s) -> Int32s:
         """Renumber attributes so that equal ones have equal numbers, that of the least among `numbers`."""
         if not self.attributes.recent:
@@ -122,6 +127,10 @@ class KeyIndex:
                     self._array = np.concatenate([self._array[:start], np.zeros(2 * known, np.int32)])
                 self._array[start:known] = _key_numbers(part, self._names)
                 self._known = known
+
+    def __len__(self) -> int:
+        """Return how many keys were seen."""
+        return len(self._names)
 
     def names(self) -> tuple[str, ...]:
         """Return every key seen; the position is the key's id."""

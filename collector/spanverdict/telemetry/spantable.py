@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from spanverdict.telemetry.distinct import distinct
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.pool import Pool, Value
 
@@ -21,6 +22,7 @@ UInt32s: TypeAlias = npt.NDArray[np.uint32]
 UInt64s: TypeAlias = npt.NDArray[np.uint64]
 Rows: TypeAlias = npt.NDArray[np.intp]
 
+_FEW_KEYS = 2**16
 MAX_TIME = np.iinfo(np.int64).max
 """Stands for every time at or beyond 2^63 ns: out of range, reported, never used."""
 
@@ -164,7 +166,8 @@ class SpanTable:
     """Attribute ids of each span in the order sent."""
     events: Events
     links: Links
-    _columns: dict[tuple[str, str], AttributeColumn] = field(default_factory=dict, repr=False)
+    _columns: dict[tuple[str, str], AttributeColumn | _Keyed] = field(default_factory=dict, repr=False)
+    """What was read so far, by scope and key."""
 
     def __len__(self) -> int:
         return len(self.trace)
@@ -220,7 +223,7 @@ class SpanTable:
 
     def _cached(self, scope: str, key: str) -> AttributeColumn:
         column = self._columns.get((scope, key))
-        if column is None:
+        if not isinstance(column, AttributeColumn):
             column = self._columns[scope, key] = self._column(scope, key)
         return column
 
@@ -228,7 +231,7 @@ class SpanTable:
         pool = self.pool
         match scope:
             case "span":
-                return ragged_column(pool, self.attributes, key)
+                return self._span_column(key)
             case "event":
                 return ragged_column(pool, self.events.attributes, key)
             case "link":
@@ -244,6 +247,14 @@ class SpanTable:
         place[used] = np.arange(len(used))
         column = ragged_column(pool, ragged([owned[number] for number in used.tolist()]), key)
         return AttributeColumn(column.codes[place[numbers]], column.values)
+
+    def _span_column(self, key: str) -> AttributeColumn:
+        if self.pool.keys.id_of(key) < 0:
+            return AttributeColumn(np.full(len(self), -1, np.int32), ())
+        known = self._columns.get(("keyed", ""))
+        if not isinstance(known, _Keyed):
+            known = self._columns["keyed", ""] = _keyed(self.pool, self.attributes)
+        return ragged_column(self.pool, self.attributes, key, known)
 
     @property
     def nbytes(self) -> int:
@@ -315,20 +326,39 @@ def ragged(rows: Sequence[Sequence[int]]) -> Ragged:
     return Ragged(offsets, np.fromiter((item for row in rows for item in row), np.int32))
 
 
-def ragged_column(pool: Pool, attributes: Ragged, key: str) -> AttributeColumn:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Keyed:
+    """The attributes of all rows, laid end to end, (n_items,) each."""
+
+    keys: npt.NDArray[np.uint16] | Int32s
+    """The number of its key."""
+    rows: Int32s
+    """The row that it is of."""
+
+
+def _keyed(pool: Pool, attributes: Ragged) -> _Keyed:
+    keys = pool.keys.of_attributes()
+    narrow = keys.astype(np.uint16) if len(pool.keys) <= _FEW_KEYS else keys
+    rows = np.repeat(np.arange(len(attributes), dtype=np.int32), np.diff(attributes.offsets))
+    return _Keyed(narrow.take(attributes.items), rows)
+
+
+def ragged_column(pool: Pool, attributes: Ragged, key: str, keyed: _Keyed | None = None) -> AttributeColumn:
     """Find `key` among the attribute ids of each row; of a repeated key the last counts."""
     codes = np.full(len(attributes), -1, np.int32)
     key_id = pool.keys.id_of(key)
     if key_id < 0 or not len(attributes.items):
         return AttributeColumn(codes, ())
-    places = np.flatnonzero(pool.keys.of_attributes()[attributes.items] == key_id)
-    rows = np.searchsorted(attributes.offsets, places, side="right") - 1
-    distinct, positions = np.unique(attributes.items[places], return_inverse=True)
+    known = keyed or _keyed(pool, attributes)
+    places = np.flatnonzero(known.keys == key_id)
+    if not len(places):
+        return AttributeColumn(codes, ())
+    numbers, positions = distinct(attributes.items[places])
     if pool.attributes.recent:
-        distinct, same = np.unique(pool.first_equals(distinct), return_inverse=True)
+        numbers, same = np.unique(pool.first_equals(numbers), return_inverse=True)
         positions = same[positions]
-    codes[rows] = positions
-    return AttributeColumn(codes, tuple(pool.attribute(int(number))[1] for number in distinct))
+    codes[known.rows[places]] = positions
+    return AttributeColumn(codes, pool.values(numbers))
 
 
 def concat(tables: Sequence[SpanTable]) -> SpanTable:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TypeAlias
 
-from spanverdict.telemetry.spantable import Int32s, Rows
+import numpy as np
+import numpy.typing as npt
+
+Int32s: TypeAlias = npt.NDArray[np.int32]
+Places: TypeAlias = npt.NDArray[np.intp]
 
 _SPARSE = 16
 """Where the numbers span more than so many times their count, sorting them is faster."""
 
 
-def distinct(numbers: Int32s) -> tuple[Int32s, Rows]:
+def distinct(numbers: Int32s) -> tuple[Int32s, Places]:
     """Return the distinct numbers, ascending, and the place of each one among them; at least one is needed.
 
     What `np.unique` does, in a few passes where the numbers lie close together: those that a pool gives to the

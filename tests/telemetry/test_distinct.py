@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanverdict.paths.distinct import distinct
+from spanverdict.telemetry.distinct import distinct
 
 SOME = st.integers(0, 60) | st.integers(0, 2**31 - 1)
 
