@@ -203,8 +203,8 @@ def test_many_orphans_are_counted_fast() -> None:
     table.span_id[:] = np.arange(1, count + 1)
     table.parent_span_id[:] = np.arange(count + 1, 2 * count + 1)
     forest = grow(table)
-    begun = time.perf_counter()
+    begun = time.process_time()
     (defect,) = missing_parent_defect(table, forest)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
     assert defect.count == count
     assert defect.detail.startswith("200000 spans of s in 1 trace hang below 200000 spans that never came")
