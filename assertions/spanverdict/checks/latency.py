@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Self, TypeAlias
 
 from spanverdict.checks.check import Measurement, Unit
@@ -169,8 +169,8 @@ def _read_attribute(reader: Reader, context: ReadContext) -> OfAttribute | None:
 
 def _read_path(reader: Reader, context: ReadContext) -> OfPath | None:
     node = reader.require("critical_path")
-    known = isinstance(node, Scalar) and node.text in (QUEUE, OTHER)
-    name = node.text if known and isinstance(node, Scalar) else None if node is None else context.stage(node)
+    path = replace(context, stages=(*context.stages, QUEUE, OTHER))
+    name = None if node is None else path.stage(node)
     return None if not _alone(reader, context, ("critical_path",)) or name is None else OfPath(name)
 
 
