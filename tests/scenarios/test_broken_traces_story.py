@@ -134,18 +134,16 @@ def harmed(rng: random.Random) -> list[tuple[str, Span]]:
     return spans
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(50))
 def test_whatever_shape_traces_have_there_is_a_verdict(tmp_path: Path, seed: int) -> None:
     checked(tmp_path, harmed(random.Random(seed)))
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(10))
 def test_a_run_that_lacks_what_a_rule_needs_is_never_green(tmp_path: Path, seed: int) -> None:
-    """A stage, its value, its times or its parent is lost; sometimes much else is wrong besides."""
+    """A stage, its value, its times or its parent is lost."""
     rng = random.Random(seed)
-    spans = (
-        sound() if seed % 2 else [*sound(), *(("noise", span) for _, span in harmed(rng)[:4] if span.name == "twin")]
-    )
+    spans = sound()
     service, span = rng.choice([pair for pair in spans if pair[1].name == "predict"])
     match seed % 5:
         case 0:

@@ -134,7 +134,8 @@ class Story:
         self._world.disk.trouble = kind
 
     def _jump(self) -> None:
-        self._world.wall_offset += self._world.rng.choice((-HOUR, -HOUR // 60, HOUR // 60, HOUR))
+        # Forward by less than the ten minutes that a restart reads again: beyond that, it cannot know what is recent.
+        self._world.wall_offset += self._world.rng.choice((-HOUR, -HOUR // 60, HOUR // 60, HOUR // 12))
         self._counts["jumps"] += 1
         self._world.note("the clock on the wall jumps")
 
