@@ -112,6 +112,7 @@ def resident() -> int:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_a_million_run_ids_take_no_more_memory_than_the_limits_say() -> None:
     docket = docket_of(keep_bytes=64 << 20, max_runs=20_000, max_open_runs=10_000)
     gc.collect()

@@ -117,7 +117,7 @@ def test_long_requests_are_worked_on_beside_the_event_loop(receive, connect):
 
 
 def test_senders_that_stall_before_the_message_cost_the_others_nothing_and_end(receive, connect):
-    receiver, endpoints = receive(MemorySink(), body_timeout_s=0.5)
+    receiver, endpoints = receive(MemorySink(), body_timeout_s=0.5, in_flight_bytes=64 * MIB, max_message_bytes=MIB)
     never = threading.Event()
 
     def messages():
@@ -137,6 +137,33 @@ def test_senders_that_stall_before_the_message_cost_the_others_nothing_and_end(r
         client.close()
     never.set()
     assert receiver.budget.in_use == 0
+
+
+def test_of_too_many_slow_messages_over_grpc_the_oldest_give_way_and_come_again(receive, connect):
+    """Two messages of the largest size fit; ten stop in the middle, and whoever comes now is served all the same."""
+    receiver, endpoints = receive(MemorySink(), in_flight_bytes=2 * MIB, max_message_bytes=MIB, retry_after_s=3)
+    never = threading.Event()
+
+    def messages():
+        never.wait(30)
+        yield trace_request().SerializeToString()
+
+    channel = connect("grpc", endpoints).channel
+    stalled = [channel.stream_unary(EXPORT).future(messages(), timeout=30) for _ in range(8)]
+    ended = threading.Semaphore(0)
+    for call in stalled:
+        call.add_done_callback(lambda _: ended.release())
+    assert all(ended.acquire(timeout=10) for _ in range(6))
+    evicted = [call for call in stalled if call.done()]
+    assert {call.code() for call in evicted} == {grpc.StatusCode.UNAVAILABLE}
+    assert all(dict(call.trailing_metadata())["google.rpc.retryinfo-bin"] for call in evicted)
+    left = [call for call in stalled if call not in evicted]
+    assert len(left) == 2
+    assert all(connect("grpc", endpoints).export(trace_request()).ok for _ in range(5))
+    never.set()
+    assert all(call.result(timeout=10) == b"" for call in left)
+    assert receiver.budget.in_use == 0
+    assert receiver.counters.snapshot()["refused"] == {"grpc": {"overloaded": 6}}
 
 
 def test_a_sender_that_ends_without_a_message_is_told(receive, connect):

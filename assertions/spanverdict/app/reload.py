@@ -24,7 +24,17 @@ from spanverdict.rulefiles.beside import read_beside
 from spanverdict.rulefiles.loader import load_files
 from spanverdict.rulefiles.models import Flow
 
-FIXED: Final = ("otlp_grpc", "otlp_http", "http", "store", "allow_public", "log_format")
+FIXED: Final = (
+    "otlp_grpc",
+    "otlp_http",
+    "http",
+    "store",
+    "allow_public",
+    "log_format",
+    "max_message",
+    "in_flight",
+    "window",
+)
 """Settings that only a restart changes."""
 SWITCHES: Final = ("token_file", "api_token_file", "tls_certificate", "tls_client_ca", "api_client_ca")
 """Settings whose files are read anew, but which only a restart turns on or off."""

@@ -24,6 +24,7 @@ from spanverdict.app.keeping import keeping_of
 from spanverdict.app.logs import configure_logging
 from spanverdict.app.reload import Reloader
 from spanverdict.app.service import Service, ServiceConfig
+from spanverdict.config.bytesizes import parse_bytes
 from spanverdict.config.masking import read_masking
 from spanverdict.config.settings import Settings
 from spanverdict.config.tokens import read_tokens
@@ -56,6 +57,7 @@ def serve(
         webhooks=read_webhooks(settings.webhooks, environ, settings.webhook_hosts),
         external_url=settings.external_url.rstrip("/"),
         masking=read_masking(settings.masking, environ),
+        window_bytes=parse_bytes(settings.window),
         keeping=keeping_of(settings.retention),
         baseline=parse_choice(settings.baseline) if settings.baseline is not None else None,
         decode_apart=len(os.sched_getaffinity(0)) > 1,
@@ -108,6 +110,8 @@ def receiver_config(settings: Settings) -> ReceiverConfig:
         tls_certificate=settings.tls_certificate,
         tls_key=settings.tls_key,
         tls_client_ca=settings.tls_client_ca,
+        max_message_bytes=parse_bytes(settings.max_message),
+        in_flight_bytes=parse_bytes(settings.in_flight),
         client_bytes_per_s=settings.client_bytes_per_s,
     )
 

@@ -17,7 +17,7 @@ from spanverdict.alerting.decision import decide
 from spanverdict.app.baselinechoice import BaselineChoice
 from spanverdict.app.baselines import Comparer
 from spanverdict.app.decodingprocess import DecodingProcess
-from spanverdict.app.docket import Docket, DocketConfig
+from spanverdict.app.docket import KEEP_BYTES, Docket, DocketConfig
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.intake import Intake
 from spanverdict.app.judge import Judge, Judgement
@@ -61,6 +61,8 @@ class ServiceConfig:
     """The one run that is received and judged, once; it takes every span that names no other."""
     keeping: Keeping = field(default_factory=Keeping)
     """What is deleted from the store because it is too old or too much."""
+    window_bytes: int = KEEP_BYTES
+    """How much memory spans at hand may take, about, before those that no verdict waits for are let go."""
     decode_apart: bool = False
     """Much load is decoded in a process of its own."""
     patient: bool = False
@@ -131,9 +133,7 @@ class Service:
             self._parts.callback(self._close_courier)
             self._comparer = _comparer(self.config)
             archive = StoredRuns(self.store)
-            docket = Docket(
-                DocketConfig(flows=self.config.flows, only=self.config.only, patient=self.config.patient), archive
-            )
+            docket = Docket(_docket_config(self.config), archive)
             self.judge = Judge(docket, self._conclude, archive.note, self.settling.announce, self._past)
             self._parts.callback(self.settling.close)
             self._parts.callback(self.judge.stop)
@@ -259,6 +259,10 @@ class Service:
         if found is not None:
             self.spans_by_reason.update(found.by_reason)
             self.conflicting_traces += found.conflicts
+
+
+def _docket_config(config: ServiceConfig) -> DocketConfig:
+    return DocketConfig(flows=config.flows, only=config.only, patient=config.patient, keep_bytes=config.window_bytes)
 
 
 def _comparer(config: ServiceConfig) -> Comparer | None:

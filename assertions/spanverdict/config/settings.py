@@ -142,6 +142,12 @@ class Settings(BaseModel):
     """Who sends spans has to present a certificate that one of these authorities signed."""
     api_client_ca: Path | None = None
     """The same of clients of the API."""
+    max_message: str = "64MiB"
+    """The longest request, before and after decompression."""
+    in_flight: str = "256MiB"
+    """Received and not yet acknowledged, over all connections; more is refused, to be sent again."""
+    window: str = "1GiB"
+    """Memory of the spans at hand; above it those of judged runs and of no run are let go before their time."""
     client_rate_limit: str | None = None
     """What one client (a token, else an address) may send a second, as in 20MiB, inflated; not limited by default."""
     log_format: Literal["text", "json"] = "text"
@@ -152,9 +158,9 @@ class Settings(BaseModel):
     masking: MaskingSettings = Field(default=MaskingSettings())
     retention: RetentionSettings = Field(default=RetentionSettings())
 
-    @field_validator("client_rate_limit")
+    @field_validator("client_rate_limit", "max_message", "in_flight", "window")
     @classmethod
-    def _is_a_rate(cls, text: str | None) -> str | None:
+    def _is_a_size(cls, text: str | None) -> str | None:
         if text is not None and parse_bytes(text) == 0:
             raise ValueError("it has to be more than nothing")
         return text

@@ -7,7 +7,6 @@ thread.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -22,7 +21,6 @@ from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.counters import Counters, Protocol, Signal
 from spanverdict.receiver.errors import (
     AddressInUse,
-    BodyTimeout,
     MissingMessage,
     Unauthenticated,
 )
@@ -31,6 +29,7 @@ from spanverdict.receiver.intake import Intake, Upload
 from spanverdict.receiver.limits import ByteBudget, Lease
 from spanverdict.receiver.ratelimit import address_of
 from spanverdict.receiver.replies import export_response
+from spanverdict.receiver.slowreads import SlowReads
 from spanverdict.receiver.status import Refusal, refusal_of, retry_info, status_message
 from spanverdict.receiver.tls import TlsIdentity
 
@@ -47,8 +46,8 @@ _METHODS = {
 _UNREAD_BYTES = 256 * 1024
 """What a call is counted as until its message has arrived, whose length gRPC tells only then.
 
-Uncompressed messages that arrive at the same moment can therefore exceed the budget until each is counted; the
-surplus is then refused. Compressed ones cannot, since it is we who inflate them.
+So no more calls are open than fit the budget at this size. Messages that are slow to come are bounded by `SlowReads`,
+and what arrives within half a second by the network. Each is then counted, and the surplus refused.
 """
 
 _IDENTITY_AND_GZIP = 0b101
@@ -68,13 +67,15 @@ class ExportServices(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc publi
     """
 
     def __init__(
-        self, intake: Intake, tokens: BearerTokens, budget: ByteBudget, counters: Counters, body_timeout_s: float
+        self, intake: Intake, tokens: BearerTokens, budget: ByteBudget, counters: Counters, config: ReceiverConfig
     ) -> None:
         self._intake = intake
         self._tokens = tokens
         self._budget = budget
         self._counters = counters
-        self._body_timeout_s = body_timeout_s
+        self._config = config
+        places = max(1, config.in_flight_bytes // config.max_message_bytes)
+        self._reads = SlowReads(places, config.retry_after_s)
         # Made once: for every call grpc asks what kind of function serves it, which takes long for a partial one.
         self._exports = {signal: _handler(self._exporting(signal)) for signal in Signal}
 
@@ -129,11 +130,9 @@ class ExportServices(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc publi
         return body
 
     async def _message(self, context: Any) -> bytes:
-        try:
-            async with asyncio.timeout(self._body_timeout_s):
+        with self._reads.reading(self._config.body_timeout_s) as deadline:
+            async with deadline:
                 message = await context.read()
-        except TimeoutError:
-            raise BodyTimeout(self._body_timeout_s) from None
         if not isinstance(message, bytes):
             raise MissingMessage
         return message

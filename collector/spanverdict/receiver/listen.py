@@ -158,7 +158,7 @@ class Receiver:
     def _open_grpc(self, address: Address, servers: _Servers, intake: Intake) -> Address:
         from spanverdict.receiver.grpc_server import ExportServices, open_grpc_server  # noqa: PLC0415 - heavy
 
-        services = ExportServices(intake, self._tokens, self.budget, self.counters, self.config.body_timeout_s)
+        services = ExportServices(intake, self._tokens, self.budget, self.counters, self.config)
         servers.grpc, bound = open_grpc_server(services, address, self.config, self._identity)
         return bound
 
