@@ -11,6 +11,8 @@ from spanverdict.telemetry.spantable import SpanTable
 
 POOL_LIMIT: Final = 1_000_000
 """Distinct attributes after which a fresh pool is begun, so that old values can be let go."""
+POOL_BYTES: Final = 128 * 1024 * 1024
+"""The same, by memory: few long values are as many short ones."""
 RECENT_ATTRIBUTES: Final = 20_000
 """How many a pool remembers: those that come again do so soon, and a small memory is a fast one."""
 
@@ -18,9 +20,10 @@ RECENT_ATTRIBUTES: Final = 20_000
 class Decoder:
     """Decodes payloads into tables of one pool; begins a fresh pool when it grows large. For one thread."""
 
-    def __init__(self, pool_limit: int = POOL_LIMIT) -> None:
+    def __init__(self, pool_limit: int = POOL_LIMIT, pool_bytes: int = POOL_BYTES) -> None:
         self._pool: Pool = new_pool(RECENT_ATTRIBUTES)
         self._limit = pool_limit
+        self._bytes = pool_bytes
 
     def decode(self, payload: bytes) -> Decoded:
         """Decode a payload; raises `Undecodable`."""
@@ -35,6 +38,7 @@ class Decoder:
         self._pool = new_pool(RECENT_ATTRIBUTES)
 
     def _with_room(self) -> Pool:
-        if max(len(self._pool.attributes), len(self._pool.traces)) > self._limit:
+        known = max(len(self._pool.attributes), len(self._pool.traces))
+        if known > self._limit or self._pool.weigh() > self._bytes:
             self.forget()
         return self._pool

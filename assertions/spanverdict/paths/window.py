@@ -121,11 +121,14 @@ class Window:
         self._unclaimed = self._nothing()
         """The counts of all clusters without a run."""
         self._nbytes = 0
+        self._pools: dict[int, tuple[Pool, int]] = {}
+        """The pools of the parts, and of how many parts each is."""
 
     @property
     def nbytes(self) -> int:
-        """How much memory the spans take, and what is known of their traces and runs, about."""
-        return self._nbytes + len(self._alive) * _CLUSTER_BYTES + len(self._clusters) * _NODE_BYTES
+        """How much memory the spans take, with their pools and what is known of their traces and runs, about."""
+        pools = sum(pool.nbytes for pool, _ in list(self._pools.values()))
+        return self._nbytes + pools + len(self._alive) * _CLUSTER_BYTES + len(self._clusters) * _NODE_BYTES
 
     @property
     def untagged(self) -> int:
@@ -258,7 +261,15 @@ class Window:
         self._holders[first] = 0
         self._batches.update(dict.fromkeys(range(first, last + 1), first))
         self._nbytes += _size(table)
+        self._share(table.pool, 1)
         return first
+
+    def _share(self, pool: Pool, more: int) -> None:
+        parts = self._pools.get(id(pool), (pool, 0))[1] + more
+        if parts:
+            self._pools[id(pool)] = pool, parts
+        else:
+            del self._pools[id(pool)]
 
     def _missing(self, part: int, table: SpanTable) -> Rows:
         """Return the rows of a part that are of traces in `table` whose clusters do not hold the part."""
@@ -270,7 +281,9 @@ class Window:
     def _release(self, part: int) -> None:
         self._holders[part] -= 1
         if self._holders[part] == 0:
-            self._nbytes -= _size(self._parts.pop(part))
+            table = self._parts.pop(part)
+            self._nbytes -= _size(table)
+            self._share(table.pool, -1)
             del self._holders[part]
             for batch in range(part, self._last.pop(part) + 1):
                 del self._batches[batch]

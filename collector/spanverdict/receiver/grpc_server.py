@@ -97,19 +97,25 @@ class ExportServices(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc publi
         return export
 
     async def _refuse(self, error: Exception, _messages: Any, context: Any) -> bytes:
-        await self._abort(error, context)
+        await _abort(self._refusal(error), context)
         return b""
 
     async def _export(self, signal: Signal, context: Any) -> bytes:
         try:
-            client = self._client(context)
-            lease = self._budget.lease(_UNREAD_BYTES)
-            body = await self._received(lease, context)
-            upload = Upload(signal, Protocol.GRPC, body, body.startswith(GZIP_MAGIC), lease, client)
-            return export_response(await self._intake.take(upload))
+            return await self._answer(signal, context)
         except Exception as error:  # noqa: BLE001 - every error becomes the caller's status, and ours is logged
-            await self._abort(error, context)
-            return b""
+            refusal = self._refusal(error)
+            # The library keeps what ends a call for some time, and with it, by way of the traceback, the message.
+            error.__traceback__ = None
+        await _abort(refusal, context)
+        return b""
+
+    async def _answer(self, signal: Signal, context: Any) -> bytes:
+        client = self._client(context)
+        lease = self._budget.lease(_UNREAD_BYTES)
+        body = await self._received(lease, context)
+        upload = Upload(signal, Protocol.GRPC, body, body.startswith(GZIP_MAGIC), lease, client)
+        return export_response(await self._intake.take(upload))
 
     def _client(self, context: Any) -> str:
         """Name who calls, where there is a limit to what one may send."""
@@ -137,12 +143,16 @@ class ExportServices(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc publi
             raise MissingMessage
         return message
 
-    async def _abort(self, error: Exception, context: Any) -> None:
+    def _refusal(self, error: Exception) -> Refusal:
         refusal = refusal_of(error)
         self._counters.refused(Protocol.GRPC, refusal.reason)
         if refusal.reason == "internal":
             _LOGGER.error("an export call failed", exc_info=error)
-        await context.abort(_CODES[refusal.code], refusal.message, _trailers(refusal))
+        return refusal
+
+
+async def _abort(refusal: Refusal, context: Any) -> None:
+    await context.abort(_CODES[refusal.code], refusal.message, _trailers(refusal))
 
 
 def server_options(config: ReceiverConfig) -> list[tuple[str, int]]:

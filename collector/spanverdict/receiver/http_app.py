@@ -134,6 +134,7 @@ class HttpApp:
             await self._refuse(head, Unavailable("shutting down", self._config.retry_after_s), send)
         except Exception as error:  # noqa: BLE001 - every error becomes the client's status, and ours is logged
             await self._refuse(head, error, send)
+            error.__traceback__ = None  # whoever keeps the error shall not keep the body
         else:
             await _respond(
                 send, 200, _reply(head.protocol, receipt), [(b"content-type", _CONTENT_TYPES[head.protocol])]

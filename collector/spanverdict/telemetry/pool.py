@@ -26,6 +26,8 @@ Int32s: TypeAlias = npt.NDArray[np.int32]
 
 _MAX_VARINT_BITS: Final = 63
 _ROOM: Final = 1024
+_OBJECT_BYTES: Final = 120
+"""What an item takes besides its bytes: an object, and a place in a list and in a dictionary."""
 _KEY: Final = 0x0A
 _CONTINUED: Final = 0x80
 
@@ -50,7 +52,19 @@ class Pool:
         self.scope_names: list[tuple[int, int]] = []
         """For each scope, the string ids of its name and version."""
         self.decode_attribute = decode_attribute
+        self.nbytes = 0
+        """How much memory all that takes, about, as of the last `weigh`."""
+        self._weighed = [0] * 5
         self._keys = KeyIndex(self)
+
+    def weigh(self) -> int:
+        """Add up what is new since the last time, and return `nbytes`; for the thread that interns."""
+        interners = (self.traces, self.strings, self.attributes, self.resources, self.scopes)
+        for place, interner in enumerate(interners):
+            for _, part in interner.parts(self._weighed[place]):
+                self.nbytes += part.nbytes if isinstance(part, np.ndarray) else _weight(part)
+            self._weighed[place] = len(interner)
+        return self.nbytes
 
     def string(self, number: int) -> str:
         """Return an interned string; bytes that are not UTF-8 come back with replacement marks."""
@@ -143,6 +157,10 @@ class KeyIndex:
     def of_attributes(self) -> Int32s:
         """Return the key id of each interned attribute, (n_attributes,) int32."""
         return self._array[: self._known]
+
+
+def _weight(items: Sequence[bytes]) -> int:
+    return sum(map(len, items)) + _OBJECT_BYTES * len(items)
 
 
 def _key_numbers(key_values: Sequence[bytes] | Rows, names: Interner) -> Int32s:

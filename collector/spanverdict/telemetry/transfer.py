@@ -94,6 +94,7 @@ class TableReader:
                 _add(known.items_by_id, new)
             else:
                 known.extend(new)
+        self._empty.pool.weigh()
         table: SpanTable = _with_columns(self._empty, iter(_views(shape, body)))
         return table
 
