@@ -136,3 +136,18 @@ def _payload() -> bytes:
     resource = ResourceSpans(scope_spans=[ScopeSpans(spans=[span])])
     resource.resource.attributes.add().ParseFromString(encode_attribute("service.name", "gateway"))
     return TracesData(resource_spans=[resource]).SerializeToString()
+
+
+NAMED_TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", README)))
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED_TESTS)
+def test_every_test_that_a_promise_names_is_there(path: str, name: str) -> None:
+    assert f"def {name}(" in (TOP / path).read_text(encoding="utf-8")
+
+
+def test_every_promise_names_a_test() -> None:
+    table = README.split("## What it promises")[1].split("## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    assert len(rows) == 6
+    assert all("::test_" in row for row in rows)
