@@ -9,7 +9,7 @@ TARGET_HTTP ?=
 LIMIT ?=
 BENCH_JSON ?=
 
-.PHONY: help demo test check tests lint-fix clients conformance bench schema soak proto clean
+.PHONY: help demo test check tests lint-fix clients conformance bench schema bench-gate soak proto clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ bench: $(VENV)/.installed ## speed and memory of every stage, printed; PEER=otel
 schema: $(VENV)/.installed ## make the JSON Schemas in rules/ again, after the rule language has changed
 	$(BIN)/spanverdict schema flow > rules/flow.schema.json
 	$(BIN)/spanverdict schema test > rules/test.schema.json
+
+bench-gate: $(VENV)/.installed ## fail where decoding, association, stitching or judging became slower than beside a plain implementation
+	$(BIN)/python tests/bench/gate.py
 
 soak: $(VENV)/.installed ## the long versions of the tests that have one
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz # where it cannot be, its tests are skipped

@@ -108,11 +108,11 @@ EPOCH = 1_760_000_000_000_000_000
 N_ATTRIBUTES = 10
 
 
-def flow_of(n_requests: int, n_rules: int = 10) -> Flow:
-    """Return the flow with its ten rules, or with as many others."""
+def flow_of(n_requests: int, n_rules: int = 10, rules: str = "") -> Flow:
+    """Return the flow with its ten rules, with as many others, or with rules that are given."""
     text = RULES.replace("REQUESTS", str(n_requests))
-    if n_rules != text.count("- id:"):
-        text = text.partition("rules:\n")[0] + "rules:\n" + "\n".join(rule_lines(n_rules))
+    if rules or n_rules != text.count("- id:"):
+        text = text.partition("rules:\n")[0] + "rules:\n" + (rules or "\n".join(rule_lines(n_rules)))
     problems = Problems()
     flow = load(text, "bench.yaml", problems)
     assert flow is not None, problems.sources

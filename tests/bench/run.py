@@ -3,7 +3,7 @@
     python tests/bench/run.py [--only NAME] [--seconds N] [--peer NAME] [--check] [--json FILE]
 
 Each is a process of its own, short by default: all together take two to three minutes. The names are those of
-the files: decode, judging, selectors, verdict_latency, paths, ingest; `--peer` adds a comparison with another
+the files: decode, judging, growth, selectors, verdict_latency, paths, ingest; `--peer` adds a comparison with another
 receiver, see `peers.py`. With `--check` the exit code is 1 when a
 floor is missed. Another program at work on the machine makes every number worse: the load is printed, too.
 """
@@ -83,7 +83,12 @@ BENCHES: Final = (
         lambda _: ("--recent", "20000"),
         (Floor("decoded on a core", 300_000, "spans/s", _decoded),),
     ),
-    Bench("judging", _nothing, (Floor("1,000,000 spans judged by ten rules", 5, "s", _judged, at_most=True),)),
+    Bench(
+        "judging",
+        lambda _: ("--rules", "50"),
+        (Floor("1,000,000 spans judged by fifty rules", 5, "s", _judged, at_most=True),),
+    ),
+    Bench("growth", lambda _: ("--check", "--requests", "1000,10000,50000"), writes_json=False),
     Bench("selectors", lambda _: ("--check",), writes_json=False),
     Bench("paths", _nothing, writes_json=False),
     Bench("verdict_latency", lambda _: ("--requests", "200,1000", "--repeat", "1"), writes_json=False),
