@@ -372,6 +372,15 @@ def test_a_run_that_could_not_be_kept_is_tried_again() -> None:
     assert run.trouble == ""
 
 
+def test_a_whole_run_whose_verdict_could_not_be_kept_is_whole_when_it_is_tried_again() -> None:
+    docket = docket_of(SIZED)
+    docket.take_in((1,), requests(1, 2, 3), 10.0)
+    ((run, trigger),) = list(docket.due(10.0))
+    docket.postpone(run, 15.0, "the disk is full")
+    assert trigger == "manifest"
+    assert due(docket, 15.0) == [("r", "manifest")]
+
+
 def test_the_store_is_told_of_new_batches_until_it_has_heard() -> None:
     docket = docket_of()
     docket.take_in((4,), table_of([score(1)]), 10.0)

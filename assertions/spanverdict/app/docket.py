@@ -276,6 +276,7 @@ class Docket:
     def postpone(self, run: LiveRun, until: float, why: str) -> None:
         """Look at a run again later because it cannot be judged now."""
         run.trouble = why
+        run.checked = False  # else a run that is whole would wait for its cap, and then count as incomplete
         self._agenda.put(run, until)
 
     def give_up(self, run: LiveRun, through: int, why: str) -> None:
