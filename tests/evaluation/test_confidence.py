@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -30,10 +29,7 @@ from spanverdict.rulefiles.conditions import parse_condition
 from spanverdict.rulefiles.models import Expectation
 from spanverdict.rulefiles.statistic import Kind, parse_statistic
 
-LONG = (
-    pytest.mark.soak,
-    pytest.mark.skipif(not os.environ.get("SPANVERDICT_SOAK"), reason="set SPANVERDICT_SOAK=1 for the long version"),
-)
+LONG = (pytest.mark.soak,)
 TO = "\N{EN DASH}"
 PLACE = Position("rules.yaml", 1, 1)
 SIZES = st.integers(1, 3000)

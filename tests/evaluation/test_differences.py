@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -39,10 +38,7 @@ from spanverdict.rulefiles.conditions import parse_condition
 from spanverdict.rulefiles.models import Expectation
 from spanverdict.rulefiles.statistic import parse_statistic
 
-LONG = (
-    pytest.mark.soak,
-    pytest.mark.skipif(not os.environ.get("SPANVERDICT_SOAK"), reason="set SPANVERDICT_SOAK=1 for the long version"),
-)
+LONG = (pytest.mark.soak,)
 PLACE = Position("rules.yaml", 1, 1)
 HALF = Fraction(1, 2)
 VALUES = st.lists(st.integers(-20, 20), min_size=1, max_size=40)

@@ -33,7 +33,6 @@ def test_what_fuzzing_starts_from_is_right(name: str) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(not os.environ.get("SPANVERDICT_SOAK"), reason="set SPANVERDICT_SOAK=1 for the long version")
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not installed: pip install --group fuzz")
 @pytest.mark.timeout(SECONDS + 300)
 @pytest.mark.parametrize("name", TARGETS)

@@ -262,7 +262,6 @@ def test_calls_with_a_few_bytes_changed_cost_nobody_else_anything(receive, conne
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(not os.environ.get("SPANVERDICT_SOAK"), reason="set SPANVERDICT_SOAK=1 for the long version")
 @pytest.mark.timeout(3600)
 def test_a_hundred_thousand_calls_with_a_few_bytes_changed(receive, connect) -> None:
     _, endpoints = receive(MemorySink(), head_timeout_s=2)

@@ -62,7 +62,6 @@ def test_every_acknowledged_span_is_in_the_verdict_once_after_20_kills(tmp_path:
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(not os.environ.get("SPANVERDICT_SOAK"), reason="set SPANVERDICT_SOAK=1 for the long version")
 @pytest.mark.timeout(3600)
 def test_every_acknowledged_span_is_in_the_verdict_once_after_200_kills(tmp_path: Path) -> None:
     load, found, _ = killed(tmp_path, 200, seed=int(os.environ.get("SEED", "1")))

@@ -41,7 +41,6 @@ def test_one_simulation_told_twice_is_the_same() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(not os.environ.get("SPANVERDICT_SOAK"), reason="set SPANVERDICT_SOAK=1 for the long version")
 @pytest.mark.timeout(4 * 3600)
 def test_the_same_of_100_000_simulations() -> None:
     blocks = [range(first, first + BLOCK) for first in range(FIRST_LONG, FIRST_LONG + LONG, BLOCK)]

@@ -189,7 +189,6 @@ def test_whatever_is_broken_no_wrong_batch_is_returned_and_no_loss_is_hidden(
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(not os.environ.get("SPANVERDICT_SOAK"), reason="set SPANVERDICT_SOAK=1 for the long version")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", ["store.db-wal", "store.db"])
 def test_the_same_of_10_000_mutations(crashed: Path, tmp_path: Path, name: str) -> None:
