@@ -381,6 +381,15 @@ def test_a_whole_run_whose_verdict_could_not_be_kept_is_whole_when_it_is_tried_a
     assert due(docket, 15.0) == [("r", "manifest")]
 
 
+def test_a_verdict_that_was_kept_and_reported_as_lost_does_not_end_a_run_that_more_is_said_of() -> None:
+    docket = docket_of()
+    docket.take_in((1,), requests(1), 10.0)
+    ((run, _),) = list(docket.due(16.0))
+    docket.postpone(run, 21.0, "the disk is broken")
+    docket.hear(record(expected_requests=1, judged_through=1), (), 17.0)
+    assert when(docket)[1] == [("r", "manifest")]
+
+
 def test_the_store_is_told_of_new_batches_until_it_has_heard() -> None:
     docket = docket_of()
     docket.take_in((4,), table_of([score(1)]), 10.0)

@@ -68,7 +68,8 @@ class LiveRun:
         """Take over what the store knows of it."""
         known = (self.expected, self.labels, self.declared_flows)
         self.expected, self.labels, self.declared_flows = record.expected_requests, record.labels, record.flows
-        self.judged_through = max(self.judged_through, record.judged_through)
+        if not self.recalled:  # later, the store may hold a verdict whose commit was reported as failed
+            self.judged_through = max(self.judged_through, record.judged_through)
         if record.ended_unix_nano is not None and self.ended is None:
             self.ended = now
         if self.revision and self.recalled and known != (self.expected, self.labels, self.declared_flows):
