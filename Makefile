@@ -7,6 +7,10 @@ PEER ?=
 TARGET ?=
 TARGET_HTTP ?=
 LIMIT ?=
+CA ?=
+INSECURE ?=
+CERT ?=
+KEY ?=
 BENCH_JSON ?=
 
 .PHONY: help demo test check tests lint-fix clients conformance bench schema bench-gate soak proto clean
@@ -39,8 +43,9 @@ tests: $(VENV)/.installed ## pytest
 clients: $(VENV)/.installed ## the SDKs for Go, Java and Node.js and the Collector against a real server; makes them first
 	SPANVERDICT_CLIENTS=1 $(BIN)/python -m pytest tests/clients
 
-conformance: $(VENV)/.installed ## the OTLP specification item by item; TARGET=host:4317 TARGET_HTTP=host:4318 judges another receiver
-	@$(BIN)/python tests/conformance/run.py $(if $(TARGET),--target $(TARGET)) $(if $(TARGET_HTTP),--target-http $(TARGET_HTTP)) $(if $(LIMIT),--limit $(LIMIT))
+conformance: $(VENV)/.installed ## the OTLP specification item by item; TARGET=host:4317 TARGET_HTTP=host:4318 judges another receiver; TOKEN=… CA=… INSECURE=1 CERT=… KEY=… get in
+	@$(BIN)/python tests/conformance/run.py $(if $(TARGET),--target $(TARGET)) $(if $(TARGET_HTTP),--target-http $(TARGET_HTTP)) $(if $(LIMIT),--limit $(LIMIT)) \
+		$(if $(CA),--ca $(CA)) $(if $(INSECURE),--insecure) $(if $(CERT),--cert $(CERT)) $(if $(KEY),--key $(KEY))
 
 lint-fix: $(VENV)/.installed ## format and mend what can be mended
 	$(BIN)/ruff format .

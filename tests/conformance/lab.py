@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from conformance.access import Access
 from conformance.item import GRPC, HTTP_JSON, Fails, Item, NotApplicable
 from receiver.sinks import MemorySink
 from receiver.wires import JSON, PROTOBUF, GrpcWire, HttpWire
@@ -26,6 +27,8 @@ class Lab(Protocol):
     """Bytes that a request may have."""
     ours: bool
     """Whether `rigged` works."""
+    access: Access
+    """How clients get in; into what is rigged anybody may."""
 
     def begin(self) -> None:
         """Forget what earlier checks sent."""
@@ -42,6 +45,7 @@ class OwnLab:
 
     ours = True
     limit = OWN_LIMIT
+    access = Access()
     endpoints: Endpoints
 
     def __init__(self) -> None:
@@ -74,6 +78,7 @@ class PeerLab:
 
     endpoints: Endpoints
     limit: int
+    access: Access = field(default_factory=Access)
     ours = False
 
     def begin(self) -> None:
@@ -135,9 +140,10 @@ class Case:
         return self._wires[endpoints]
 
     def _opened(self, endpoints: Endpoints) -> GrpcWire | HttpWire:
+        access = self.lab.access
         if self.is_grpc:
-            return GrpcWire(endpoints)
-        return HttpWire(endpoints, JSON if self.wire == HTTP_JSON else PROTOBUF)
+            return access.grpc_wire(endpoints)
+        return access.http_wire(endpoints, JSON if self.wire == HTTP_JSON else PROTOBUF)
 
 
 @dataclass(frozen=True, slots=True)

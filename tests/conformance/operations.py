@@ -70,7 +70,7 @@ def pings(case: Case) -> None:
         ("grpc.http2.max_pings_without_data", 0),
     ]
     lost = threading.Event()
-    with grpc.insecure_channel(str(case.lab.endpoints.grpc), options) as channel:
+    with case.lab.access.channel(case.lab.endpoints.grpc, options) as channel:
         call = channel.unary_unary(GRPC_METHODS["traces"])
         call(b"", timeout=TIMEOUT_S)
         channel.subscribe(lambda state: lost.set() if state is not grpc.ChannelConnectivity.READY else None)

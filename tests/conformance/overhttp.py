@@ -209,6 +209,8 @@ def http2(case: Case) -> None:
     address = case.lab.endpoints.http
     if address is None:
         raise NotApplicable("no address was given")
+    if case.lab.access.over_tls:
+        raise NotApplicable("it speaks TLS")
     with socket.create_connection((address.host, address.port), timeout=5) as connection:
         connection.sendall(PREFACE)
         frame = connection.recv(9)

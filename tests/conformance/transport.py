@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from conformance.item import ALL, GRPC, Item, Level, NotApplicable, require, require_code, require_success
 from conformance.lab import Case
 from receiver.sinks import AnsweringSink, FaultySink, HeldSink, trace_request
-from receiver.wires import HttpWire, otlp_json
+from receiver.wires import otlp_json
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.errors import Overloaded, Unavailable
@@ -55,7 +55,7 @@ def one_port(case: Case) -> None:
     grpc = case.lab.endpoints.grpc
     if grpc is None:
         raise NotApplicable("no address was given")
-    wire = HttpWire(Endpoints(None, grpc))
+    wire = case.lab.access.http_wire(Endpoints(None, grpc))
     case.stack.callback(wire.close)
     try:
         shared = wire.export(trace_request()).ok
