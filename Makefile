@@ -12,6 +12,7 @@ INSECURE ?=
 CERT ?=
 KEY ?=
 BENCH_JSON ?=
+QUICK ?=
 
 .PHONY: help demo test check tests lint-fix clients conformance bench schema bench-gate soak proto clean
 
@@ -51,8 +52,8 @@ lint-fix: $(VENV)/.installed ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed ## speed and memory of every stage, printed; PEER=otelcol|rotel sends the same load there, too
-	$(BIN)/python tests/bench/run.py $(if $(PEER),--peer $(PEER)) $(if $(BENCH_JSON),--json $(BENCH_JSON))
+bench: $(VENV)/.installed ## speed and memory of every stage beside its goal; QUICK=1 for every day; PEER=otelcol|rotel sends the same load there, too
+	$(BIN)/python tests/bench/run.py $(if $(QUICK),--quick) $(if $(PEER),--peer $(PEER)) $(if $(BENCH_JSON),--json $(BENCH_JSON))
 
 schema: $(VENV)/.installed ## make the JSON Schemas in rules/ again, after the rule language has changed
 	$(BIN)/spanverdict schema flow > rules/flow.schema.json

@@ -1,6 +1,6 @@
 """Whether costs grow as they should: CPU time a span from few spans to many, from one run to thousands, by rules.
 
-    python tests/bench/bench_growth.py [--requests 1000,10000,100000] [--runs 1,100,2000] [--rules 10,50,300] [--json]
+    python tests/bench/bench_growth.py [--requests 1000,10000,100000] [--runs 1,100,2000] [--rules 10,50,300] [--json FILE]
 
 Three tables. *Spans*: a run of ten spans a request is associated and judged by ten rules. *Runs*: the same number of
 spans, spread over ever more runs, comes in batch by batch, is joined and counted as `serve` does it. *Rules*: one run is
@@ -10,8 +10,6 @@ where a span costs more than twice as much at the end of a table as at its cheap
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench_judging import flow_of, fresh, large_run
 
+from bench.goals import Goal, command, finish
 from bench.load import Load
 from spanverdict.app.decoding import RECENT_ATTRIBUTES
 from spanverdict.evaluation.engine import evaluate
@@ -99,27 +98,25 @@ def grows(rows: Sequence[dict[str, float]]) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = command(__doc__)
     parser.add_argument("--requests", default="1000,10000,100000", help="of ten spans each; 500000 takes some GB")
     parser.add_argument("--runs", default="1,100,2000")
     parser.add_argument("--rules", default="10,50,300")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--check", action="store_true", help="exit with 1 where something grows too fast")
     asked = parser.parse_args()
     tables = {
         "spans": by_spans([int(text) for text in asked.requests.split(",")]),
         "runs": by_runs([int(text) for text in asked.runs.split(",")]),
         "rules": by_rules([int(text) for text in asked.rules.split(",")]),
     }
-    if asked.json:
-        print(json.dumps(tables))
-    else:
-        for name, rows in tables.items():
-            unit = "us a span and rule" if name == "rules" else "us a span"
-            for row in rows:
-                print(f"{name:8} {row[name]:>10,.0f} {row['us_per_span']:>10.3f} {unit}")
-            print(f"{name:8} {'grows':>10} {grows(rows):>9.2f}x")
-    return int(asked.check and any(grows(rows) > ALLOWED for rows in tables.values()))
+    for name, rows in tables.items():
+        unit = "us a span and rule" if name == "rules" else "us a span"
+        for row in rows:
+            print(f"{name:8} {row[name]:>10,.0f} {row['us_per_span']:>10.3f} {unit}")
+    goals = [
+        Goal(f"cost by {name}, last to cheapest", grows(rows), ALLOWED, "x", at_most=True)
+        for name, rows in tables.items()
+    ]
+    return finish(asked, tables, goals)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,6 @@ judge has taken in the last.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -23,16 +18,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.goals import Goal, command, finish
 from bench.sender import ACKNOWLEDGED, REFUSED, UNKNOWN, UNSENT, Ledger
 from bench.server import Server, serving
 from spanverdict.otlp.decode import decode, new_pool
@@ -53,7 +47,9 @@ rules:
     latency: {stage: score}
     expect: {p95: "< 60s"}
 """
-PACKAGES: Final = ("spanverdict", "grpcio", "protobuf", "numpy", "uvicorn", "uvloop", "httptools")
+GRPC_GOAL: Final = 250_000
+HTTP_GOAL: Final = 300_000
+"""Acknowledged spans a second, at 512 spans a request."""
 RATE: Final = 250_000
 """Requests are made for so many spans a second; a server that is faster is measured for a shorter time."""
 
@@ -191,48 +187,14 @@ def stored_span_ids(path: Path) -> npt.NDArray[np.uint64]:
     return np.concatenate(found) if found else np.zeros(0, np.uint64)
 
 
-def machine(folder: Path) -> dict[str, Any]:
-    """Say what was measured on."""
-    versions = {name: version(name) for name in PACKAGES if _is_installed(name)}
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
-        "system": platform.platform(terse=True),
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "file_system": _file_system(folder),
-        **versions,
-    }
-
-
-def _is_installed(name: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec({"grpcio": "grpc", "protobuf": "google.protobuf"}.get(name, name)) is not None
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _file_system(folder: Path) -> str:
-    """Return the type of file system that the store lies on; memory is not a disk."""
-    mounts = [part for part in psutil.disk_partitions(all=True) if folder.resolve().is_relative_to(part.mountpoint)]
-    return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else "unknown"
-
-
 def cases(protocols: Sequence[str], sizes: Sequence[int], gzip: bool, attributes: int) -> Iterator[Case]:
     for protocol in protocols:
         for size in sizes:
             yield Case(protocol, size, gzip, attributes)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def main() -> int:
+    parser = command(__doc__)
     parser.add_argument("--protocol", default="grpc,http", help="grpc, http or both with a comma")
     parser.add_argument("--sizes", default="100,512", help="spans a request")
     parser.add_argument("--attributes", type=int, default=10, help="attributes a span")
@@ -240,7 +202,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of load in each round")
     parser.add_argument("--rounds", type=int, default=1, help="the fastest counts")
     parser.add_argument("--folder", type=Path, help="where the store is made; default: the system's temporary folder")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     asked = parser.parse_args()
     sizes = [int(size) for size in asked.sizes.split(",")]
     best = []
@@ -252,11 +213,18 @@ def main() -> None:
                 rounds.append(measure(case, asked.seconds, Path(folder)))
         best.append(max(rounds, key=lambda result: result.spans_per_second))
         print(best[-1], flush=True)
-    about = machine(asked.folder or Path(tempfile.gettempdir()))
-    print(", ".join(f"{key} {value}" for key, value in about.items()))
-    if asked.json is not None:
-        asked.json.write_text(json.dumps({"machine": about, "results": [asdict(result) for result in best]}, indent=1))
+    return finish(asked, [asdict(result) for result in best], list(goals_of(best)))
+
+
+def goals_of(results: Sequence[Result]) -> Iterator[Goal]:
+    """Yield what is asked of the cases that were measured."""
+    for case, goal in (("grpc/512", GRPC_GOAL), ("http/512", HTTP_GOAL)):
+        for result in results:
+            if result.case == case:
+                yield Goal(f"acknowledged, {case}", result.spans_per_second, goal, "spans/s")
+    exact = sum(result.ledger == "exact" for result in results)
+    yield Goal("cases whose ledger is exact", exact / len(results), 1)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """How long judging a large run takes: spans as columns in, verdict out, on one core.
 
-    python tests/bench/bench_judging.py [--requests 100000] [--rules 10] [--profile] [--json]
+    python tests/bench/bench_judging.py [--requests 100000] [--rules 10] [--profile] [--json FILE]
 
 Each request has ten spans in two traces, joined by a queue: ten attributes a span, ids, names and times as a
 scoring system would send them, in the order in which exporters of four services would deliver them. Ten rules
@@ -9,9 +9,7 @@ judge it, one of each kind, or as many others as asked for. With `--profile` the
 
 from __future__ import annotations
 
-import argparse
 import cProfile
-import json
 import pstats
 import resource
 import sys
@@ -25,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from many_rules import rule_lines
 
+from bench.goals import Goal, command, finish
 from spantables import attribute_ids
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.evaluation.engine import evaluate
@@ -106,6 +105,8 @@ SPANS = (
 MS = 1_000_000
 EPOCH = 1_760_000_000_000_000_000
 N_ATTRIBUTES = 10
+GOAL_S = 5.0
+"""For a million spans and fifty rules."""
 
 
 def flow_of(n_requests: int, n_rules: int = 10, rules: str = "") -> Flow:
@@ -217,12 +218,11 @@ def fresh(table: SpanTable) -> SpanTable:
     return replace(table, _columns={})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def main() -> int:
+    parser = command(__doc__)
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--rules", type=int, default=10)
     parser.add_argument("--profile", action="store_true", help="list where the time goes")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     flow, table = flow_of(asked.requests, asked.rules), large_run(asked.requests)
     begun = time.perf_counter()
@@ -244,12 +244,14 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     result = {"spans": len(table), "requests": asked.requests, "rules": len(flow.rules), "associate_s": round(associated, 3),
               "evaluate_s": round(wall, 3), "cpu_us_per_span": round(cpu / len(table) * 1e6, 3), "peak_mib": peak}  # fmt: skip
-    print(json.dumps(result) if asked.json else "\n".join(f"{key:16} {value:>12,}" for key, value in result.items()))
+    print("\n".join(f"{key:16} {value:>12,}" for key, value in result.items()))
     if asked.profile:
         for found in results:
             print(f"{found.outcome:12} {found.id}: {found.message}")
         pstats.Stats(profile).sort_stats("tottime").print_stats(45)
+    what = f"{len(table):,} spans judged by {len(flow.rules)} rules"
+    return finish(asked, result, [Goal(what, associated + wall, GOAL_S * len(table) / 1e6, "s", at_most=True)])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """How long it takes to find the paths of a large run: association, stitching, stage intervals, on one core.
 
-    python tests/bench/bench_paths.py [--requests 100000] [--repeat 3] [--hosts] [--profile] [--json]
+    python tests/bench/bench_paths.py [--requests 100000] [--repeat 3] [--hosts] [--profile] [--json FILE]
 
 Each request has ten spans: eight in the trace that it began in, and a consumer with one below it in a trace of its
 own, which only a span link joins to the first. Some of the services tag their spans with the run, the consumer's does
@@ -11,10 +11,8 @@ service names a host of its own, so that all times between them are intervals.
 
 from __future__ import annotations
 
-import argparse
 import cProfile
 import gc
-import json
 import pstats
 import sys
 import time
@@ -25,6 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.bench_judging import flow_of, fresh, large_run
+from bench.goals import Goal, command, finish
 from spanverdict.evaluation.preparing import prepare, view_of
 from spanverdict.paths.association import associate
 from spanverdict.rulefiles.models import Flow
@@ -67,13 +66,12 @@ def find_paths(table: SpanTable, flow: Flow, n_requests: int) -> dict[str, float
     return seconds
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def main() -> int:
+    parser = command(__doc__)
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--repeat", type=int, default=3, help="runs, of which the fastest counts")
     parser.add_argument("--hosts", action="store_true", help="let every service name a host of its own")
     parser.add_argument("--profile", action="store_true", help="list where the time goes")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     flow, table = flow_of(asked.requests), large_run(asked.requests, hosts=asked.hosts)
     forget_peak()
@@ -82,14 +80,18 @@ def main() -> None:
     best = min(runs, key=lambda seconds: sum(seconds.values()))
     result = {"spans": len(table), "requests": asked.requests}
     result |= {f"{part}_s": round(seconds, 3) for part, seconds in best.items()}
-    result |= {"total_s": round(sum(best.values()), 3), "goal_s": GOAL_S * len(table) / 1_000_000}
-    result |= {"spans_mib": held, "peak_mib": peak_mib(), "goal_mib": GOAL_MIB}
-    print(json.dumps(result) if asked.json else "\n".join(f"{key:22} {value:>12,}" for key, value in result.items()))
+    result |= {"total_s": round(sum(best.values()), 3), "spans_mib": held, "peak_mib": peak_mib()}
+    print("\n".join(f"{key:22} {value:>12,}" for key, value in result.items()))
     if asked.profile:
         profile = cProfile.Profile()
         profile.runcall(find_paths, fresh(table), flow, asked.requests)
         pstats.Stats(profile).sort_stats("tottime").print_stats(35)
+    goals = [
+        Goal(f"paths of {len(table):,} spans", result["total_s"], GOAL_S * len(table) / 1e6, "s", at_most=True),
+        Goal("memory at most while they are found", result["peak_mib"], GOAL_MIB, "MiB", at_most=True),
+    ]
+    return finish(asked, result, goals)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,8 +9,6 @@ decoding it into columns and handing it to the judge; what a peer does with it i
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,7 +18,8 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.bench_ingest import Case, Result, Start, machine, measure
+from bench.bench_ingest import Case, Result, Start, measure
+from bench.goals import command, finish
 from bench.peers import PEERS, Peer
 from bench.server import serving
 from otelcollector import NotHere
@@ -79,13 +78,12 @@ def show(document: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = command(__doc__)
     parser.add_argument("peer", choices=tuple(PEERS))
     parser.add_argument("--sizes", default="512", help="spans a request")
     parser.add_argument("--attributes", type=int, default=10, help="attributes a span")
     parser.add_argument("--seconds", type=float, default=3.0, help="of load in each round")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     asked = parser.parse_args()
     sizes = [int(size) for size in asked.sizes.split(",")]
     documents = []
@@ -96,12 +94,8 @@ def main() -> int:
     except NotHere as why:
         print(f"{asked.peer}: {why}", file=sys.stderr)
         return 2
-    about = machine(Path(tempfile.gettempdir()))
     print("\n" + "\n".join(f"{peer.name}: {peer.does}" for peer in PEERS[asked.peer]))
-    print(", ".join(f"{key} {value}" for key, value in about.items()))
-    if asked.json is not None:
-        asked.json.write_text(json.dumps({"machine": about, "cases": documents}, indent=1))
-    return 0
+    return finish(asked, documents, [])
 
 
 if __name__ == "__main__":

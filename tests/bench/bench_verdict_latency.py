@@ -1,6 +1,6 @@
 """How soon the verdict comes: from the acknowledgement of the last span that a run needs until it is saved.
 
-    python tests/bench/bench_verdict_latency.py [--requests 200,500,1000] [--repeat 5] [--profile] [--json]
+    python tests/bench/bench_verdict_latency.py [--requests 200,500,1000] [--repeat 5] [--profile] [--json FILE]
 
 Each measurement is a process of its own, as `spanverdict run` is one: a whole service with its receiver and store, one
 run of which the number of requests is known, ten spans and ten attributes a request in two traces, ten rules. Four
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import cProfile
-import json
 import pstats
 import statistics
 import subprocess
@@ -32,6 +31,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.bench_judging import flow_of, large_run
+from bench.goals import Goal, command, finish
 from spanverdict.app.judge import Judge, Judgement
 from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.receiver.config import ReceiverConfig
@@ -150,29 +150,31 @@ def results(sizes: list[int], repeat: int) -> Iterator[dict[str, object]]:
                 "last batch": way,
                 "median_ms": round(statistics.median(times), 1),
                 "worst_ms": round(max(times), 1),
-                "goal_ms": GOAL_MS,
             }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def main() -> int:
+    parser = command(__doc__)
     parser.add_argument("--requests", default="200,500,1000", help="sizes of runs")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--profile", action="store_true", help="list where the judge's time goes, of the last size")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     sizes = [int(size) for size in asked.requests.split(",")]
     if asked.one:
         print(measure(sizes[-1], asked.one))
-        return
+        return 0
+    found = []
     for result in results(sizes, asked.repeat):
-        print(json.dumps(result) if asked.json else "   ".join(f"{key} {value}" for key, value in result.items()))
+        print("   ".join(f"{key} {value}" for key, value in result.items()), flush=True)
+        found.append(result)
     if asked.profile:
         profile = cProfile.Profile()
         measure(sizes[-1], "quiet", profile)
         pstats.Stats(profile).sort_stats("cumtime").print_stats(45)
+    slowest = max(float(result["median_ms"]) for result in found)
+    return finish(asked, found, [Goal("verdict after its last span, median", slowest, GOAL_MS, "ms", at_most=True)])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
