@@ -30,7 +30,8 @@ from opentelemetry.proto.common.v1.common_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from spanverdict.telemetry.pool import Pool, Value
-from spanverdict.telemetry.spantable import Events, Links, Ragged, SpanTable, ragged
+from spanverdict.telemetry.ragged import ragged
+from spanverdict.telemetry.spantable import Events, Links, Ragged, SpanTable
 from spanverdict.telemetry.vocabulary import SpanKind, StatusCode
 
 Row = Mapping[str, Any]

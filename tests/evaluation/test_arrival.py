@@ -14,7 +14,8 @@ from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import RunInfo
 from spanverdict.otlp.decode import decode, new_pool
 from spanverdict.reporting.jsonreport import document, render
-from spanverdict.telemetry.spantable import SpanTable, concat
+from spanverdict.telemetry.joining import concat
+from spanverdict.telemetry.spantable import SpanTable
 
 RULES = """
 - {id: whole, latency: request, expect: {p95: "< 151ms", mean: "<= 150ms", samples: ">= 2"}}

@@ -24,7 +24,8 @@ from otlp.messages import (
 from spanverdict.otlp import columns
 from spanverdict.otlp.decode import CHUNK, Decoded, Tally, decode, decode_all, new_pool
 from spanverdict.otlp.errors import Undecodable
-from spanverdict.telemetry.spantable import MAX_TIME, concat
+from spanverdict.telemetry.joining import concat
+from spanverdict.telemetry.spantable import MAX_TIME
 
 SPAN = b"\x0a\x10" + b"T" * 16 + b"\x12\x08" + b"S" * 8
 

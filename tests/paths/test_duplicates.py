@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from spantables import new_pool, table_of, trace_bytes
 from spanverdict.paths.content import content_of
 from spanverdict.paths.duplicates import _SERVER_BIT, settle, trace_ranks
-from spanverdict.telemetry.spantable import SpanTable, concat
+from spanverdict.telemetry.joining import concat
+from spanverdict.telemetry.spantable import SpanTable
 
 Row = dict[str, Any]
 CLIENT = {"trace": "t", "id": 7, "kind": "client", "start": 1, "end": 9}

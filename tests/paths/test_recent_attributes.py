@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.load import Load
 from spanverdict.otlp.decode import decode, new_pool
 from spanverdict.paths.duplicates import settle
-from spanverdict.telemetry.spantable import concat
+from spanverdict.telemetry.joining import concat
 
 
 def test_a_resend_is_found_although_its_attributes_have_other_numbers() -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from spantables import new_pool, table_of
 from spanverdict.paths.window import Window
-from spanverdict.telemetry.spantable import Int64s, SpanTable, concat
+from spanverdict.telemetry.joining import concat
+from spanverdict.telemetry.spantable import Int64s, SpanTable
 
 RUNS = ("run-1", "run-2", None)
 

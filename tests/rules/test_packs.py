@@ -20,7 +20,8 @@ from spanverdict.reporting.reporter import ReportOptions
 from spanverdict.rulefiles.loader import load_files
 from spanverdict.rulefiles.models import Flow
 from spanverdict.ruletest.reports import TEST_REPORTERS
-from spanverdict.telemetry.spantable import SpanTable, concat
+from spanverdict.telemetry.joining import concat
+from spanverdict.telemetry.spantable import SpanTable
 
 NAMES = sorted(path.parent.name for path in PACKS.glob("*/flow.yaml"))
 SCENARIOS = PACKS / "scenarios"

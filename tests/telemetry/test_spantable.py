@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from otlp.messages import table_rows
 from spantables import new_pool, table_of
-from spanverdict.telemetry.spantable import MAX_TIME, Ragged, SpanTable, concat, gather, ragged
+from spanverdict.telemetry.joining import concat
+from spanverdict.telemetry.ragged import gather, ragged
+from spanverdict.telemetry.spantable import MAX_TIME, Ragged, SpanTable
 
 VALUES = st.sampled_from([None, True, 1, 1.0, "a", "ü", b"x", (1, "a"), {"k": 1}])
 PAIRS = st.lists(st.tuples(st.sampled_from(["a", "b", "service.name"]), VALUES), max_size=4)

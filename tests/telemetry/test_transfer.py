@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from bench.load import make_payload
 from spanverdict.otlp.decode import decode, new_pool
 from spanverdict.otlp.values import decode_attribute
+from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.spantable import SpanTable, concat
+from spanverdict.telemetry.spantable import SpanTable
 from spanverdict.telemetry.transfer import TableReader, TableWriter
 
 KEYS = ("request.id", "thread.id", "cached", "nothing")

@@ -29,7 +29,8 @@ from spanverdict.paths.membership import Membership
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunRecord
-from spanverdict.telemetry.spantable import SpanTable, concat
+from spanverdict.telemetry.joining import concat
+from spanverdict.telemetry.spantable import SpanTable
 
 _AT_ONCE: Final = 256
 """Batches that are taken in before it is looked whether a run is due."""

@@ -20,7 +20,8 @@ from spanverdict.paths.association import Association, associate
 from spanverdict.paths.membership import Membership, membership_of, whole_input
 from spanverdict.rulefiles.models import Flow
 from spanverdict.selectors.columns import Spans
-from spanverdict.telemetry.spantable import Rows, SpanTable, concat
+from spanverdict.telemetry.joining import concat
+from spanverdict.telemetry.spantable import Rows, SpanTable
 
 UNNAMED_RUN = "input"
 """Names the run of files in which no span names one."""

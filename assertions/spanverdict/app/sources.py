@@ -24,7 +24,8 @@ from spanverdict.storage.journal import Journal
 from spanverdict.storage.records import RunRecord
 from spanverdict.storage.runs import RunStore
 from spanverdict.storage.store import Store
-from spanverdict.telemetry.spantable import AttributeColumn, SpanTable, concat
+from spanverdict.telemetry.joining import concat
+from spanverdict.telemetry.spantable import AttributeColumn, SpanTable
 
 DEFAULT_STORE: Final = "spanverdict.sqlite"
 """Where `serve` keeps what it receives when nobody says where."""

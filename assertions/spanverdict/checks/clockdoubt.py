@@ -14,7 +14,8 @@ from spanverdict.checks.latency import Moment
 from spanverdict.checks.runview import RunView
 from spanverdict.diagnostics.durations import format_duration
 from spanverdict.paths.clocks import Clocks
-from spanverdict.telemetry.spantable import Bools, Int64s, Rows, runs
+from spanverdict.telemetry.ragged import runs
+from spanverdict.telemetry.spantable import Bools, Int64s, Rows
 
 _SAID: Final = 5
 """Pairs of clocks that are told of one by one."""

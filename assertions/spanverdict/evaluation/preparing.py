@@ -21,8 +21,10 @@ from spanverdict.paths.spandefects import marked_spans, span_defects
 from spanverdict.paths.stitching import LinkEdges, Requests, message_edges, resolve_links, stitch
 from spanverdict.rulefiles.models import ClockSpec, Flow
 from spanverdict.selectors.columns import Spans
+from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.spantable import Int64s, Rows, SpanTable, concat, gather
+from spanverdict.telemetry.ragged import gather
+from spanverdict.telemetry.spantable import Int64s, Rows, SpanTable
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ import numpy as np
 from spanverdict.paths.forest import MAX_HOPS, SpanIndex, find_parents
 from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.paths.pathgraph import nearest
-from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, gather, runs
+from spanverdict.telemetry.ragged import gather, runs
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from spanverdict.paths.forest import Numbering, number
 from spanverdict.paths.joins import Join
 from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, gather
+from spanverdict.telemetry.ragged import gather
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable
 
 Ints: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 

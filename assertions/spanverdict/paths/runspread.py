@@ -15,7 +15,8 @@ import numpy as np
 from spanverdict.paths.forest import MAX_HOPS
 from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, gather
+from spanverdict.telemetry.ragged import gather
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable
 
 LINK, MESSAGE, KEY = 5, 6, 7
 """The `Reason`s that join traces, strongest first."""

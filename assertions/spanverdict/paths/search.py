@@ -15,7 +15,8 @@ from spanverdict.paths.forest import MAX_HOPS, Numbering
 from spanverdict.paths.joins import Join
 from spanverdict.paths.pathgraph import PathGraph
 from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.spantable import Bools, Int64s, runs
+from spanverdict.telemetry.ragged import runs
+from spanverdict.telemetry.spantable import Bools, Int64s
 
 
 @dataclass(frozen=True, slots=True, eq=False)

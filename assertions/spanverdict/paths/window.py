@@ -20,8 +20,9 @@ from spanverdict.paths.association import Association, associate
 from spanverdict.paths.bonds import KeyReader, Node, bonds
 from spanverdict.telemetry.distinct import distinct
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES
+from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, concat
+from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable
 
 _SPAN_BYTES: Final = 120
 _CLUSTER_BYTES: Final = 800

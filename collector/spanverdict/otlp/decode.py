@@ -20,8 +20,9 @@ from spanverdict.otlp.numbering import Numbered, number_columns
 from spanverdict.otlp.scanning import Unusual, scan
 from spanverdict.otlp.shallow_pb2 import TracesData
 from spanverdict.otlp.values import decode_attribute
+from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.spantable import SpanTable, concat
+from spanverdict.telemetry.spantable import SpanTable
 
 CHUNK: Final = 2048
 """Spans turned into columns at a time, which bounds the memory that a large request takes."""

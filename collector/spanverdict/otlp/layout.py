@@ -14,6 +14,7 @@ from spanverdict.otlp.judging import TRACE_ID_SIZE, judge_attributes, judge_stri
 from spanverdict.otlp.numbering import Numbered
 from spanverdict.otlp.shallow_pb2 import Event, Link, Status
 from spanverdict.telemetry.pool import Pool
+from spanverdict.telemetry.spanlists import no_events, no_links
 from spanverdict.telemetry.spantable import (
     MAX_TIME,
     Bools,
@@ -25,8 +26,6 @@ from spanverdict.telemetry.spantable import (
     Ragged,
     SpanTable,
     UInt64s,
-    no_events,
-    no_links,
 )
 from spanverdict.telemetry.vocabulary import SpanKind, StatusCode
 

@@ -1,0 +1,66 @@
+"""One attribute over all rows of a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spanverdict.telemetry.distinct import distinct
+from spanverdict.telemetry.pool import Pool, Value
+from spanverdict.telemetry.ragged import Ragged
+from spanverdict.telemetry.vectors import Int32s
+
+_FEW_KEYS = 2**16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AttributeColumn:
+    """One attribute over all rows of a table."""
+
+    codes: Int32s
+    """(n_rows,) positions in `values`; -1 where the attribute is absent."""
+    values: tuple[Value, ...]
+    """Distinct serialised values, decoded; equal values may stand at several positions."""
+
+    def __getitem__(self, row: int) -> Value:
+        """Return the value in one row, None where absent."""
+        code = self.codes[row]
+        return self.values[code] if code >= 0 else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keyed:
+    """The attributes of all rows, laid end to end, (n_items,) each."""
+
+    keys: npt.NDArray[np.uint16] | Int32s
+    """The number of its key."""
+    rows: Int32s
+    """The row that it is of."""
+
+
+def keyed(pool: Pool, attributes: Ragged) -> Keyed:
+    """Return all attributes of all rows, with their keys."""
+    keys = pool.keys.of_attributes()
+    narrow = keys.astype(np.uint16) if len(pool.keys) <= _FEW_KEYS else keys
+    rows = np.repeat(np.arange(len(attributes), dtype=np.int32), np.diff(attributes.offsets))
+    return Keyed(narrow.take(attributes.items), rows)
+
+
+def ragged_column(pool: Pool, attributes: Ragged, key: str, known: Keyed | None = None) -> AttributeColumn:
+    """Find `key` among the attribute ids of each row; of a repeated key the last counts."""
+    codes = np.full(len(attributes), -1, np.int32)
+    key_id = pool.keys.id_of(key)
+    if key_id < 0 or not len(attributes.items):
+        return AttributeColumn(codes, ())
+    laid = known or keyed(pool, attributes)
+    places = np.flatnonzero(laid.keys == key_id)
+    if not len(places):
+        return AttributeColumn(codes, ())
+    numbers, positions = distinct(attributes.items[places])
+    if pool.attributes.recent:
+        numbers, same = np.unique(pool.first_equals(numbers), return_inverse=True)
+        positions = same[positions]
+    codes[laid.rows[places]] = positions
+    return AttributeColumn(codes, pool.values(numbers))

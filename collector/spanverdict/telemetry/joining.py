@@ -1,0 +1,57 @@
+"""Tables put under each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from spanverdict.telemetry.ragged import Ragged
+from spanverdict.telemetry.spanlists import Events, Links
+from spanverdict.telemetry.spantable import PLAIN, SpanTable
+from spanverdict.telemetry.vectors import Int64s
+
+
+def concat(tables: Sequence[SpanTable]) -> SpanTable:
+    """Put tables of one pool under each other. At least one is needed."""
+    if len(tables) == 1:
+        return tables[0]
+    pool = tables[0].pool
+    if any(table.pool is not pool for table in tables):
+        raise ValueError("tables of different pools cannot be joined")
+    plain: dict[str, Any] = {name: np.concatenate([getattr(table, name) for table in tables]) for name in PLAIN}
+    return SpanTable(
+        pool=pool,
+        attributes=_concat_ragged([table.attributes for table in tables]),
+        events=_concat_rows(Events, [table.events for table in tables]),
+        links=_concat_rows(Links, [table.links for table in tables]),
+        **plain,
+    )
+
+
+def _concat_offsets(parts: Sequence[Int64s]) -> Int64s:
+    starts = np.cumsum([0, *(int(part[-1]) for part in parts)])
+    shifted = [part[1:] + start for part, start in zip(parts, starts, strict=False)]
+    return np.concatenate([np.zeros(1, np.int64), *shifted])
+
+
+def _concat_ragged(parts: Sequence[Ragged]) -> Ragged:
+    return Ragged(_concat_offsets([p.offsets for p in parts]), np.concatenate([p.items for p in parts]))
+
+
+_Part = TypeVar("_Part", Events, Links)
+
+
+def _concat_rows(kind: type[_Part], parts: Sequence[_Part]) -> _Part:
+    columns: dict[str, Any] = {}
+    for column in fields(kind):
+        values = [getattr(part, column.name) for part in parts]
+        if column.name == "offsets":
+            columns[column.name] = _concat_offsets(values)
+        elif column.name == "attributes":
+            columns[column.name] = _concat_ragged(values)
+        else:
+            columns[column.name] = np.concatenate(values)
+    return kind(**columns)

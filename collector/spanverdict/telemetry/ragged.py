@@ -1,0 +1,72 @@
+"""Lists of different length, one a row, laid end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spanverdict.telemetry.vectors import Int32s, Int64s, Rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ragged:
+    """Lists of different length, one a row: row `i` is `items[offsets[i]:offsets[i + 1]]`."""
+
+    offsets: Int64s
+    """(n_rows + 1,), starts at 0, never falls."""
+    items: Int32s
+    """(offsets[-1],)"""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def row(self, number: int) -> Int32s:
+        """Return the items of one row."""
+        return self.items[self.offsets[number] : self.offsets[number + 1]]
+
+    def owners(self) -> Rows:
+        """Return the row that each item belongs to, (n_items,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def take(self, rows: Rows) -> Ragged:
+        """Return the given rows in the given order."""
+        offsets, places = gather(self.offsets, rows)
+        return Ragged(offsets, self.items[places])
+
+    @staticmethod
+    def empty(n_rows: int = 0) -> Ragged:
+        """Return `n_rows` rows without items."""
+        return Ragged(np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32))
+
+
+def gather(offsets: Int64s, rows: Rows) -> tuple[Int64s, Rows]:
+    """Return the offsets of `rows` laid end to end, and where each of their items stands now."""
+    first = offsets[rows]
+    sizes = offsets[rows + 1] - first
+    taken = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(sizes, out=taken[1:])
+    return taken, runs(first, sizes)
+
+
+def runs(first: Int64s, sizes: Int64s) -> Rows:
+    """Return first[0], first[0] + 1, … of as many numbers as sizes[0], then those from first[1] on, and so on.
+
+    Adds up steps: one within a run, and the way to the next run between two.
+    """
+    some = np.flatnonzero(sizes)
+    if len(some) < len(sizes):
+        first, sizes = first[some], sizes[some]
+    steps = np.ones(int(sizes.sum()), np.intp)
+    if len(steps):
+        steps[0] = first[0]
+        steps[np.cumsum(sizes[:-1])] = np.diff(first) - sizes[:-1] + 1
+    return np.cumsum(steps, out=steps)
+
+
+def ragged(rows: Sequence[Sequence[int]]) -> Ragged:
+    """Lay lists of numbers end to end."""
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    return Ragged(offsets, np.fromiter((item for row in rows for item in row), np.int32))
