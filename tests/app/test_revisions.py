@@ -21,7 +21,8 @@ from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.reporting.jsonreport import schema
 from spanverdict.rulefiles.loader import load
-from spanverdict.storage.records import RunDeclaration
+from spanverdict.storage.records import RunDeclaration, RunState
+from spanverdict.storage.store import Store
 
 RULES = """
 version: 1
@@ -152,3 +153,62 @@ def test_spans_that_nobody_claims_bring_no_revision(sender: Sender) -> None:
     second = sender.verdict()
     assert second["association"]["untagged_spans"] == 1
     assert second["association"]["spans_by_reason"] == {"resource": 4}
+
+
+def gave_up(sender: Sender) -> None:
+    """Let a run of three expected requests, of which one came, come to its cap."""
+    sender.service.declare(RunDeclaration(RUN, expected_requests=3))
+    sender.send(span(1, "ingest"), span(1, "notify", 11))
+    first = sender.verdict()
+    assert (first["run"]["revision"], first["complete"]) == (1, False)
+    assert first["flows"][0]["completeness"]["trigger"] == "cap"
+
+
+def test_a_run_that_was_given_up_is_whole_once_its_end_is_announced(sender: Sender) -> None:
+    """What never came is missing then, as it would be had the end been announced before."""
+    gave_up(sender)
+    sender.service.end(RUN)
+    second = sender.verdict()
+    assert (second["run"]["revision"], second["complete"], second["outcome"]) == (2, True, "failed")
+    assert second["changes"][:1] == ["the run was incomplete and is complete now"]
+    record = sender.service.store.runs.get(RUN)
+    assert record is not None
+    assert record.state is RunState.JUDGED
+    sender.service.end(RUN)
+    sender.send(span(2, "ingest"), span(2, "notify", 21))
+    assert sender.verdict()["run"]["revision"] == 3
+
+
+def test_a_span_that_announces_the_end_late_does_the_same(sender: Sender) -> None:
+    gave_up(sender)
+    sender.send(span(2, "ingest"), span(2, "notify", 21))
+    assert sender.verdict()["complete"] is False
+    closing = span(3, "ingest")
+    closing.attributes.add(key="test.suite.run.status", value=AnyValue(string_value="success"))
+    sender.send(closing, span(3, "notify", 31))
+    third = sender.verdict()
+    assert (third["complete"], third["outcome"]) == (True, "passed")
+
+
+def test_an_end_that_is_announced_while_nobody_serves_is_made_up_for(tmp_path: Path, sender: Sender) -> None:
+    gave_up(sender)
+    sender.service.stop()
+    with Store.open(tmp_path / "store.sqlite") as store:
+        assert store.runs.unfinished() == ()
+        store.runs.end(RUN, 5)
+        assert [run.id for run in store.runs.unfinished()] == [RUN]
+    heard: queue.Queue[Judgement] = queue.Queue()
+    with Service(sender.service.config) as service:
+        service.judged = heard.put
+        service.start()
+        again = heard.get(timeout=PATIENCE_S)
+    assert (again.trigger, again.run.revision) == ("run end", 2)
+
+
+def test_the_end_of_a_run_that_was_judged_whole_changes_nothing(sender: Sender) -> None:
+    sender.send(span(1, "ingest"), span(1, "notify", 11))
+    assert sender.verdict()["complete"] is True
+    sender.service.end(RUN)
+    record = sender.service.store.runs.get(RUN)
+    assert record is not None
+    assert record.state is RunState.JUDGED

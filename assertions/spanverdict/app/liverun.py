@@ -70,9 +70,12 @@ class LiveRun:
         self.expected, self.labels, self.declared_flows = record.expected_requests, record.labels, record.flows
         if not self.recalled:  # later, the store may hold a verdict whose commit was reported as failed
             self.judged_through = max(self.judged_through, record.judged_through)
-        if record.ended_unix_nano is not None and self.ended is None:
+        ends = record.ended_unix_nano is not None and self.ended is None
+        if ends:
             self.ended = now
-        if self.revision and self.recalled and known != (self.expected, self.labels, self.declared_flows):
+        reopens = ends and record.state is not RunState.JUDGED
+        said_more = known != (self.expected, self.labels, self.declared_flows)
+        if self.revision and self.recalled and (reopens or said_more):
             self.restate(now)
 
     def restate(self, now: float) -> None:

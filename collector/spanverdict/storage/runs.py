@@ -63,11 +63,18 @@ _DECLARE = """
 """
 # Nor when more is said of it.
 _REOPEN = "UPDATE runs SET state = CASE WHEN ended_unix_nano IS NULL THEN 'open' ELSE 'ended' END WHERE id = :id"
+# A verdict that gave a run up does not know of an end that is announced after it.
 _END = """
     UPDATE runs SET
         ended_unix_nano = coalesce(ended_unix_nano, :at),
         updated_unix_nano = max(updated_unix_nano, :at),
-        state = CASE state WHEN 'open' THEN 'ended' ELSE state END
+        state = CASE
+            WHEN state = 'open' THEN 'ended'
+            WHEN ended_unix_nano IS NULL AND NOT coalesce(
+                (SELECT complete FROM verdicts WHERE run_id = :id ORDER BY revision DESC LIMIT 1), 1
+            ) THEN 'ended'
+            ELSE state
+        END
     WHERE id = :id
 """
 
@@ -102,7 +109,10 @@ class RunStore:
             self._writer.call(partial(_execute_many, _TOUCH, rows))
 
     def end(self, run_id: str, at_unix_nano: int) -> RunRecord | None:
-        """Note that a run sends no more requests; the first time counts. None when there is no such run."""
+        """Note that a run sends no more requests; the first time counts. None when there is no such run.
+
+        A run whose verdict is that it is incomplete is judged no longer: it may be whole now.
+        """
         return self._writer.call(partial(_end, run_id=run_id, at=at_unix_nano))
 
     def get(self, run_id: str) -> RunRecord | None:
