@@ -69,7 +69,7 @@ def _at(times: StageTimes, edge: str) -> Int64s:
 
 
 def _without_stages(names: Sequence[str], view: RunView) -> Missing:
-    """Return the requests that lack mandatory ones of the stages, by what they lack."""
+    """Return the requests that lack mandatory ones of the stages, by what they lack, and those that never arrived."""
     mandatory = [name for name in dict.fromkeys(names) if view.stages[name].minimum > 0]
     lacking = {name: ~view.stage(name).present for name in mandatory}
     missing = Missing.none()
@@ -78,7 +78,7 @@ def _without_stages(names: Sequence[str], view: RunView) -> Missing:
             others = [~lacking[name] for name in mandatory if name not in some]
             here = np.logical_and.reduce([*(lacking[name] for name in some), *others])
             missing = missing.also(Missing.of_requests(np.flatnonzero(here), f"have no stage {' or '.join(some)}"))
-    return missing.also(view.not_arrived()) if mandatory else missing
+    return missing.also(view.not_arrived())
 
 
 def _stage(form: OfStage, view: RunView) -> Measurement:

@@ -237,14 +237,10 @@ class RunView:
         column = wanted.field.column(self.spans)
         return column if wanted.path is None else found_in(column, wanted.path).column
 
-    def requests_lacking(self, name: str) -> Rows:
-        """Return the requests that lack a mandatory stage, then -1 for each that never arrived."""
-        return self.without_stage(name).request
-
     def without_stage(self, name: str) -> Missing:
         """Return the requests that lack a mandatory stage, and those that never arrived."""
         if self.stages[name].minimum == 0:
-            return Missing.none()
+            return self.not_arrived()
         lacking = np.flatnonzero(~self.stage(name).present)
         return Missing.of_requests(lacking, f"have no stage {name}").also(self.not_arrived())
 

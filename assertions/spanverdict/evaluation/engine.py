@@ -206,7 +206,9 @@ def _errored(rule: Rule, flow: Flow, error: Exception) -> RuleResult:
 
 
 def _missing_stages(view: RunView) -> tuple[tuple[str, int], ...]:
-    return tuple((name, lacking) for name in view.stages if (lacking := len(view.without_stage(name))))
+    """Count the requests that lack each stage; one that never arrived lacks all that are not optional."""
+    mandatory = (name for name, stage in view.stages.items() if stage.minimum > 0)
+    return tuple((name, lacking) for name in mandatory if (lacking := len(view.without_stage(name))))
 
 
 def flow_outcome(results: Sequence[RuleResult], *, complete: bool) -> Outcome:
