@@ -18,8 +18,8 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.bench_ingest import Case, Result, Start, measure
 from bench.goals import command, finish
+from bench.loading import Case, Result, Start, measure
 from bench.peers import PEERS, Peer
 from bench.server import serving
 from otelcollector import NotHere

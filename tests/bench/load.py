@@ -1,207 +1,241 @@
-"""Makes OTLP trace payloads as a scoring system would send them, many and fast.
+"""Makes requests for export as a scoring system would send them, many and fast: about 0.1 us of CPU a span.
 
-One payload is built span by span; every further one is the same bytes with its ids, times and
-per-span attribute values written over in place, at offsets that were found once. So a load
-generator costs far less than the server it loads.
+One request is built span by span (see `mix.py` for what is in it); every further one is the same bytes with its ids, times and
+new attribute values written over in place, at offsets that were found once. All of it is arithmetic: span `i`
+of request `n` gets number `n * spans + i + 1`, and its id is that number, scrambled in a way that can be undone.
+So what a store holds tells which request it came from, and no ledger of ids needs to be kept.
 
-    load = Load.build(n_spans=512, n_attributes=10, seed=1, run_id="bench-1")
+    load = Load.build(512, 10, seed=1, run_id="bench-1")
     payloads = [load.payload(number) for number in range(1000)]
+
+`Traffic` takes several such templates in turns, and gives every so many spans a run of their own.
 """
 
 from __future__ import annotations
 
-import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status, TracesData
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-SPANS_PER_TRACE = 10
-START = 1_760_000_000_000_000_000
-STEP_NS = 5_000_000
-"""How much later each following payload is."""
+from bench.mix import RUN, SPANS_PER_TRACE, UNIQUE_DOUBLE, UNIQUE_INT, UNIQUE_TEXT, message_of
 
-SERVICES = ("gateway", "features", "scorer", "ledger")
-NAMES = ("POST /score", "features.lookup", "redis GET", "predict", "publish score", "ledger.write")
-ROUTES = ("/score", "/score/batch", "/features/{id}", "/ledger")
-LONG = "scoring-client/4.2 (+https://example.test/clients) batch/{} linux"
+STEP_NS: Final = 5_000_000
+"""How much later each following request is."""
+TEMPLATES: Final = 8
 
-UNIQUE_TEXT = "request.id"
-UNIQUE_DOUBLE = "score.value"
-"""These two, and on every third span `UNIQUE_INT`, differ from span to span."""
-UNIQUE_INT = "feature.age_ms"
+Offsets = npt.NDArray[np.intp]
+Numbers = npt.NDArray[np.uint64]
 
-Places = npt.NDArray[np.intp]
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
+_INVERSE: Final = np.uint64(pow(int(_ODD), -1, 1 << 64))
+_HALF: Final = np.uint64(32)
+_SEED_BITS: Final = np.uint64(44)
+"""Numbers of a template begin at its seed times 2 to this."""
+_MANTISSA: Final = np.uint64(12)
+_FROM_HALF_TO_ONE: Final = np.uint64(0x3FE0 << 48)
+_MORE_BYTES: Final = np.uint32(0x80808080)
+_HEX: Final = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), "<u2")
 
 
 def make_payload(n_spans: int, n_attributes: int, seed: int, *, run_id: str | None = None) -> bytes:
     """Return one ExportTraceServiceRequest; about 310 bytes a span at 10 attributes, 810 at 16."""
-    return _message(n_spans, n_attributes, seed, run_id).SerializeToString()
+    return message_of(n_spans, n_attributes, seed, run_id).SerializeToString()
 
 
-def _message(n_spans: int, n_attributes: int, seed: int, run_id: str | None) -> TracesData:
-    rng = random.Random(seed)
-    scope = ScopeSpans(scope=InstrumentationScope(name="bench.instrumentation", version="1.0.0"))
-    trace_id = parent = b""
-    for number in range(n_spans):
-        if number % SPANS_PER_TRACE == 0:
-            trace_id, parent = _id(rng, 16), b""
-        span = _span(rng, number, n_attributes)
-        span.trace_id, span.span_id, span.parent_span_id = trace_id, _id(rng, 8), parent
-        scope.spans.append(span)
-        if rng.random() < 0.6:
-            parent = span.span_id
-    resource = {
-        "service.name": rng.choice(SERVICES),
-        "service.instance.id": f"pod-{rng.randrange(8)}",
-        "deployment.environment.name": "staging",
-        "telemetry.sdk.language": "python",
-    }
-    if run_id is not None:
-        resource["test.suite.run.id"] = run_id
-    attributes = [_text(key, value) for key, value in resource.items()]
-    return TracesData(resource_spans=[ResourceSpans(resource=Resource(attributes=attributes), scope_spans=[scope])])
+def scramble(numbers: Numbers) -> Numbers:
+    """Return ids for numbers, as different as random ones; no two alike, and 0 only for 0."""
+    spread = numbers * _ODD
+    return spread ^ (spread >> _HALF)
 
 
-def _span(rng: random.Random, number: int, n_attributes: int) -> Span:
-    start = START + number * 40_000
-    span = Span(
-        name=rng.choice(NAMES),
-        kind=rng.choice((1, 1, 2, 3, 4, 5)),
-        start_time_unix_nano=start,
-        end_time_unix_nano=start + rng.randrange(200_000, 40_000_000),
-        flags=0x101,
-        attributes=_attributes(rng, number)[:n_attributes],
-    )
-    if rng.random() < 0.02:
-        span.status.CopyFrom(Status(code=2, message="upstream timed out"))
-    if rng.random() < 0.02:
-        span.events.append(Span.Event(time_unix_nano=start + 1000, name="retry", attributes=[_int("attempt", 2)]))
-    if rng.random() < 0.02:
-        span.links.append(Span.Link(trace_id=_id(rng, 16), span_id=_id(rng, 8)))
-    return span
+def unscramble(ids: Numbers) -> Numbers:
+    """Return the numbers that ids were made of.
 
-
-def _attributes(rng: random.Random, number: int) -> list[KeyValue]:
-    third = _int(UNIQUE_INT, _age(rng)) if number % 3 == 0 else _int("retries", rng.randrange(3))
-    return [
-        _text(UNIQUE_TEXT, rng.randbytes(8).hex()),
-        KeyValue(key=UNIQUE_DOUBLE, value=AnyValue(double_value=rng.uniform(0.5, 1))),
-        third,
-        _text("http.route", rng.choice(ROUTES)),
-        _text("http.request.method", rng.choice(("GET", "POST"))),
-        _int("http.response.status_code", rng.choice((200, 200, 200, 404, 500))),
-        _text("model", rng.choice(("m-1", "m-2"))),
-        KeyValue(key="cached", value=AnyValue(bool_value=rng.random() < 0.5)),
-        _int("thread.id", rng.randrange(64)),
-        _text("zone", rng.choice(("a", "b", "c"))),
-        *(_text(f"http.request.header.x-context-{n}", LONG.format(rng.randrange(20))) for n in range(3)),
-        _text("db.query.text", "SELECT value FROM features WHERE entity = ? AND name = ANY(?)"),
-        _text("server.address", "feature-store.staging.svc.cluster.local"),
-        _int("server.port", 5432),
-    ]
-
-
-def _age(rng: random.Random) -> int:
-    return rng.randrange(1 << 28, 1 << 34)
-
-
-def _id(rng: random.Random, size: int) -> bytes:
-    return rng.randbytes(size - 1) + bytes([rng.randrange(1, 256)])
-
-
-def _text(key: str, value: str) -> KeyValue:
-    return KeyValue(key=key, value=AnyValue(string_value=value))
-
-
-def _int(key: str, value: int) -> KeyValue:
-    return KeyValue(key=key, value=AnyValue(int_value=value))
+    >>> unscramble(scramble(np.array([7], np.uint64))).tolist()
+    [7]
+    """
+    return (ids ^ (ids >> _HALF)) * _INVERSE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Load:
-    """A payload and the places in it that make it a different one."""
+    """A request and the places in it that make it a different one. All offsets are in bytes."""
 
     template: bytes
     n_spans: int
-    trace_ids: Places
-    """(n_spans, 16) byte offsets; the others likewise."""
-    span_ids: Places
-    """(n_spans + spans with a parent, 8): own ids and references to them change alike."""
-    times: Places
-    texts: Places
-    doubles: Places
-    ints: Places
+    seed: int
+    traces: Offsets
+    """Of trace ids, those of links among them, and …"""
+    trace_of: Offsets
+    """… for each the place of the span that its trace begins with."""
+    spans: Offsets
+    """Of span ids, those of parents and links among them, and …"""
+    span_of: Offsets
+    """… for each the place of the span that it belongs to."""
+    times: Offsets
+    texts: Offsets
+    text_of: Offsets
+    doubles: Offsets
+    double_of: Offsets
+    ints: Offsets
+    int_of: Offsets
+    run: slice
+    """Where the run's id stands; empty without one."""
 
     @staticmethod
     def build(n_spans: int, n_attributes: int, seed: int, *, run_id: str | None = None) -> Load:
-        """Make the first payload and find the places in it."""
-        message = _message(n_spans, n_attributes, seed, run_id)
+        """Make the first request and find the places in it."""
+        message = message_of(n_spans, n_attributes, seed, run_id)
         template = message.SerializeToString()
-        spans = message.resource_spans[0].scope_spans[0].spans
         finder = _Finder(template)
-        for span in spans:
-            finder.add(span)
+        run = slice(0, 0) if run_id is None else finder.run(run_id)
+        for place, span in enumerate(message.resource_spans[0].scope_spans[0].spans):
+            finder.add(place, span)
+        times, _ = finder.found("time")
         return Load(
-            template,
-            n_spans,
-            trace_ids=finder.places("trace", 16),
-            span_ids=finder.places("span", 8),
-            times=finder.places("time", 8),
-            texts=finder.places("text", 16),
-            doubles=finder.places("double", 6),
-            ints=finder.places("int", 4),
-        )
+            template, n_spans, seed, *finder.found("trace"), *finder.found("span"), times, *finder.found("text"),
+            *finder.found("double"), *finder.found("int"), run,
+        )  # fmt: skip
 
-    def payload(self, number: int) -> bytes:
-        """Return payload `number`: ids, times and per-span values of its own, everything else shared."""
-        rng = np.random.Generator(np.random.SFC64([number, len(self.template)]))
+    def payload(self, number: int, run_id: bytes | None = None) -> bytes:
+        """Return request `number`: ids, times and new values of its own, everything else shared.
+
+        `run_id`, as long as the template's, takes its place.
+        """
         data = np.frombuffer(self.template, np.uint8).copy()
-        # The last byte of an id stays: it is never 0, so no id becomes all zero.
-        data[self.trace_ids[:, :-1]] ^= rng.integers(0, 256, 15, np.uint8)
-        data[self.span_ids[:, :-1]] ^= rng.integers(0, 256, 7, np.uint8)
-        later = data[self.times].view("<u8") + np.uint64(number * STEP_NS)
-        data[self.times] = later.view(np.uint8)
-        data[self.texts] = _HEX[rng.integers(0, 16, self.texts.shape, np.uint8)]
-        data[self.doubles] = rng.integers(0, 256, self.doubles.shape, np.uint8)
-        data[self.ints] = rng.integers(0x80, 0x100, self.ints.shape, np.uint8)
+        # Eight (or four) bytes at any offset, written at once: overlapping views, one item a byte.
+        eights = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))
+        fours = np.ndarray(len(data) - 3, "<u4", data, strides=(1,))
+        numbers = self._numbers(number)
+        ids, others = scramble(numbers), scramble(~numbers)
+        wire = ids.byteswap()
+        eights[self.traces] = others[self.trace_of]
+        eights[self.traces + 8] = wire[self.trace_of]
+        eights[self.spans] = wire[self.span_of]
+        eights[self.times] += np.uint64(number * STEP_NS)
+        digits = _HEX[others.view(np.uint8)].view("<u8").reshape(-1, 2)[self.text_of]
+        eights[self.texts] = digits[:, 0]
+        eights[self.texts + 8] = digits[:, 1]
+        eights[self.doubles] = (others[self.double_of] >> _MANTISSA) | _FROM_HALF_TO_ONE
+        fours[self.ints] = others[self.int_of].astype(np.uint32) | _MORE_BYTES
+        if run_id is not None:
+            data[self.run] = np.frombuffer(run_id, np.uint8)
         return data.tobytes()
 
+    def span_ids(self, number: int) -> Numbers:
+        """Return the ids of the spans of request `number`, in their order."""
+        return scramble(self._numbers(number))
 
-_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+    def number_claimed(self, payload: bytes) -> int | None:
+        """Return the number of the request that the first span id says; None where none of this template can say it."""
+        if len(payload) != len(self.template):
+            return None
+        first = int(self.spans[0])
+        made_of = int(unscramble(np.array([int.from_bytes(payload[first : first + 8])], np.uint64))[0])
+        number, place = divmod(made_of - (self.seed << int(_SEED_BITS)) - 1, self.n_spans)
+        return number if place == 0 and 0 <= number < 1 << int(_SEED_BITS) else None
+
+    def _numbers(self, number: int) -> Numbers:
+        first = (self.seed << int(_SEED_BITS)) + number * self.n_spans + 1
+        return np.arange(first, first + self.n_spans, dtype=np.uint64)
 
 
 class _Finder:
-    """Walks a payload span by span, noting where the values that are known to be in it stand."""
+    """Walks a request span by span, noting where the values that are known to be in it stand, and whose they are."""
 
     def __init__(self, payload: bytes) -> None:
         self._payload = payload
         self._at = 0
-        self._found: dict[str, list[int]] = {kind: [] for kind in ("trace", "span", "time", "text", "double", "int")}
+        self._place_of: dict[bytes, int] = {}
+        self._found: dict[str, list[tuple[int, int]]] = {
+            k: [] for k in ("trace", "span", "time", "text", "double", "int")
+        }
 
-    def add(self, span: Span) -> None:
-        self._note("trace", b"\x0a\x10", span.trace_id)
-        self._note("span", b"\x12\x08", span.span_id)
+    def run(self, run_id: str) -> slice:
+        value = run_id.encode()
+        start = self._payload.index(RUN.encode() + _text_value(value)) + len(RUN) + len(_text_value(value)) - len(value)
+        return slice(start, start + len(value))
+
+    def add(self, place: int, span: Span) -> None:
+        self._place_of[span.span_id] = place
+        first = place - place % SPANS_PER_TRACE
+        self._note("trace", b"\x0a\x10", span.trace_id, first)
+        self._note("span", b"\x12\x08", span.span_id, place)
         if span.parent_span_id:
-            self._note("span", b"\x22\x08", span.parent_span_id)
-        self._note("time", b"\x39", span.start_time_unix_nano.to_bytes(8, "little"))
-        self._note("time", b"\x41", span.end_time_unix_nano.to_bytes(8, "little"))
+            self._note("span", b"\x22\x08", span.parent_span_id, self._place_of[span.parent_span_id])
+        self._note("time", b"\x39", span.start_time_unix_nano.to_bytes(8, "little"), place)
+        self._note("time", b"\x41", span.end_time_unix_nano.to_bytes(8, "little"), place)
         for attribute in span.attributes:
-            key, whole = attribute.key, attribute.SerializeToString()
-            if key == UNIQUE_TEXT:
-                self._note("text", whole[:-16], whole[-16:])
-            elif key == UNIQUE_DOUBLE:
-                self._note("double", whole[:-8], whole[-8:])
-            elif key == UNIQUE_INT:
-                self._note("int", whole[:-5], whole[-5:])
+            size = {UNIQUE_TEXT: 16, UNIQUE_DOUBLE: 8, UNIQUE_INT: 5}.get(attribute.key)
+            if size is not None:
+                whole = attribute.SerializeToString()
+                self._note(_KINDS[size], whole[:-size], whole[-size:], place)
+        for event in span.events:
+            self._note("time", b"\x09", event.time_unix_nano.to_bytes(8, "little"), place)
+        for link in span.links:
+            self._note("trace", b"\x0a\x10", link.trace_id, self._place_of[link.span_id])
+            self._note("span", b"\x12\x08", link.span_id, self._place_of[link.span_id])
 
-    def _note(self, kind: str, before: bytes, value: bytes) -> None:
+    def _note(self, kind: str, before: bytes, value: bytes, place: int) -> None:
         start = self._payload.index(before + value, self._at) + len(before)
-        self._found[kind].append(start)
+        self._found[kind].append((start, place))
         self._at = start + len(value)
 
-    def places(self, kind: str, size: int) -> Places:
-        return np.array(self._found[kind], np.intp).reshape(-1, 1) + np.arange(size)
+    def found(self, kind: str) -> tuple[Offsets, Offsets]:
+        """Return the offsets of a kind, and the places of the spans that their values depend on."""
+        both = np.array(self._found[kind], np.intp).reshape(-1, 2)
+        return both[:, 0].copy(), both[:, 1].copy()
+
+
+_KINDS: Final = {16: "text", 8: "double", 5: "int"}
+
+
+def _text_value(value: bytes) -> bytes:
+    """Return how a text stands behind its key: the length of the value, that of the text, the text."""
+    return bytes([0x12, len(value) + 2, 0x0A, len(value)]) + value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traffic:
+    """Requests without end: several templates in turns, and a new run after every so many spans."""
+
+    loads: Sequence[Load]
+    spans_per_run: int
+    """0: all of them belong to one run."""
+
+    @staticmethod
+    def build(n_spans: int, n_attributes: int, *, spans_per_run: int = 0, templates: int = TEMPLATES) -> Traffic:
+        """Make the templates."""
+        seeds = range(1, templates + 1)
+        loads = [Load.build(n_spans, n_attributes, seed, run_id=run_id(0).decode()) for seed in seeds]
+        return Traffic(loads, spans_per_run)
+
+    def payload(self, number: int) -> bytes:
+        """Return request `number`."""
+        return self._load(number).payload(number, run_id(self.run_of(number)))
+
+    def run_of(self, number: int) -> int:
+        """Return the number of the run that a request belongs to."""
+        return number * self.loads[0].n_spans // self.spans_per_run if self.spans_per_run else 0
+
+    def number_of(self, payload: bytes) -> int | None:
+        """Return the number of a request, every byte of which is as it was made; None for any other."""
+        claims = (load.number_claimed(payload) for load in self.loads)
+        number = next((number for number in claims if number is not None), None)
+        return number if number is not None and self.payload(number) == payload else None
+
+    def _load(self, number: int) -> Load:
+        return self.loads[number % len(self.loads)]
+
+
+def run_id(number: int) -> bytes:
+    """Return the id of a run.
+
+    >>> run_id(3)
+    b'bench-00003'
+    """
+    return b"bench-%05d" % number

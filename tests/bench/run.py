@@ -49,7 +49,7 @@ BENCHES: Final = (
     Bench("selectors"),
     Bench("paths"),
     Bench("verdict_latency", "--requests 200,500,1000 --repeat 3", quick="--requests 200,1000 --repeat 1"),
-    Bench("ingest", "--seconds 3 --rounds 2", quick="--seconds 2 --rounds 2"),
+    Bench("ingest", quick="--seconds 2 --sizes 100,512 --gzip no --attributes 10"),
 )
 """In the order in which they run; each line may be run alone with `--only NAME`."""
 PEERS: Final = Bench("peers", "--seconds 3 --rounds 3", quick="--seconds 2 --rounds 2")

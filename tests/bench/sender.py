@@ -1,8 +1,11 @@
-"""Sends OTLP requests over real sockets as fast as they are acknowledged; `bench_ingest.py` starts it.
+"""Sends OTLP requests over real sockets; `loading.py` starts it as a process of its own.
 
-All requests are made before the first is sent, so that sending costs little. Every connection sends its next
-request when the last one was answered. What became of each request goes into a ledger (`Ledger`), so that what
-was acknowledged can be looked for in the store.
+Without `--rate` every connection sends its next request when the last one was answered. With it requests have times at
+which they are to be sent, whatever became of those before, and a latency counts from that time: a server that
+stalls delays all that should have come meanwhile, and that is counted (no coordinated omission).
+
+Requests are made while others wait for their answers, which costs 0.2 us a span; compressed ones, which cost more,
+are all made before the first is sent. What became of each goes into a ledger (`ledger.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,39 +28,17 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.load import Load
+from bench.ledger import ACKNOWLEDGED, REFUSED, UNKNOWN, Ledger
+from bench.load import Traffic
 
 METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 PAUSE_S: Final = 0.05
 """After a refusal, before the next request of that connection."""
 
-UNSENT, ACKNOWLEDGED, REFUSED, UNKNOWN = range(4)
-"""What became of a request; UNKNOWN: the connection broke before the answer, so it may be stored."""
-
 Send = Callable[[bytes], int]
 """Sends one request, waits for the answer and says what became of it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ledger:
-    """What was sent and what was said to it; one entry a request."""
-
-    span_ids: npt.NDArray[np.uint64]
-    """(n_requests, spans a request): the ids of all spans."""
-    outcomes: npt.NDArray[np.int8]
-    latencies: npt.NDArray[np.float64]
-    """Seconds from the request to its answer; 0 where unsent."""
-    seconds: float
-    """From the first request to the last answer."""
-
-    def save(self, path: Path) -> None:
-        np.savez(path, span_ids=self.span_ids, outcomes=self.outcomes, latencies=self.latencies, seconds=self.seconds)
-
-    @classmethod
-    def load(cls, path: Path) -> Ledger:
-        with np.load(path) as kept:
-            return cls(kept["span_ids"], kept["outcomes"], kept["latencies"], float(kept["seconds"]))
-
+Make = Callable[[int], bytes]
+"""Makes the request of a number."""
 
 NOTHING_REJECTED: Final = (b"", b"\x0a\x00")
 """Answers that accept every span: without `partial_success`, or (the Collector's) with an empty one."""
@@ -119,54 +100,66 @@ CONNECT: Final[dict[str, Callable[[str, bool], AbstractContextManager[Send]]]] =
 class Requests:
     """The requests that are still to be sent, dealt out to all connections, and what became of them."""
 
-    payloads: Sequence[bytes]
+    make: Make
     seconds: float
     outcomes: npt.NDArray[np.int8]
+    """One entry a request; there are no more than these."""
     latencies: npt.NDArray[np.float64]
+    rate: float = 0.0
+    """Requests a second; 0: as fast as they are answered."""
+    begun: float = 0.0
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def send_all(self, send: Send) -> None:
         """Send until the time is over or nothing is left; any number of threads at a time."""
-        end = time.perf_counter() + self.seconds
-        while (number := next(self._numbers)) < len(self.payloads):
-            begun = time.perf_counter()
-            if begun > end:
+        while (number := next(self._numbers)) < len(self.outcomes):
+            payload = self.make(number)
+            intended = self._wait_for(number)
+            if intended > self.begun + self.seconds:
                 return
-            outcome = send(self.payloads[number])
-            self.latencies[number] = time.perf_counter() - begun
+            outcome = send(payload)
+            self.latencies[number] = time.perf_counter() - intended
             self.outcomes[number] = outcome
-            if outcome != ACKNOWLEDGED:
+            if outcome != ACKNOWLEDGED and not self.rate:
                 time.sleep(PAUSE_S)
 
-
-def span_ids(load: Load, payload: bytes) -> npt.NDArray[np.uint64]:
-    """Return the ids of the spans of a payload, without those that only refer to a parent."""
-    data = np.frombuffer(payload, np.uint8)
-    own = load.span_ids[data[load.span_ids[:, 0] - 2] == 0x12]
-    return data[own].copy().view(">u8").ravel().astype(np.uint64)
+    def _wait_for(self, number: int) -> float:
+        """Return when a request was to be sent, not before that time."""
+        if not self.rate:
+            return time.perf_counter()
+        intended = self.begun + number / self.rate
+        while (ahead := intended - time.perf_counter()) > 0:
+            time.sleep(ahead)
+        return intended
 
 
 def run(asked: argparse.Namespace) -> Ledger:
-    """Make the requests, say so, wait for the word to go, send."""
-    load = Load.build(asked.size, asked.attributes, seed=1, run_id=asked.run)
-    payloads = [load.payload(number) for number in range(asked.spans // asked.size)]
-    ids = np.array([span_ids(load, payload) for payload in payloads])
-    if asked.gzip and asked.protocol == "http":
-        payloads = [gzip.compress(payload, 1) for payload in payloads]
-    requests = Requests(payloads, asked.seconds, np.zeros(len(ids), np.int8), np.zeros(len(ids)))
+    """Make what is needed, say so, wait for the word to go, send."""
+    traffic = Traffic.build(asked.size, asked.attributes, spans_per_run=asked.spans_per_run)
+    count = asked.spans // asked.size
+    requests = Requests(
+        _maker(asked, traffic, count), asked.seconds, np.zeros(count, np.int8), np.zeros(count), asked.rate / asked.size
+    )
     with ExitStack() as opened:
         connect = CONNECT[asked.protocol]
         connections = [opened.enter_context(connect(asked.address, asked.gzip)) for _ in range(asked.connections)]
         senders = [threading.Thread(target=requests.send_all, args=(send,)) for send in connections * asked.streams]
         print("ready", flush=True)
         sys.stdin.readline()
-        begun = time.perf_counter()
+        spent, requests.begun = time.process_time(), time.perf_counter()
         for sender in senders:
             sender.start()
         for sender in senders:
             sender.join()
-        seconds = time.perf_counter() - begun
-    return Ledger(ids, requests.outcomes, requests.latencies, seconds)
+        seconds = time.perf_counter() - requests.begun
+    return Ledger(requests.outcomes, requests.latencies, seconds, time.process_time() - spent)
+
+
+def _maker(asked: argparse.Namespace, traffic: Traffic, count: int) -> Make:
+    """Return what makes requests; those that are compressed here are ready."""
+    if not asked.gzip or asked.protocol == "grpc":
+        return traffic.payload
+    return [gzip.compress(traffic.payload(number), 1) for number in range(count)].__getitem__
 
 
 def main() -> None:
@@ -178,10 +171,11 @@ def main() -> None:
     parser.add_argument("--attributes", type=int, default=10, help="attributes a span")
     parser.add_argument("--spans", type=int, default=1_000_000, help="stop after so many")
     parser.add_argument("--seconds", type=float, default=3.0, help="stop after so long")
+    parser.add_argument("--rate", type=float, default=0.0, help="spans a second, whatever is answered")
+    parser.add_argument("--spans-per-run", type=int, default=0, help="then the next run begins; 0: one run")
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--streams", type=int, default=2, help="requests in flight on a connection (gRPC)")
     parser.add_argument("--gzip", action="store_true")
-    parser.add_argument("--run", default="bench-1", help="run id")
     asked = parser.parse_args()
     if asked.protocol == "http":
         asked.streams = 1

@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import psutil
 
 SAMPLE_S = 0.05
+ENOUGH_SAMPLES = 10
+"""For a slope."""
 START_S = 30.0
 STOP_S = 60.0
 DRAIN_S = 120.0
@@ -52,7 +55,8 @@ class Server:
     """None where what is received is not kept in a store of ours."""
     started_s: float
     """From the start of the process until it listened."""
-    peak_rss: int = 0
+    memory: list[tuple[float, int]] = field(default_factory=list)
+    """Resident bytes by time, all along."""
     _watched: psutil.Process = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,14 +70,26 @@ class Server:
         """Return the size of the resident sets now: its own, and of what it started."""
         return sum(int(process.memory_info().rss) for process in (self._watched, *self._children()))
 
+    @property
+    def peak_rss(self) -> int:
+        """The largest resident set so far."""
+        return max((size for _, size in self.memory), default=0)
+
+    def slope(self, since: float) -> float:
+        """Return how many bytes a second the resident set grew, by a straight line through what was seen since a time."""
+        seen = np.array([sample for sample in self.memory if sample[0] >= since]).reshape(-1, 2)
+        if len(seen) < ENOUGH_SAMPLES:
+            return 0.0
+        return float(np.polyfit(seen[:, 0] - seen[0, 0], seen[:, 1], 1)[0])
+
     def _children(self) -> list[psutil.Process]:
         return self._watched.children()
 
     def watch_memory(self, until: threading.Event) -> None:
-        """Note the largest resident set."""
+        """Note the resident set again and again."""
         while not until.wait(SAMPLE_S):
             try:
-                self.peak_rss = max(self.peak_rss, self.rss())
+                self.memory.append((time.perf_counter(), self.rss()))
             except psutil.NoSuchProcess:
                 return
 
@@ -100,7 +116,7 @@ class Server:
 
 @contextmanager
 def watched(server: Server) -> Iterator[Server]:
-    """Note a server's largest resident set meanwhile."""
+    """Note a server's resident set meanwhile."""
     done = threading.Event()
     watcher = threading.Thread(target=server.watch_memory, args=(done,))
     watcher.start()

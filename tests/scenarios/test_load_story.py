@@ -14,9 +14,8 @@ import httpx
 import psutil
 import pytest
 
-from bench.bench_ingest import stored_span_ids
+from bench.ledger import stored_span_ids
 from bench.load import Load
-from bench.sender import span_ids
 from scenarios.stories import Server, serving, wait_until
 
 pytestmark = pytest.mark.story
@@ -31,7 +30,7 @@ class Clients:
 
     url: str
     load: Load = field(default_factory=lambda: Load.build(SPANS, 6, 1, run_id="load"))
-    acknowledged: list[bytes] = field(default_factory=list)
+    acknowledged: list[int] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -48,16 +47,17 @@ class Clients:
     def _send_all(self) -> None:
         with httpx.Client(timeout=30, trust_env=False) as client, suppress(httpx.TransportError):
             while not self._stopping.is_set():
-                payload = self.load.payload(next(self._numbers))
+                number = next(self._numbers)
+                payload = self.load.payload(number)
                 if client.post(self.url, content=payload, headers=HEADERS).status_code == 200:
-                    self.acknowledged.append(payload)
+                    self.acknowledged.append(number)
 
     def wait_for_more(self, requests: int) -> None:
         wanted = len(self.acknowledged) + requests
         wait_until(lambda: len(self.acknowledged) >= wanted, "acknowledgements")
 
     def span_ids(self) -> list[int]:
-        return sorted(n for payload in self.acknowledged for n in span_ids(self.load, payload).tolist())
+        return sorted(n for number in self.acknowledged for n in self.load.span_ids(number).tolist())
 
 
 def decoding_process(server: Server) -> psutil.Process:
