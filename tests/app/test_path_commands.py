@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from scoring_traces import document, resource, scoring, span, write_files
 from spanverdict.app.errors import CommandError, ExitCode
-from spanverdict.cli import cli
+from spanverdict.cli.program import cli
 
 TRACE = f"{1:032x}"
 

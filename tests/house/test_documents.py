@@ -13,7 +13,7 @@ from spanverdict.app.errors import ExitCode
 from spanverdict.app.testcommand import SuiteOptions, run_tests
 from spanverdict.app.verdicts import targets
 from spanverdict.checks.catalogue import CHECKS
-from spanverdict.cli import cli
+from spanverdict.cli.program import COMMANDS, cli
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.otlp.jsonexport import protobuf_to_json
 from spanverdict.reporting.catalogue import REPORTERS
@@ -48,14 +48,21 @@ SPANVERDICT = sorted(
 )
 
 
+def command_named(name: str) -> click.Command:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.name == name
+    return command
+
+
 @pytest.mark.parametrize(("document", "command"), SPANVERDICT)
 def test_every_command_line_is_one_that_the_program_accepts(document: str, command: str) -> None:
     words = shlex.split(command)
     _, name, *arguments = words[: words.index(">")] if ">" in words else words
     if name.startswith("-"):
         return
-    assert name in cli.commands, f"{document}: {command}"
-    cli.commands[name].make_context(name, arguments, parent=click.Context(cli))
+    assert name in COMMANDS, f"{document}: {command}"
+    command_named(name).make_context(name, arguments, parent=click.Context(cli))
 
 
 def test_the_documents_have_commands() -> None:
@@ -87,7 +94,7 @@ def test_the_rule_test_of_the_readme_passes(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_the_readme_names_its_commands_every_one() -> None:
-    missing = [name for name in cli.commands if f"spanverdict {name}" not in README]
+    missing = [name for name in COMMANDS if f"spanverdict {name}" not in README]
     assert not missing
 
 
@@ -97,7 +104,7 @@ def test_every_measure_has_a_section_in_the_reference(check: type) -> None:
 
 
 def test_the_help_of_output_names_every_format() -> None:
-    option = next(p for p in cli.commands["check"].params if p.name == "outputs")
+    option = next(p for p in command_named("check").params if p.name == "outputs")
     assert isinstance(option, click.Option)
     for name in REPORTERS:
         assert re.search(rf"\b{name}\b", option.help or "")

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +63,7 @@ def diff(before: str, after: str, **given: Any) -> None:
     for kind in given["fail_on"]:
         if kind not in FAIL_ON:
             raise click.BadParameter(f"{kind!r} is none of {', '.join(FAIL_ON)}", param_hint="--fail-on")
-    if not Fraction(1, 2) <= given["confidence"] < 1:
+    if not 0.5 <= given["confidence"] < 1:  # noqa: PLR2004 - a half
         raise click.BadParameter("it lies between 50% and 100%", param_hint="--confidence")
     command = DiffCommand(
         before=before,

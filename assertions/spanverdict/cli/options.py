@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from spanverdict.app.baselinechoice import BaselineChoice
     from spanverdict.app.serveraccess import ServerAccess
 
@@ -67,6 +68,8 @@ class Share(_Fractions):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
         """Read `5%` or `0.05`."""
+        from fractions import Fraction  # noqa: PLC0415
+
         from spanverdict.rulefiles.literals import read_literal  # noqa: PLC0415
         from spanverdict.rulefiles.mistake import Mistake  # noqa: PLC0415
         from spanverdict.rulefiles.statistic import Quantity  # noqa: PLC0415

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 import sys
+from importlib import import_module
 from typing import Final, NoReturn
 
 import click
 
 from spanverdict.app.errors import CommandError, ExitCode
-from spanverdict.cli.goldens import golden
-from spanverdict.cli.history import diff, runs
-from spanverdict.cli.judging import check, run, serve
-from spanverdict.cli.linting import lint, schema
-from spanverdict.cli.looking import explain, path, query, show
-from spanverdict.cli.starting import init
-from spanverdict.cli.testing import test
 
-COMMANDS: Final[tuple[click.Command, ...]] = (
-    run,
-    check,
-    serve,
-    init,
-    lint,
-    schema,
-    test,
-    query,
-    explain,
-    show,
-    path,
-    diff,
-    golden,
-    runs,
-)
-"""All commands, in the order in which one meets them."""
+COMMANDS: Final = {
+    "run": "judging",
+    "check": "judging",
+    "serve": "judging",
+    "init": "starting",
+    "lint": "linting",
+    "schema": "linting",
+    "test": "testing",
+    "query": "looking",
+    "explain": "looking",
+    "show": "looking",
+    "path": "looking",
+    "diff": "history",
+    "golden": "goldens",
+    "runs": "history",
+}
+"""All commands, in the order in which one meets them, each with the file that it stands in."""
+
+_SILENT: Final = frozenset({"lint", "schema"})
+"""Commands that log nothing: importing what logs takes as long as reading a hundred rules."""
 
 _EXIT_CODES = """
 \b
@@ -48,10 +44,26 @@ Exit codes:
 """
 
 
-@click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Program(click.Group):
+    """Imports a command when it is asked for, so that one does not wait for all others."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"spanverdict.cli.{COMMANDS[name]}"), name)
+        return command
+
+
+@click.group(
+    cls=_Program, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="spanverdict", prog_name="spanverdict")
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens, on standard error.")
-def cli(verbose: bool) -> None:
+@click.pass_context
+def cli(ctx: click.Context, verbose: bool) -> None:
     """One verdict a test run: did every request go the whole way, in time, on fresh features, to the right output?
 
     \b
@@ -63,16 +75,15 @@ def cli(verbose: bool) -> None:
       spanverdict lint rules/                                  find every mistake in rule files
       spanverdict test rules/                                  test rules on small traces
     """  # noqa: D301 - \b is click's
-    from spanverdict.app.logs import configure_logging  # noqa: PLC0415
+    if verbose or ctx.invoked_subcommand not in _SILENT:
+        import logging  # noqa: PLC0415 - not for `--help`
 
-    configure_logging("text", logging.INFO if verbose else logging.WARNING)
+        from spanverdict.app.logs import configure_logging  # noqa: PLC0415 - as above
+
+        configure_logging("text", logging.INFO if verbose else logging.WARNING)
 
 
-for _command in COMMANDS:
-    cli.add_command(_command)
-
-
-def main() -> NoReturn:
+def run_program() -> NoReturn:
     """Run the command line; whatever goes wrong is one line and an exit code, never a traceback."""
     try:
         code = cli.main(standalone_mode=False)
@@ -90,6 +101,8 @@ def main() -> NoReturn:
 
 
 def _crash(error: Exception) -> ExitCode:
+    import logging  # noqa: PLC0415 - what works needs it seldom
+
     from spanverdict.config.settings import ConfigError  # noqa: PLC0415
 
     if isinstance(error, ConfigError):

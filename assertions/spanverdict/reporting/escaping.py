@@ -23,7 +23,7 @@ _LOG_COMMAND = re.compile(
     r"|(?<=#)#(?=\w*\[)"  # `##[`, `##vso[`, `##teamcity[`: Azure and TeamCity, GitHub's older form
     r"|(?<=\[)\[(?=ATTACHMENT)"  # `[[ATTACHMENT|file]]` in a test's output: Jenkins and GitLab
 )
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # XML 1.0 has room for all others
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN_SIGNS = str.maketrans({"…": "...", "—": "-", "–": "-", "×": "x", "·": "-"})  # noqa: RUF001 - these are meant
 

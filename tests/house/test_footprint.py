@@ -1,0 +1,35 @@
+"""What is short stays quick: it loads nothing that it does not need, which can be counted without a clock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+JUDGING = "numpy", "re2", "spanverdict.evaluation", "spanverdict.paths"
+WIRES = "grpc", "uvicorn", "starlette", "httpx", "sqlite3", "google.protobuf", "ssl", "asyncio"
+OTHERS = "pydantic", "rich", "opentelemetry", "logging"
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Return the modules that a command loads, from a new interpreter."""
+    program = (
+        "import atexit, os, sys; from spanverdict.cli import main;"
+        "atexit.register(lambda: os.write(2, '\\n'.join(sys.modules).encode())); main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, check=True)
+    return set(done.stderr.decode().splitlines())
+
+
+def test_the_help_loads_neither_what_judges_nor_what_receives_nor_what_reads_rules() -> None:
+    loaded = loaded_by("--help")
+    assert loaded & {*JUDGING, *WIRES, *OTHERS, "yaml", "fractions", "spanverdict.rulefiles"} == set()
+    assert "click" in loaded
+
+
+def test_lint_loads_neither_what_judges_nor_what_receives_nor_other_commands() -> None:
+    loaded = loaded_by("lint", "deploy/demo/scoring.yaml")
+    assert loaded & {*JUDGING, *WIRES, *OTHERS, "spanverdict.cli.judging", "spanverdict.cli.looking"} == set()
+    assert "spanverdict.rulefiles" in loaded
