@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from spanverdict.app.judge import Judge, Judgement
 from spanverdict.app.liverun import LiveRun
 from spanverdict.evaluation.outcomes import Outcome, RunFinished
 from spanverdict.storage.errors import StoreUnavailable
+from spanverdict.storage.records import Said
 from spanverdict.telemetry.spantable import SpanTable
 
 
@@ -256,3 +258,10 @@ def test_a_big_run_delays_the_others_and_loses_them_nothing(judge: Judge, clock:
     judge.step()
     assert given(store)[1:] == [("small", 1, "idle")]
     assert store.kept[1].judged_through == 3
+
+
+def test_a_judgement_tells_what_was_known_to_be_declared(judge: Judge, clock: Clock, store: Store) -> None:
+    judge.deliver((3,), requests(1))
+    judge.hear(replace(record("r"), expected_requests=1, traces=2))
+    judge.step()
+    assert [judgement.said for judgement in store.kept] == [Said(expected_requests=1, traces=2)]

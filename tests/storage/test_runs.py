@@ -29,7 +29,9 @@ def verdict(
 
 def test_a_declared_run_is_open_and_has_no_batches(runs: RunStore) -> None:
     declared = runs.declare(RunDeclaration("r", 200, {"branch": "main"}, ("fraud",), ("ab" * 16,)), 7)
-    assert declared == RunRecord("r", True, 200, {"branch": "main"}, ("fraud",), 0, 0, 0, RunState.OPEN, 7, 7, None)
+    assert declared == RunRecord(
+        "r", True, 200, {"branch": "main"}, ("fraud",), 0, 0, 0, RunState.OPEN, 7, 7, None, traces=1
+    )
     assert runs.get("r") == declared
     assert runs.traces("r") == ("ab" * 16,)
     assert runs.get("other") is None

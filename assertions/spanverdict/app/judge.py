@@ -28,7 +28,7 @@ from spanverdict.otlp.decode import new_pool
 from spanverdict.paths.membership import Membership
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
-from spanverdict.storage.records import RunRecord
+from spanverdict.storage.records import RunRecord, Said
 from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.spantable import SpanTable
 
@@ -59,6 +59,8 @@ class Judgement:
     judged_through: int
     past: Past = NOTHING_BEFORE
     """What it was compared with."""
+    said: Said | None = None
+    """What was known to be declared of the run; None for all that is."""
 
     def as_revision(self, revision: int) -> Judgement:
         """Return the same judgement as another revision."""
@@ -322,7 +324,7 @@ class Judge:
         ended = replace(info, ended_unix_nano=int(ends.max(initial=0)))
         past = NOTHING_BEFORE if self.past_of is None else self.past_of(ended, flows)
         events = evaluate(flows, found.run, info, trigger=trigger, defects=found.defects, past=past, keep_samples=True)
-        return Judgement(info, flows, trigger, tuple(events), run.last_batch, past)
+        return Judgement(info, flows, trigger, tuple(events), run.last_batch, past, run.said)
 
 
 def _joined(items: Iterable[_Item]) -> Iterator[_Item]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from spanverdict.app.completeness import Progress, Waiting
 from spanverdict.rulefiles.models import Flow
-from spanverdict.storage.records import RunRecord, RunState
+from spanverdict.storage.records import RunRecord, RunState, Said
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +20,8 @@ class LiveRun:
     expected: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     declared_flows: tuple[str, ...] = ()
+    said: Said = field(default_factory=Said)
+    """All that is known to be declared of it."""
     first_batch: int = 0
     last_batch: int = 0
     noted: tuple[int, int] = (0, 0)
@@ -68,6 +70,7 @@ class LiveRun:
         """Take over what the store knows of it."""
         known = (self.expected, self.labels, self.declared_flows)
         self.expected, self.labels, self.declared_flows = record.expected_requests, record.labels, record.flows
+        self.said = record.said
         if not self.recalled:  # later, the store may hold a verdict whose commit was reported as failed
             self.judged_through = max(self.judged_through, record.judged_through)
         ends = record.ended_unix_nano is not None and self.ended is None

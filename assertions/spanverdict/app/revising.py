@@ -44,6 +44,7 @@ def verdict_of(judgement: Judgement, at_unix_nano: int) -> Verdict:
         at_unix_nano,
         tuple(flow.name for flow in judgement.flows),
         records_of(judgement.events, judgement.past, judgement.flows),
+        judgement.said,
     )
 
 

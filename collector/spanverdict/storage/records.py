@@ -48,6 +48,18 @@ class RunTouch:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """All that was declared of a run and a verdict depends on."""
+
+    expected_requests: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    flows: tuple[str, ...] = ()
+    traces: int = 0
+    """How many traces were declared to be its own; they only add up."""
+    takes_untagged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """A run as the store knows it."""
 
@@ -67,6 +79,13 @@ class RunRecord:
     ended_unix_nano: int | None
     takes_untagged: bool = False
     """See `RunDeclaration`."""
+    traces: int = 0
+    """How many traces were declared to be its own."""
+
+    @property
+    def said(self) -> Said:
+        """What was declared of it."""
+        return Said(self.expected_requests, self.labels, self.flows, self.traces, self.takes_untagged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +113,8 @@ class Verdict:
     flows: tuple[str, ...] = ()
     samples: tuple[SampleRecord, ...] = ()
     """What the rules measured, and what they were compared with."""
+    said: Said | None = None
+    """What was known to be declared when it was judged; None for all of it."""
 
 
 @dataclass(frozen=True, slots=True)

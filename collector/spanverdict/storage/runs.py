@@ -31,7 +31,8 @@ class InvalidCursor(ValueError):  # noqa: N818 - says what is wrong
 
 _RUN = (
     "id, declared, expected_requests, labels, flows, first_batch, last_batch, judged_through, state,"
-    " created_unix_nano, updated_unix_nano, ended_unix_nano, takes_untagged"
+    " created_unix_nano, updated_unix_nano, ended_unix_nano, takes_untagged,"
+    " (SELECT count(*) FROM run_traces WHERE run_id = runs.id)"
 )
 _VERDICT = "run_id, revision, flows, outcome, complete, document, created_unix_nano, alerts_decided"
 
@@ -176,7 +177,7 @@ class RunStore:
     def save_verdict(self, verdict: Verdict) -> None:
         """Keep a verdict; the same revision again replaces its text.
 
-        The run is judged unless batches came that this verdict has not seen.
+        The run is judged unless batches came that this verdict has not seen, or more was said that it does not know.
 
         Raises:
             UnknownRecord: there is no such run.
@@ -227,14 +228,18 @@ class RunStore:
 
 def insert_verdict(connection: sqlite3.Connection, verdict: Verdict) -> None:
     """Write a verdict and what it means for its run."""
-    judged = connection.execute(
+    known = _require(connection, verdict.run_id)
+    connection.execute(
         "UPDATE runs SET judged_through = max(judged_through, :through),"
         " updated_unix_nano = max(updated_unix_nano, :at),"
-        " state = CASE WHEN last_batch <= :through THEN 'judged' ELSE state END WHERE id = :id",
-        {"through": verdict.judged_through, "at": verdict.at_unix_nano, "id": verdict.run_id},
+        " state = CASE WHEN :knows_all AND last_batch <= :through THEN 'judged' ELSE state END WHERE id = :id",
+        {
+            "through": verdict.judged_through,
+            "at": verdict.at_unix_nano,
+            "id": verdict.run_id,
+            "knows_all": _knows_all(verdict, known),
+        },
     )
-    if judged.rowcount == 0:
-        raise UnknownRecord(f"there is no run {verdict.run_id!r}")
     connection.execute(
         f"INSERT INTO verdicts ({_VERDICT}) VALUES (?, ?, ?, ?, ?, ?, ?, 0)"  # noqa: S608 - constants only
         " ON CONFLICT (run_id, revision) DO UPDATE SET flows = excluded.flows, outcome = excluded.outcome,"
@@ -253,6 +258,12 @@ def insert_verdict(connection: sqlite3.Connection, verdict: Verdict) -> None:
     replace_samples(connection, verdict.run_id, verdict.revision, verdict.samples)
 
 
+def _knows_all(verdict: Verdict, known: RunRecord) -> bool:
+    """Tell whether nothing was said of a run while it was judged; none is given up on that is known to have ended."""
+    given_up = not verdict.complete
+    return verdict.said in (None, known.said) and not (given_up and known.ended_unix_nano is not None)
+
+
 def _declare(connection: sqlite3.Connection, declaration: RunDeclaration, at: int) -> RunRecord:
     known = _get(connection, declaration.id)
     labels = {**(known.labels if known else {}), **declaration.labels}
@@ -265,20 +276,15 @@ def _declare(connection: sqlite3.Connection, declaration: RunDeclaration, at: in
         "takes_untagged": declaration.takes_untagged,
     }
     connection.execute(_DECLARE, values)
-    more = connection.executemany(
+    connection.executemany(
         "INSERT OR IGNORE INTO run_traces (run_id, trace_id) VALUES (?, ?)",
         [(declaration.id, trace_id) for trace_id in declaration.traces],
-    ).rowcount
+    )
     record = _require(connection, declaration.id)
-    if known is None or record.state is not RunState.JUDGED or (more <= 0 and _said(record) == _said(known)):
+    if known is None or record.state is not RunState.JUDGED or record.said == known.said:
         return record
     connection.execute(_REOPEN, {"id": declaration.id})
     return _require(connection, declaration.id)
-
-
-def _said(record: RunRecord) -> tuple[object, ...]:
-    """Return what a verdict depends on and a declaration can change."""
-    return record.expected_requests, record.labels, record.flows, record.takes_untagged
 
 
 def _end(connection: sqlite3.Connection, run_id: str, at: int) -> RunRecord | None:
@@ -303,7 +309,7 @@ def _require(connection: sqlite3.Connection, run_id: str) -> RunRecord:
 
 
 def _run_record(row: tuple[Any, ...]) -> RunRecord:
-    run_id, declared, expected, labels, flows, first, last, through, state, created, updated, ended, takes = row
+    run_id, declared, expected, labels, flows, first, last, through, state, created, updated, ended, takes, traces = row
     return RunRecord(
         id=run_id,
         declared=bool(declared),
@@ -318,6 +324,7 @@ def _run_record(row: tuple[Any, ...]) -> RunRecord:
         updated_unix_nano=updated,
         ended_unix_nano=ended,
         takes_untagged=bool(takes),
+        traces=traces,
     )
 
 
