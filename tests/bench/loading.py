@@ -83,6 +83,8 @@ class Result:
     """From a request, or from when it was to be sent, to its acknowledgement."""
     drain_s: float
     """From the last answer until the judge had taken in everything."""
+    backlog_mib: int
+    """Columns that the judge had not taken in, at most."""
     before_rss_mib: int
     peak_rss_mib: int
     slope_bytes_per_second: int
@@ -127,9 +129,11 @@ def measure(case: Case, seconds: float, folder: Path, start: Start = serving, ru
             before_rss, before_cpu, begun = server.rss(), server.cpu_seconds(), time.perf_counter()
             go(sending)
         took = time.perf_counter() - begun
-        slope = server.slope(begun + took / 2)
+        slope, backlog = server.slope(begun + took / 2), server.peak_backlog
         busy = server.cpu_seconds().since(before_cpu)
         drain = server.drain()
+        if case.spans_per_run:
+            server.await_verdicts()
         cpu = server.cpu_seconds().since(before_cpu)
     ledger = Ledger.read(kept)
     acknowledged, refused = (ledger.count(outcome) * case.size for outcome in (ACKNOWLEDGED, REFUSED))
@@ -138,7 +142,7 @@ def measure(case: Case, seconds: float, folder: Path, start: Start = serving, ru
     )
     return Result(
         case.name, round(acknowledged / ledger.seconds), total, child, round(sum(busy) / took, 3),
-        *ledger.milliseconds((50, 99)), round(drain, 2), before_rss >> 20, server.peak_rss >> 20, round(slope),
+        *ledger.milliseconds((50, 99)), round(drain, 2), backlog >> 20, before_rss >> 20, server.peak_rss >> 20, round(slope),
         round((server.peak_rss - before_rss) / max(acknowledged, 1), 1), acknowledged, refused,
         round(server.started_s, 2), sent, held_against(case, ledger, server.store),
     )  # fmt: skip
@@ -148,7 +152,12 @@ def held_against(case: Case, ledger: Ledger, store: Path | None) -> str:
     """Say whether a store holds what the ledger says."""
     if store is None:
         return "not held against anything"
-    return check_store(ledger, Traffic.build(case.size, case.attributes, spans_per_run=case.spans_per_run), store)
+    return check_store(ledger, traffic_of(case), store)
+
+
+def traffic_of(case: Case) -> Traffic:
+    """Return what the sender sends."""
+    return Traffic.build(case.size, case.attributes, spans_per_run=case.spans_per_run)
 
 
 @contextmanager

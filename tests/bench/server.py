@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 
 SAMPLE_S = 0.05
+LOOK_S = 1.0
 ENOUGH_SAMPLES = 10
 """For a slope."""
 START_S = 30.0
@@ -57,6 +58,8 @@ class Server:
     """From the start of the process until it listened."""
     memory: list[tuple[float, int]] = field(default_factory=list)
     """Resident bytes by time, all along."""
+    peak_backlog: int = 0
+    """Bytes of columns that the judge had not taken in, at most; looked at once a second."""
     _watched: psutil.Process = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,11 +96,22 @@ class Server:
             except psutil.NoSuchProcess:
                 return
 
-    def metric(self, name: str) -> float:
-        """Return the sum of a metric's samples."""
+    def watch_judge(self, until: threading.Event) -> None:
+        """Note how far the judge is behind."""
+        while self.store is not None and not until.wait(LOOK_S):
+            with suppress(OSError):
+                self.peak_backlog = max(self.peak_backlog, int(self.metric("judge_backlog_bytes")))
+
+    def await_verdicts(self) -> None:
+        """Wait until every run has a verdict on all of it."""
+        if self.store is not None:
+            _await(lambda: not self.metric("runs", '{state="fresh"}'), "there are runs without a verdict")
+
+    def metric(self, name: str, labels: str = "{[^}]*}") -> float:
+        """Return the sum of a metric's samples; `labels` is a pattern."""
         with urllib.request.urlopen(f"http://{self.addresses['http']}/metrics", timeout=30) as answer:
             text = answer.read().decode()
-        found = re.findall(rf"^spanverdict_{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+        found = re.findall(rf"^spanverdict_{name}(?:{labels})? (\S+)$", text, re.MULTILINE)
         if not found:
             raise LookupError(f"the server has no metric {name}")
         return sum(map(float, found))
@@ -107,24 +121,32 @@ class Server:
         if self.store is None:
             return 0.0
         begun = time.perf_counter()
-        while self.metric("judge_backlog_bytes") or self.metric("journal_backlog_bytes"):
-            if time.perf_counter() - begun > DRAIN_S:
-                raise TimeoutError("the judge does not catch up")
-            time.sleep(SAMPLE_S)
+        backlogs = "judge_backlog_bytes", "journal_backlog_bytes"
+        _await(lambda: not any(map(self.metric, backlogs)), "the judge does not catch up")
         return time.perf_counter() - begun
+
+
+def _await(reached: Callable[[], bool], otherwise: str) -> None:
+    end = time.perf_counter() + DRAIN_S
+    while not reached():
+        if time.perf_counter() > end:
+            raise TimeoutError(otherwise)
+        time.sleep(SAMPLE_S)
 
 
 @contextmanager
 def watched(server: Server) -> Iterator[Server]:
-    """Note a server's resident set meanwhile."""
+    """Note a server's resident set, and how far its judge is behind, meanwhile."""
     done = threading.Event()
-    watcher = threading.Thread(target=server.watch_memory, args=(done,))
-    watcher.start()
+    watchers = [threading.Thread(target=watch, args=(done,)) for watch in (server.watch_memory, server.watch_judge)]
+    for watcher in watchers:
+        watcher.start()
     try:
         yield server
     finally:
         done.set()
-        watcher.join()
+        for watcher in watchers:
+            watcher.join()
 
 
 @contextmanager
