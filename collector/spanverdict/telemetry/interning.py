@@ -20,6 +20,9 @@ LIST_END: Final = os.urandom(8) + b"\xff"
 FEW: Final = 300
 """So many items are numbered faster one by one."""
 
+PIECE_BYTES: Final = 128 * 1024
+"""So many bytes of rows are looked up at a time."""
+
 
 class Interner:
     """Maps distinct bytes to 0, 1, 2, … in order of first sight; `interner[b]` never fails.
@@ -98,8 +101,7 @@ class Interner:
         for width in WIDTHS:
             which = of_width(sizes, width)
             if len(which):
-                rows = block.rows(starts.take(which), sizes.take(which), width)
-                numbers[which] = self._number_rows(rows, width)
+                numbers[which] = self._number_rows(block, starts.take(which), sizes.take(which), width)
                 n_left -= len(which)
             if not n_left:
                 return numbers
@@ -107,14 +109,23 @@ class Interner:
         numbers[rest] = self.number_all(block.cut(starts.take(rest), sizes.take(rest)))
         return numbers
 
-    def _number_rows(self, rows: Rows, width: int) -> Int32s:
+    def _number_rows(self, block: Block, starts: Places, sizes: Int64s, width: int) -> Int32s:
+        """Look rows up piece by piece, so that what is made of a piece stays in the processor's cache; add the others."""
         memory = self._memories.get(width) or self._memories.setdefault(width, Recall.of_width(width))
-        slots = memory.slots(rows)
-        numbers = memory.look_up(rows, slots)
-        new = (numbers < 0).nonzero()[0]
-        if len(new):
+        numbers = np.empty(len(starts), np.int32)
+        new_rows, new_slots = [], []
+        for first in range(0, len(starts), piece := PIECE_BYTES // width):
+            here = slice(first, first + piece)
+            rows = block.rows(starts[here], sizes[here], width)
+            slots = memory.slots(rows)
+            numbers[here] = found = memory.look_up(rows, slots)
+            new = (found < 0).nonzero()[0]
+            if len(new):
+                new_rows.append(rows.take(new, axis=0))
+                new_slots.append(slots.take(new))
+        if new_rows:
             add = self._add if self.recent else self._consult
-            numbers[new] = add(memory, rows.take(new, axis=0), slots.take(new))
+            numbers[numbers < 0] = add(memory, np.concatenate(new_rows), np.concatenate(new_slots))
         return numbers
 
     def _add(self, memory: Recall, rows: Rows, slots: Places) -> Int32s:

@@ -45,7 +45,7 @@ class Recall:
 
     def slots(self, rows: Rows) -> Places:
         """Return where each row would stand."""
-        return ((rows @ self.factors) >> self.shift).view(np.int64)
+        return (np.vecdot(rows, self.factors) >> self.shift).view(np.int64)
 
     def look_up(self, rows: Rows, slots: Places) -> Int32s:
         """Return the numbers remembered for rows, -1 for those that are not."""
