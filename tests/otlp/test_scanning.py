@@ -260,6 +260,16 @@ def test_an_attribute_that_cannot_be_read_is_refused_however_often_it_is_forgott
 
 def test_a_scan_finds_the_fields_of_each_span_in_order() -> None:
     fields = scan([good_span(name=f"n{number}").SerializeToString() for number in range(50)])
-    assert fields.block.cut(*fields.contents(Field.NAME)) == [f"n{number}".encode() for number in range(50)]
-    assert fields.owners_of(Field.NAME).tolist() == list(range(50))
-    assert np.diff(fields.of(Field.SPAN_ID)).min() > 0
+    names = fields.of(Field.NAME)
+    assert fields.block.cut(names.starts, names.sizes) == [f"n{number}".encode() for number in range(50)]
+    assert names.in_order(np.arange(50)).tolist() == list(range(50))
+    assert np.diff(fields.of(Field.SPAN_ID).starts).min() > 0
+
+
+def test_fields_out_of_the_usual_order_are_put_in_order() -> None:
+    late, early = field(9, b"late"), field(9, b"early")
+    fields = scan([SPAN + early + late, early + SPAN, SPAN, early + SPAN + b"\x30\x02" + late])
+    found = fields.of(Field.ATTRIBUTES)
+    assert found.offsets().tolist() == [0, 2, 3, 3, 5]
+    starts, sizes = found.in_order(found.starts), found.in_order(found.sizes)
+    assert fields.block.cut(starts, sizes) == [b"early", b"late", b"early", b"early", b"late"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from spanverdict.otlp.columns import Lists
 from spanverdict.otlp.numbering import Numbered
-from spanverdict.otlp.scanning import Field, Fields, varints
-from spanverdict.telemetry.blocks import Int64s
+from spanverdict.otlp.scanning import Field, Fields, Found, varints
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Int32s, Ragged, UInt64s
 
@@ -23,91 +23,90 @@ _Column = TypeVar("_Column", Int32s, UInt64s)
 
 def number_fields(fields: Fields, pool: Pool) -> Numbered:
     """Gather columns, and number what is new in them."""
+    attributes = fields.of(Field.ATTRIBUTES)
+    numbers = pool.attributes.number_within(fields.block, attributes.starts, attributes.sizes)
+    states = fields.of(Field.TRACE_STATE)
     return Numbered(
         trace=_traces(fields, pool),
         span_ids=_ids(fields, Field.SPAN_ID),
         parent_span_ids=_ids(fields, Field.PARENT),
         wrong_parents=None,
-        names=_texts(fields, Field.NAME, pool),
-        trace_states=_texts(fields, Field.TRACE_STATE, pool) if fields.count(Field.TRACE_STATE) else None,
+        names=_texts(fields, fields.of(Field.NAME), pool),
+        trace_states=_texts(fields, states, pool) if len(states) else None,
         statuses=_lists(fields, Field.STATUS),
         kinds=_numbers(fields, Field.KIND),
         times=_times(fields),
-        flags=_scattered(fields, Field.FLAGS, fields.read("<u4", Field.FLAGS, 2).astype(np.uint64)),
+        flags=_scattered(fields.of(Field.FLAGS), _read(fields, Field.FLAGS, "<u4").astype(np.uint64)),
         dropped=_dropped(fields),
-        attributes=Ragged(
-            _offsets(fields, Field.ATTRIBUTES),
-            pool.attributes.number_within(fields.block, *fields.contents(Field.ATTRIBUTES)),
-        ),
+        attributes=Ragged(attributes.offsets(), attributes.in_order(numbers)),
         events=_lists(fields, Field.EVENTS),
         links=_lists(fields, Field.LINKS),
     )
 
 
-def _scattered(fields: Fields, field: Field, values: _Column, default: int = 0) -> _Column:
+def _read(fields: Fields, field: Field, dtype: str) -> npt.NDArray[Any]:
+    """Return what stands at the beginning of each field's contents, read as a type."""
+    return fields.block.every(dtype)[fields.of(field).starts]
+
+
+def _scattered(found: Found, values: _Column, default: int = 0) -> _Column:
     """Put values into the rows of their spans."""
-    if len(values) == fields.n_spans:
+    if found.owners is None:
         return values
-    column = np.full(fields.n_spans, default, values.dtype)
-    column[fields.owners_of(field)] = values
+    column = np.full(found.n_spans, default, values.dtype)
+    column[found.owners] = values
     return column
 
 
 def _traces(fields: Fields, pool: Pool) -> Int32s:
     """Number trace ids; of those that follow each other and are equal only the first is looked up."""
-    ids = fields.read("V16", Field.TRACE_ID, 2)
+    ids = _read(fields, Field.TRACE_ID, "V16")
     halves = ids.view(np.uint64).reshape(-1, 2)
     differs = halves[1:] != halves[:-1]
     is_first = np.ones(len(ids), np.bool_)
     np.logical_or(differs[:, 0], differs[:, 1], out=is_first[1:])
     numbers = pool.traces.number_all(ids[is_first].tolist()).take(is_first.cumsum() - 1)
-    if len(ids) == fields.n_spans:
-        return numbers
-    return _scattered(fields, Field.TRACE_ID, numbers, pool.traces[b""])
+    found = fields.of(Field.TRACE_ID)
+    return numbers if found.owners is None else _scattered(found, numbers, pool.traces[b""])
 
 
 def _ids(fields: Fields, field: Field) -> UInt64s:
-    ids = fields.read(">u8", field, 2).astype(np.uint64)
-    ids *= fields.block.array.take(fields.of(field) + 1) != 0  # an empty id is none
-    return _scattered(fields, field, ids)
+    found = fields.of(field)
+    ids = _read(fields, field, ">u8").astype(np.uint64)
+    if np.count_nonzero(found.sizes) < len(found):
+        ids *= found.sizes != 0  # an empty id is none
+    return _scattered(found, ids)
 
 
 def _times(fields: Fields) -> UInt64s:
     times = np.empty((2, fields.n_spans), np.uint64)
     for row, field in enumerate((Field.START, Field.END)):
-        times[row] = _scattered(fields, field, fields.read("<u8", field, 1))
+        times[row] = _scattered(fields.of(field), _read(fields, field, "<u8"))
     return times
 
 
 def _numbers(fields: Fields, field: Field) -> UInt64s:
-    places = fields.of(field) + 1
-    values = fields.block.array.take(places).astype(np.uint64)
+    found = fields.of(field)
+    values = fields.block.array.take(found.starts).astype(np.uint64)
     if np.count_nonzero(values >= _ONE_BYTE):
         long = (values >= _ONE_BYTE).nonzero()[0]
-        values[long] = (varints(fields.block, places[long])[1] & _UINT32).astype(np.uint64)
-    return _scattered(fields, field, values)
+        values[long] = (varints(fields.block, found.starts[long])[1] & _UINT32).astype(np.uint64)
+    return _scattered(found, values)
 
 
 def _dropped(fields: Fields) -> UInt64s | None:
-    if not any(fields.count(field) for field in _DROPPED):
+    if not any(len(fields.of(field)) for field in _DROPPED):
         return None
     return np.array([_numbers(fields, field) for field in _DROPPED])
 
 
-def _texts(fields: Fields, field: Field, pool: Pool) -> Int32s:
-    numbers = pool.strings.number_within(fields.block, *fields.contents(field))
-    if len(numbers) == fields.n_spans:
-        return numbers
-    return _scattered(fields, field, numbers, pool.strings[b""])
-
-
-def _offsets(fields: Fields, field: Field) -> Int64s:
-    offsets = np.zeros(fields.n_spans + 1, np.int64)
-    np.cumsum(np.bincount(fields.owners_of(field), minlength=fields.n_spans), out=offsets[1:])
-    return offsets
+def _texts(fields: Fields, found: Found, pool: Pool) -> Int32s:
+    numbers = pool.strings.number_within(fields.block, found.starts, found.sizes)
+    return numbers if found.owners is None else _scattered(found, numbers, pool.strings[b""])
 
 
 def _lists(fields: Fields, field: Field) -> Lists | None:
-    if not fields.count(field):
+    found = fields.of(field)
+    if not len(found):
         return None
-    return Lists(_offsets(fields, field), fields.block.cut(*fields.contents(field)))
+    return Lists(found.offsets(), fields.block.cut(found.in_order(found.starts), found.in_order(found.sizes)))

@@ -1,107 +1,116 @@
 """Finds the fields of many serialised spans at once, without a Python object a field.
 
-Each step looks at the next field of every span: its first two bytes say how long it is and so where
-the one after it begins. After as many steps as the longest span has fields, the places of all are
-known, and a column is what stands at the places of its field.
+Each round looks at the next field of every span. The field with the lowest number among them is taken, by all spans
+whose next field it is; the others wait. As writers send fields in the order of their numbers, a round is the same
+field of nearly all spans, and there are as many rounds as the fullest span has fields.
 
-What is read here is what writers of OTLP write. Spans with anything else - an unknown field, one
-sent twice that may come once, an id of a wrong length, a length beyond the span - are left to
-protobuf, which knows what to make of them.
+What is read here is what writers of OTLP write. Spans with anything else - an unknown field, one sent twice that may
+come once, an id of a wrong length, a length beyond the span - are left to protobuf, which knows what to make of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.blocks import Block, Bytes, Int64s, Places
+from spanverdict.telemetry.blocks import PADDING, Block, Bools, Bytes, Int64s, Places
 
 MAX_FIELDS: Final = 96
-"""What a scan follows in a span; each step costs all spans a little."""
+"""What a scan follows in a span; each round costs some microseconds, even if for a single span."""
 
 
 class Field(IntEnum):
-    """The fields of a span, those that come at most once before those that may come often."""
+    """The fields of a span by their numbers in OTLP."""
 
     TRACE_ID = 1
     SPAN_ID = 2
-    NAME = 3
-    KIND = 4
-    START = 5
-    END = 6
-    FLAGS = 7
-    PARENT = 8
-    TRACE_STATE = 9
+    TRACE_STATE = 3
+    PARENT = 4
+    NAME = 5
+    KIND = 6
+    START = 7
+    END = 8
+    ATTRIBUTES = 9
     DROPPED_ATTRIBUTES = 10
-    DROPPED_EVENTS = 11
-    DROPPED_LINKS = 12
-    STATUS = 13
-    ATTRIBUTES = 14
-    EVENTS = 15
-    LINKS = 16
+    EVENTS = 11
+    DROPPED_EVENTS = 12
+    LINKS = 13
+    DROPPED_LINKS = 14
+    STATUS = 15
+    FLAGS = 16
 
+
+REPEATED: Final = frozenset({Field.ATTRIBUTES, Field.EVENTS, Field.LINKS})
+_ID_LENGTHS: Final = {Field.TRACE_ID: (16, 16), Field.SPAN_ID: (8, 8), Field.PARENT: (0, 8)}
+_VARINTS: Final = frozenset({Field.KIND, Field.DROPPED_ATTRIBUTES, Field.DROPPED_EVENTS, Field.DROPPED_LINKS})
+_EIGHT_BYTES: Final = frozenset({Field.START, Field.END})
+_SECOND_OF_FLAGS: Final = 1
+"""Field 16 has a tag of two bytes."""
 
 _UNKNOWN: Final = 0
-_OUTSIDE: Final = 255
-_EVERY: Final = np.arange(len(Field) + 2, dtype=np.uint8)
-_FIRST_REPEATED: Final = Field.ATTRIBUTES
-
-_LENGTHS: Final = (
-    (0x0A, Field.TRACE_ID, (16,)),
-    (0x12, Field.SPAN_ID, (8,)),
-    (0x1A, Field.TRACE_STATE, range(256)),
-    (0x22, Field.PARENT, (0, 8)),
-    (0x2A, Field.NAME, range(256)),
-    (0x4A, Field.ATTRIBUTES, range(256)),
-    (0x5A, Field.EVENTS, range(256)),
-    (0x6A, Field.LINKS, range(256)),
-    (0x7A, Field.STATUS, range(256)),
-)
-"""Fields that begin with their length: tag, field, and what may follow the tag."""
-_VARINTS: Final = (
-    (0x30, Field.KIND),
-    (0x50, Field.DROPPED_ATTRIBUTES),
-    (0x60, Field.DROPPED_EVENTS),
-    (0x70, Field.DROPPED_LINKS),
-)
-_EIGHT_BYTES: Final = ((0x39, Field.START), (0x41, Field.END))
-_FLAGS: Final = 0x0185
-"""Field 16 has a tag of two bytes, of which the first is the lower here."""
-_IS_LENGTH: Final = 2
-"""The lower three bits of such tags."""
-
-_USUALLY: Final = 8
-"""Fields that a span has at least; if it has fewer, some steps are for nothing."""
-_LONG: Final = -1
-"""In place of a step: the length or number takes more than one byte."""
+_ENDED: Final = 17
+"""In place of the field of a span that has no more."""
 _CONTINUED: Final = 0x80
 _MAX_VARINT: Final = 5
 
 
-def _tables() -> tuple[Int64s, Bytes]:
-    """Return how far the next field is, and which field this is, by the first two bytes of a field."""
-    steps, fields = np.ones(1 << 16, np.int64), np.full(1 << 16, _UNKNOWN, np.uint8)
-    for tag, field, lengths in _LENGTHS:
-        length = np.array(lengths)
-        steps[tag | length << 8] = np.where(length < _CONTINUED, length + 2, _LONG)
-        fields[tag | length << 8] = field
-    second = np.arange(256)
-    for tag, field in _VARINTS:
-        steps[tag | second << 8] = np.where(second < _CONTINUED, 2, _LONG)
-        fields[tag | second << 8] = field
-    for tag, field in _EIGHT_BYTES:
-        steps[tag | second << 8] = 9
-        fields[tag | second << 8] = field
-    steps[_FLAGS], fields[_FLAGS] = 6, Field.FLAGS
-    return steps, fields
+def _wire_type(field: Field) -> int:
+    if field in _EIGHT_BYTES:
+        return 1
+    if field is Field.FLAGS:
+        return 5
+    return 0 if field in _VARINTS else 2
 
 
-_STEPS, _FIELDS = _tables()
+_TAGS: Final = {field << 3 | _wire_type(field): field for field in Field}
+_FIELDS: Final = np.array([_TAGS.get(tag, _UNKNOWN) for tag in range(256)], np.uint8)
+"""By the first byte of a field."""
+_BETWEEN: Final = b"\0"
+"""Stands behind every span, and is no tag."""
+
+_Number = TypeVar("_Number", bound=np.generic)
+_Round: TypeAlias = "tuple[Places | None, Places, Int64s]"
+"""The spans whose next field it was, None for all; where its contents begin; and their sizes, where they may differ."""
+
+_NONE: Final = np.zeros(0, np.int64)
+
+
+class Unusual(Exception):  # noqa: N818 - never leaves this room; it says what the spans are
+    """Some spans hold what a scan does not read."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Where the contents of a field stand, in the order in which a scan came upon them; see `in_order`."""
+
+    starts: Places
+    sizes: Int64s
+    """Of contents that may differ in size."""
+    owners: Places | None
+    """The spans they belong to; None for the first of all spans, then the second of all spans, and so on."""
+    n_spans: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def offsets(self) -> Int64s:
+        """Return where those of each span begin when they are in order, (n_spans + 1,)."""
+        if self.owners is None:
+            return np.arange(0, len(self) + 1, len(self) // self.n_spans)
+        offsets = np.zeros(self.n_spans + 1, np.int64)
+        np.cumsum(np.bincount(self.owners, minlength=self.n_spans), out=offsets[1:])
+        return offsets
+
+    def in_order(self, values: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+        """Put values, one for each of these, in the order of spans, and within a span in the order sent."""
+        if self.owners is not None:
+            return values.take(self.owners.argsort(kind="stable"))
+        return values.reshape(-1, self.n_spans).T.ravel()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,42 +119,11 @@ class Fields:
 
     block: Block
     n_spans: int
-    places: Places
-    """Of their tags, sorted by field, span and place."""
-    owners: Places
-    """The spans they belong to."""
-    bounds: Sequence[int]
-    """Those of field `f` are `places[bounds[f]:bounds[f + 1]]`."""
+    _found: Mapping[Field, Found]
 
-    def of(self, field: Field) -> Places:
-        """Return the places of a field."""
-        return self.places[self.bounds[field] : self.bounds[field + 1]]
-
-    def owners_of(self, field: Field) -> Places:
-        """Return the spans that a field belongs to."""
-        return self.owners[self.bounds[field] : self.bounds[field + 1]]
-
-    def count(self, field: Field) -> int:
-        """Return how often a field was sent."""
-        return self.bounds[field + 1] - self.bounds[field]
-
-    def read(self, dtype: str, field: Field, after: int) -> npt.NDArray[Any]:
-        """Return what stands so many bytes after the beginning of each field, read as a type."""
-        return self.block.every(dtype)[self.of(field) + after]
-
-    def contents(self, field: Field) -> tuple[Places, Int64s]:
-        """Return where the contents of a field that begins with its length are, and their sizes."""
-        starts = self.of(field) + 2
-        sizes = self.block.array.take(starts - 1).astype(np.int64)
-        if np.count_nonzero(sizes >= _CONTINUED):
-            long = (sizes >= _CONTINUED).nonzero()[0]
-            n_bytes, sizes[long] = varints(self.block, starts[long] - 1)
-            starts[long] += n_bytes - 1
-        return starts, sizes
-
-
-class Unusual(Exception):  # noqa: N818 - never leaves this room; it says what the spans are
-    """Some spans hold what a scan does not read."""
+    def of(self, field: Field) -> Found:
+        """Return where a field stands; of a field that may come once, at most once a span."""
+        return self._found.get(field) or Found(_NONE, _NONE, _NONE, self.n_spans)
 
 
 def scan(spans: Sequence[bytes]) -> Fields:
@@ -154,53 +132,102 @@ def scan(spans: Sequence[bytes]) -> Fields:
     Raises:
         Unusual: they must be read by protobuf.
     """
-    block = Block.of(spans)
-    ends = np.fromiter(map(len, spans), np.int64, len(spans)).cumsum()
-    places, heads = _walk(block, ends)
-    fields = _FIELDS.take(heads)
-    fields[places >= ends[:, None]] = _OUTSIDE
-    order = fields.ravel().argsort(kind="stable")
-    sorted_fields = fields.ravel().take(order)
-    bounds = sorted_fields.searchsorted(_EVERY).tolist()
-    order = order[: bounds[-1]]
-    owners = order // places.shape[1]
-    once = bounds[_FIRST_REPEATED]
-    twice = (owners[1:once] == owners[: once - 1]) & (sorted_fields[1:once] == sorted_fields[: once - 1])
-    if bounds[_UNKNOWN + 1] or np.count_nonzero(twice) or np.count_nonzero(places == ends[:, None]) < len(spans):
+    block = Block.of(spans, between=_BETWEEN)
+    sizes = np.fromiter(map(len, spans), np.int64, len(spans))
+    ends = (sizes + 1).cumsum() - 1
+    return _walk(block, ends - sizes, ends)
+
+
+def _walk(block: Block, starts: Places, ends: Places) -> Fields:
+    rounds: dict[Field, list[_Round]] = {}
+    at, tags = starts.copy(), block.array.take(starts)
+    for _ in range(MAX_FIELDS + 1):
+        field, rows = _next_field(tags, at, ends)
+        if field is None:
+            break
+        here = at if rows is None else at.take(rows)
+        begin, sizes, after = _measure(block, field, here)
+        rounds.setdefault(field, []).append((rows, begin, sizes))
+        if rows is None:
+            at, tags = after, block.array.take(after)
+        else:
+            at[rows], tags[rows] = after, block.array.take(after)
+    if np.count_nonzero(at != ends):
         raise Unusual
-    return Fields(block, len(spans), places.ravel().take(order), owners, bounds)
+    return Fields(block, len(starts), {field: _together(field, taken, len(starts)) for field, taken in rounds.items()})
 
 
-def _walk(block: Block, ends: Places) -> tuple[Places, npt.NDArray[np.uint16]]:
-    """Return where the fields of each span begin and their first two bytes, (n_spans, n_steps).
-
-    A span that has no more fields goes on through what follows it, which does no harm; a span whose
-    fields do not end where it ends has no place there.
-    """
-    heads_at = block.every("<u2")
-    places: list[Places] = [np.concatenate([np.zeros(1, np.int64), ends[:-1]])]
-    heads: list[npt.NDArray[np.uint16]] = []
-    while len(heads) < _USUALLY or np.count_nonzero(places[-1] < ends):
-        if len(heads) == MAX_FIELDS:
-            raise Unusual
-        heads.append(heads_at[places[-1]])
-        steps = _STEPS.take(heads[-1])
-        if np.count_nonzero(steps < 0):
-            long = (steps < 0).nonzero()[0]
-            steps[long] = _long_steps(block, places[-1][long], ends[-1] + 1)
-        places.append(places[-1] + steps)
-    heads.append(np.zeros(len(ends), np.uint16))
-    return np.array(places).T.copy(), np.array(heads).T.copy()
+def _next_field(tags: Bytes, at: Places, ends: Places) -> tuple[Field | None, Places | None]:
+    """Return the lowest of the next fields, and the spans whose it is, None for all; no field when all have ended."""
+    first = tags.item(0)
+    if first in _TAGS and np.count_nonzero(tags == first) == len(tags):
+        return _TAGS[first], None
+    fields = _FIELDS.take(tags)
+    lowest = fields.min()
+    if lowest == _UNKNOWN:
+        fields[at >= ends] = _ENDED
+        lowest = fields.min()
+    if lowest == _ENDED:
+        return None, None
+    if lowest == _UNKNOWN:
+        raise Unusual
+    rows = (fields == lowest).nonzero()[0]
+    return Field(lowest), None if len(rows) == len(fields) else rows
 
 
-def _long_steps(block: Block, places: Places, beyond: int) -> Int64s:
-    """Return the steps over fields whose length or number takes several bytes; at most to `beyond`."""
-    n_bytes, values = varints(block, places + 1)
-    has_length = block.array.take(places) & 7 == _IS_LENGTH
-    after = places + 1 + n_bytes + np.where(has_length, values, 0)
-    after[n_bytes > _MAX_VARINT] = beyond
-    steps: Int64s = np.minimum(after, beyond) - places
-    return steps
+def _measure(block: Block, field: Field, here: Places) -> tuple[Places, Int64s, Places]:
+    """Return where the contents of fields begin, their sizes if they may differ, and where the next field begins."""
+    if field in _EIGHT_BYTES:
+        return here + 1, _NONE, here + 9
+    second = block.array[1:].take(here)
+    if field is Field.FLAGS:
+        _expect(second == _SECOND_OF_FLAGS)
+        return here + 2, _NONE, here + 6
+    long = (second >= _CONTINUED).nonzero()[0]
+    if field in _VARINTS:
+        return here + 1, _NONE, _behind_numbers(block, here + 1, long)
+    begin, sizes = here + 2, second.astype(np.int64)
+    if field in _ID_LENGTHS:
+        least, most = _ID_LENGTHS[field]
+        _expect((second == least) | (second == most))
+    elif len(long):
+        begin[long], sizes[long] = _long_contents(block, here.take(long) + 1)
+    return begin, sizes, begin + sizes
+
+
+def _expect(usual: Bools) -> None:
+    if np.count_nonzero(usual) < len(usual):
+        raise Unusual
+
+
+def _behind_numbers(block: Block, places: Places, long: Places) -> Places:
+    after = places + 1
+    if len(long):
+        n_bytes, _ = varints(block, places.take(long))
+        _expect(n_bytes <= _MAX_VARINT)
+        after[long] += n_bytes - 1
+    return after
+
+
+def _long_contents(block: Block, places: Places) -> tuple[Places, Int64s]:
+    """Return where contents begin whose length takes several bytes, and their sizes."""
+    n_bytes, sizes = varints(block, places)
+    _expect((n_bytes <= _MAX_VARINT) & (sizes < len(block.array) - PADDING - places))
+    return places + n_bytes, sizes
+
+
+def _together(field: Field, rounds: Sequence[_Round], n_spans: int) -> Found:
+    if len(rounds) == 1:
+        rows, begin, sizes = rounds[0]
+        return Found(begin, sizes, rows, n_spans)
+    owners = None
+    if any(rows is not None for rows, _, _ in rounds):
+        every = np.arange(n_spans)
+        owners = np.concatenate([every if rows is None else rows for rows, _, _ in rounds])
+    if field not in REPEATED and (owners is None or np.bincount(owners).max() > 1):
+        raise Unusual
+    begins, sizes = np.concatenate([begin for _, begin, _ in rounds]), np.concatenate([sizes for _, _, sizes in rounds])
+    return Found(begins, sizes, owners, n_spans)
 
 
 def varints(block: Block, places: Places) -> tuple[Int64s, Int64s]:

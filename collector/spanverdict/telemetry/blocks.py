@@ -33,9 +33,9 @@ class Block:
     array: Bytes
 
     @staticmethod
-    def of(pieces: Sequence[bytes]) -> Block:
-        """Join bytes to a block."""
-        data = b"".join((*pieces, bytes(PADDING)))
+    def of(pieces: Sequence[bytes], between: bytes = b"") -> Block:
+        """Join bytes to a block, with something between two pieces and behind the last."""
+        data = between.join((*pieces, bytes(PADDING)))
         return Block(data, np.frombuffer(data, np.uint8))
 
     def every(self, dtype: str) -> npt.NDArray[Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from spanverdict.telemetry.blocks import WIDTHS, Bools, Int32s, Places, Rows, equal_rows
 
@@ -45,7 +46,8 @@ class Recall:
 
     def slots(self, rows: Rows) -> Places:
         """Return where each row would stand."""
-        return (np.vecdot(rows, self.factors) >> self.shift).view(np.int64)
+        hashes: npt.NDArray[np.uint64] = np.vecdot(rows, self.factors)
+        return (hashes >> self.shift).view(np.int64)
 
     def look_up(self, rows: Rows, slots: Places) -> Int32s:
         """Return the numbers remembered for rows, -1 for those that are not."""
