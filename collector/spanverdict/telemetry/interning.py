@@ -110,7 +110,7 @@ class Interner:
         return numbers
 
     def _number_rows(self, block: Block, starts: Places, sizes: Int64s, width: int) -> Int32s:
-        """Look rows up piece by piece, so that what is made of a piece stays in the processor's cache; add the others."""
+        """Look rows up in pieces, so that what is made of one stays in the processor's cache, and add the others."""
         memory = self._memories.get(width) or self._memories.setdefault(width, Recall.of_width(width))
         numbers = np.empty(len(starts), np.int32)
         new_rows, new_slots = [], []
