@@ -12,19 +12,21 @@ import sys
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Final, Protocol
 
 import numpy as np
 
 from spanverdict.paths.association import Association, associate
 from spanverdict.paths.bonds import KeyReader, Node, bonds
+from spanverdict.telemetry.compact import Chosen, CompactTable, compacted, unfolded
 from spanverdict.telemetry.distinct import distinct
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES
 from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable
 
-_SPAN_BYTES: Final = 120
+_BATCH_BYTES: Final = 100
 _CLUSTER_BYTES: Final = 800
 _NODE_BYTES: Final = 600
 """Measured with clusters of one trace each; traces and runs of few spans cost more than these do."""
@@ -109,7 +111,7 @@ class Window:
         self._tally = tally or _NoTally()
         self._clusters: dict[Node, _Cluster] = {}
         self._alive: set[_Cluster] = set()
-        self._parts: dict[int, SpanTable] = {}
+        self._parts: dict[int, CompactTable] = {}
         """Spans as they came, by their first batch."""
         self._batches: dict[int, int] = {}
         """The part that holds the spans of each batch."""
@@ -159,9 +161,9 @@ class Window:
         part = self._batches.get(batch)
         if part is None:
             part = self._hold(batch, batch if last is None else last, table)
-            fresh = self._parts[part]
+            fresh = replace(table, _columns={})  # what is read of its columns now is not needed again as it is
         else:
-            fresh = self._parts[part].take(self._missing(part, table))
+            fresh = unfolded([(self._parts[part], self._missing(part, table))])
         groups = bonds(table, self._keys, self._tags)
         for group in groups:
             self._claim(self._join(group.nodes), group.runs)
@@ -221,8 +223,8 @@ class Window:
         for trace, runs in self._registered.items():
             for run in sorted(runs):
                 fresh.register(run, (trace,), now)
-        for first, table in self._parts.items():
-            fresh.add(first, table, now, self._last[first])
+        for first, part in self._parts.items():
+            fresh.add(first, unfolded([(part, None)]), now, self._last[first])
         return fresh
 
     def forget(self, before: float, keep: AbstractSet[str] = frozenset()) -> Forgotten:
@@ -256,12 +258,12 @@ class Window:
         return np.zeros(1 + len(self._tally), np.int64)
 
     def _hold(self, first: int, last: int, table: SpanTable) -> int:
-        """Keep a table, which nobody holds so far; what is read of its columns now is not needed again as it is."""
-        self._parts[first] = replace(table, _columns={})
+        """Keep a table, which nobody holds so far."""
+        self._parts[first] = compacted(table)
         self._last[first] = last
         self._holders[first] = 0
         self._batches.update(dict.fromkeys(range(first, last + 1), first))
-        self._nbytes += _size(table)
+        self._nbytes += self._parts[first].nbytes + (last - first + 1) * _BATCH_BYTES
         self._share(table.pool, 1)
         return first
 
@@ -282,11 +284,11 @@ class Window:
     def _release(self, part: int) -> None:
         self._holders[part] -= 1
         if self._holders[part] == 0:
-            table = self._parts.pop(part)
-            self._nbytes -= _size(table)
+            table, last = self._parts.pop(part), self._last.pop(part)
+            self._nbytes -= table.nbytes + (last - part + 1) * _BATCH_BYTES
             self._share(table.pool, -1)
             del self._holders[part]
-            for batch in range(part, self._last.pop(part) + 1):
+            for batch in range(part, last + 1):
                 del self._batches[batch]
 
     def _drop(self, clusters: Sequence[_Cluster]) -> Forgotten:
@@ -322,16 +324,16 @@ class Window:
     def _candidates(self, run: str) -> SpanTable | None:
         if self._window_run == run:
             parts = [self._parts[part] for part in sorted(self._parts)]
-            return concat(_one_pool(parts)) if parts else None
+            return _together([(part, None) for part in parts]) if parts else None
         cluster = self._clusters.get(("run", run))
         if cluster is None or not cluster.parts:
             return None
-        chosen = []
+        chosen: list[tuple[CompactTable, Chosen]] = []
         for part in sorted(cluster.parts):
             table = self._parts[part]
             mask = _rows_in(table, cluster.traces)
-            chosen.append(table if mask.all() else table.take(np.flatnonzero(mask)))
-        return concat(_one_pool(chosen))
+            chosen.append((table, None if mask.all() else np.flatnonzero(mask)))
+        return _together(chosen)
 
     def _join(self, nodes: Sequence[Node]) -> _Cluster:
         """Bring the clusters of all nodes together, the smaller into the larger."""
@@ -369,21 +371,17 @@ class Window:
         cluster.runs |= runs
 
 
-def _size(table: SpanTable) -> int:
-    """Return how much memory a table takes, about; what it shares with its pool is not counted."""
-    return len(table) * _SPAN_BYTES + table.attributes.items.nbytes
-
-
-def _rows_in(table: SpanTable, traces: AbstractSet[bytes]) -> Bools:
+def _rows_in(table: CompactTable, traces: AbstractSet[bytes]) -> Bools:
     ids = table.pool.traces.items_by_id
-    present, of_row = distinct(table.trace)
+    present, of_row = distinct(table.traces())
     inside: Bools = np.array([ids[number] in traces for number in present.tolist()], np.bool_)[of_row]
     return inside
 
 
-def _one_pool(tables: Sequence[SpanTable]) -> list[SpanTable]:
-    """Bring tables together in one pool; a fresh one, as others may be filling the old ones."""
-    if all(table.pool is tables[0].pool for table in tables):
-        return list(tables)
-    pool = Pool(tables[0].pool.decode_attribute)
-    return [table.into(pool) for table in tables]
+def _together(chosen: Sequence[tuple[CompactTable, Chosen]]) -> SpanTable:
+    """Return spans of several tables as one; in a fresh pool where theirs differ, as others may be filling those."""
+    runs = [[*tables] for _, tables in groupby(chosen, key=lambda entry: id(entry[0].pool))]
+    if len(runs) == 1:
+        return unfolded(runs[0])
+    pool = Pool(chosen[0][0].pool.decode_attribute)
+    return concat([unfolded(tables).into(pool) for tables in runs])

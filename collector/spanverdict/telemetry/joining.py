@@ -24,9 +24,9 @@ def concat(tables: Sequence[SpanTable]) -> SpanTable:
     plain: dict[str, Any] = {name: np.concatenate([getattr(table, name) for table in tables]) for name in PLAIN}
     return SpanTable(
         pool=pool,
-        attributes=_concat_ragged([table.attributes for table in tables]),
-        events=_concat_rows(Events, [table.events for table in tables]),
-        links=_concat_rows(Links, [table.links for table in tables]),
+        attributes=concat_lists([table.attributes for table in tables]),
+        events=concat_rows(Events, [table.events for table in tables]),
+        links=concat_rows(Links, [table.links for table in tables]),
         **plain,
     )
 
@@ -37,21 +37,27 @@ def _concat_offsets(parts: Sequence[Int64s]) -> Int64s:
     return np.concatenate([np.zeros(1, np.int64), *shifted])
 
 
-def _concat_ragged(parts: Sequence[Ragged]) -> Ragged:
+def concat_lists(parts: Sequence[Ragged]) -> Ragged:
+    """Put lists under each other."""
+    if len(parts) == 1:
+        return parts[0]
     return Ragged(_concat_offsets([p.offsets for p in parts]), np.concatenate([p.items for p in parts]))
 
 
 _Part = TypeVar("_Part", Events, Links)
 
 
-def _concat_rows(kind: type[_Part], parts: Sequence[_Part]) -> _Part:
+def concat_rows(kind: type[_Part], parts: Sequence[_Part]) -> _Part:
+    """Put the events, or the links, of several tables under each other."""
+    if len(parts) == 1:
+        return parts[0]
     columns: dict[str, Any] = {}
     for column in fields(kind):
         values = [getattr(part, column.name) for part in parts]
         if column.name == "offsets":
             columns[column.name] = _concat_offsets(values)
         elif column.name == "attributes":
-            columns[column.name] = _concat_ragged(values)
+            columns[column.name] = concat_lists(values)
         else:
             columns[column.name] = np.concatenate(values)
     return kind(**columns)

@@ -1,0 +1,171 @@
+"""Span tables in a third of their memory, for as long as nobody looks at them.
+
+Spans that come together are much alike: their times lie close together, nearly all have the same flags, and a few
+hundred attributes are most of those that they carry. So a column is kept as the distances from its least number, or as
+what differs from the usual one, and attributes as one byte each for the most frequent. Whoever wants to see spans gets
+them back as they were, all or some.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from spanverdict.telemetry import numberlists
+from spanverdict.telemetry.joining import concat_lists, concat_rows
+from spanverdict.telemetry.narrow import Column, Narrow, is_zero, narrowed, plain, widened
+from spanverdict.telemetry.numberlists import coded
+from spanverdict.telemetry.pool import Pool
+from spanverdict.telemetry.ragged import Ragged, gather
+from spanverdict.telemetry.spantable import PLAIN, Events, Int32s, Int64s, Links, Rows, SpanTable
+
+Chosen: TypeAlias = Rows | None
+"""Rows of a table in any order; None for all."""
+
+FEW: Final = 64
+"""Fewer spans are kept as they are."""
+_OBJECT_BYTES: Final = 250
+"""What a compact table takes besides its columns: a few objects."""
+_EVERY: Final = slice(None)
+_ALIGNED: Final = 8
+_PLACE: Final = struct.Struct("=BqIII")
+"""Form, base, how many numbers, and where their data begin and end."""
+
+_END: Final = "end_time_unix_nano"
+_START: Final = "start_time_unix_nano"
+_EVENTS: Final = {"time_unix_nano": np.int64, "name": np.int32}
+_LINKS: Final = {"trace": np.int32, "span_id": np.uint64, "trace_state": np.int32, "flags": np.uint32}
+
+
+def _named(owner: str) -> Iterator[str]:
+    return (f"{owner}.{part}" for part in numberlists.PARTS)
+
+
+_COLUMNS: Final = (
+    *PLAIN,
+    *_named("attributes"),
+    "events.sizes",
+    *(f"events.{name}" for name in _EVENTS),
+    *_named("events.attributes"),
+    "links.sizes",
+    *(f"links.{name}" for name in _LINKS),
+    *_named("links.attributes"),
+)
+"""In this order. Ends are kept as durations."""
+_Columns: TypeAlias = Mapping[str, Narrow]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompactTable:
+    """The spans of a table, in one piece of memory."""
+
+    pool: Pool
+    _n_spans: int
+    _places: bytes
+    _data: bytes
+
+    def __len__(self) -> int:
+        return self._n_spans
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes, about; what it shares with the pool is not counted."""
+        return len(self._places) + len(self._data) + _OBJECT_BYTES
+
+    def traces(self) -> Int32s:
+        """Return the trace number of each span, as `SpanTable.trace`."""
+        return widened(self.columns()["trace"], np.int32)
+
+    def columns(self) -> dict[str, Narrow]:
+        """Return all columns, as they are kept, by name."""
+        data = memoryview(self._data)
+        places = _PLACE.iter_unpack(self._places)
+        return {
+            name: Narrow(form, base, n, data[start:end])
+            for name, (form, base, n, start, end) in zip(_COLUMNS, places, strict=True)
+        }
+
+
+def compacted(table: SpanTable) -> CompactTable:
+    """Return the spans of a table in little memory."""
+    few = len(table) < FEW
+    places, data = bytearray(), bytearray()
+    for column in _columns(table, plain if few else narrowed):
+        start = len(data)
+        data += column.data
+        places += _PLACE.pack(column.form, column.base, column.n_numbers, start, len(data))
+        data += bytes(-len(data) % _ALIGNED)
+    return CompactTable(table.pool, len(table), _shared(bytes(places)) if few else bytes(places), bytes(data))
+
+
+@lru_cache(4096)
+def _shared(places: bytes) -> bytes:
+    """Return equal bytes as one object: of small tables many are of the same make."""
+    return places
+
+
+def _columns(table: SpanTable, narrow: Callable[[Column], Narrow]) -> Iterator[Narrow]:
+    for name in PLAIN:
+        yield narrow(table.duration() if name == _END else getattr(table, name))
+    yield from coded(table.attributes, narrow)
+    for part, names in ((table.events, _EVENTS), (table.links, _LINKS)):
+        yield narrow(np.diff(part.offsets).astype(np.int32))
+        yield from (narrow(getattr(part, name)) for name in names)
+        yield from coded(part.attributes, narrow)
+
+
+def unfolded(parts: Sequence[tuple[CompactTable, Chosen]]) -> SpanTable:
+    """Return some spans of each of several tables of one pool, under each other. At least one table is needed."""
+    chosen = [(table.columns(), _EVERY if rows is None else rows) for table, rows in parts]
+    spans = {name: _joined([widened(c[name], dtype, rows) for c, rows in chosen]) for name, dtype in PLAIN.items()}
+    spans[_END] = spans[_START] + spans[_END]
+    return SpanTable(
+        pool=parts[0][0].pool,
+        attributes=concat_lists([_lists(columns, "attributes", rows) for columns, rows in chosen]),
+        events=concat_rows(Events, [_events(columns, rows) for columns, rows in chosen]),
+        links=concat_rows(Links, [_links(columns, rows) for columns, rows in chosen]),
+        **spans,
+    )
+
+
+def _events(columns: _Columns, rows: Rows | slice) -> Events:
+    offsets, places = _chosen(columns["events.sizes"], rows)
+    numbers = {name: widened(columns[f"events.{name}"], dtype, places) for name, dtype in _EVENTS.items()}
+    return Events(offsets, attributes=_lists(columns, "events.attributes", places), **numbers)
+
+
+def _links(columns: _Columns, rows: Rows | slice) -> Links:
+    offsets, places = _chosen(columns["links.sizes"], rows)
+    numbers = {name: widened(columns[f"links.{name}"], dtype, places) for name, dtype in _LINKS.items()}
+    return Links(offsets, attributes=_lists(columns, "links.attributes", places), **numbers)
+
+
+def _lists(columns: _Columns, owner: str, rows: Rows | slice) -> Ragged:
+    offsets, places = _chosen(columns[f"{owner}.sizes"], rows)
+    frequent = widened(columns[f"{owner}.frequent"], np.int32)
+    if not len(frequent):
+        return Ragged(offsets, widened(columns[f"{owner}.rare"], np.int32, places))
+    codes = widened(columns[f"{owner}.codes"], np.uint8, places)
+    items: Int32s = frequent.take(codes, mode="clip")
+    for code, others in ((numberlists.RECENT, "recent"), (numberlists.RARE, "rare")):
+        _, some = _chosen(columns[f"{owner}.{others}_sizes"], rows)
+        items[codes == code] = widened(columns[f"{owner}.{others}"], np.int32, some)
+    return Ragged(offsets, items)
+
+
+def _chosen(sizes: Narrow, rows: Rows | slice) -> tuple[Int64s, Rows | slice]:
+    """Return the offsets of the lists of some rows, and where their items stand among all."""
+    if is_zero(sizes):
+        return np.zeros((sizes.n_numbers if isinstance(rows, slice) else len(rows)) + 1, np.int64), slice(0, 0)
+    offsets = np.zeros(sizes.n_numbers + 1, np.int64)
+    np.cumsum(widened(sizes, np.int32), out=offsets[1:])
+    return (offsets, _EVERY) if isinstance(rows, slice) else gather(offsets, rows)
+
+
+def _joined(columns: Sequence[Column]) -> Any:
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
