@@ -12,19 +12,18 @@ import sys
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Final, Protocol
 
 import numpy as np
 
 from spanverdict.paths.association import Association, associate
 from spanverdict.paths.bonds import KeyReader, Node, bonds
-from spanverdict.telemetry.compact import Chosen, CompactTable, compacted, unfolded
+from spanverdict.paths.shelf import Shelf
 from spanverdict.telemetry.distinct import distinct
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES
 from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable
+from spanverdict.telemetry.spantable import Int64s, SpanTable
 
 _BATCH_BYTES: Final = 100
 _CLUSTER_BYTES: Final = 800
@@ -111,7 +110,7 @@ class Window:
         self._tally = tally or _NoTally()
         self._clusters: dict[Node, _Cluster] = {}
         self._alive: set[_Cluster] = set()
-        self._parts: dict[int, CompactTable] = {}
+        self._parts = Shelf()
         """Spans as they came, by their first batch."""
         self._batches: dict[int, int] = {}
         """The part that holds the spans of each batch."""
@@ -123,7 +122,6 @@ class Window:
         self._uncounted: list[SpanTable] = []
         self._unclaimed = self._nothing()
         """The counts of all clusters without a run."""
-        self._nbytes = 0
         self._pools: dict[int, tuple[Pool, int]] = {}
         """The pools of the parts, and of how many parts each is."""
 
@@ -131,7 +129,8 @@ class Window:
     def nbytes(self) -> int:
         """How much memory the spans take, with their pools and what is known of their traces and runs, about."""
         pools = sum(pool.nbytes for pool, _ in list(self._pools.values()))
-        return self._nbytes + pools + len(self._alive) * _CLUSTER_BYTES + len(self._clusters) * _NODE_BYTES
+        spans = self._parts.nbytes + len(self._batches) * _BATCH_BYTES
+        return spans + pools + len(self._alive) * _CLUSTER_BYTES + len(self._clusters) * _NODE_BYTES
 
     @property
     def untagged(self) -> int:
@@ -161,9 +160,9 @@ class Window:
         part = self._batches.get(batch)
         if part is None:
             part = self._hold(batch, batch if last is None else last, table)
-            fresh = replace(table, _columns={})  # what is read of its columns now is not needed again as it is
+            fresh: SpanTable | None = replace(table, _columns={})  # what is read now is not needed again as it is
         else:
-            fresh = unfolded([(self._parts[part], self._missing(part, table))])
+            fresh = self._parts.spans([part], self._missing(part, table))
         groups = bonds(table, self._keys, self._tags)
         for group in groups:
             self._claim(self._join(group.nodes), group.runs)
@@ -174,7 +173,7 @@ class Window:
             if part not in cluster.parts:
                 cluster.parts.add(part)
                 self._holders[part] += 1
-        if len(fresh):
+        if fresh is not None:
             self._uncounted.append(fresh)
         claimed = {run for cluster in touched for run in cluster.runs}
         return frozenset(claimed if self._window_run is None else claimed | {self._window_run})
@@ -223,8 +222,10 @@ class Window:
         for trace, runs in self._registered.items():
             for run in sorted(runs):
                 fresh.register(run, (trace,), now)
-        for first, part in self._parts.items():
-            fresh.add(first, unfolded([(part, None)]), now, self._last[first])
+        for first in self._parts:
+            table = self._parts.spans([first])
+            assert table is not None
+            fresh.add(first, table, now, self._last[first])
         return fresh
 
     def forget(self, before: float, keep: AbstractSet[str] = frozenset()) -> Forgotten:
@@ -259,11 +260,10 @@ class Window:
 
     def _hold(self, first: int, last: int, table: SpanTable) -> int:
         """Keep a table, which nobody holds so far."""
-        self._parts[first] = compacted(table)
+        self._parts.put(first, table)
         self._last[first] = last
         self._holders[first] = 0
         self._batches.update(dict.fromkeys(range(first, last + 1), first))
-        self._nbytes += self._parts[first].nbytes + (last - first + 1) * _BATCH_BYTES
         self._share(table.pool, 1)
         return first
 
@@ -274,21 +274,19 @@ class Window:
         else:
             del self._pools[id(pool)]
 
-    def _missing(self, part: int, table: SpanTable) -> Rows:
-        """Return the rows of a part that are of traces in `table` whose clusters do not hold the part."""
+    def _missing(self, part: int, table: SpanTable) -> set[bytes]:
+        """Return the traces in `table` whose clusters do not hold a part."""
         ids = table.pool.traces.items_by_id
         traces = {ids[number] for number in np.unique(table.trace).tolist()}
         held = {trace for trace in traces if (c := self._clusters.get(("trace", trace))) and part in c.parts}
-        return np.flatnonzero(_rows_in(self._parts[part], traces - held))
+        return traces - held
 
     def _release(self, part: int) -> None:
         self._holders[part] -= 1
         if self._holders[part] == 0:
-            table, last = self._parts.pop(part), self._last.pop(part)
-            self._nbytes -= table.nbytes + (last - part + 1) * _BATCH_BYTES
-            self._share(table.pool, -1)
+            self._share(self._parts.drop(part), -1)
             del self._holders[part]
-            for batch in range(part, last + 1):
+            for batch in range(part, self._last.pop(part) + 1):
                 del self._batches[batch]
 
     def _drop(self, clusters: Sequence[_Cluster]) -> Forgotten:
@@ -323,17 +321,9 @@ class Window:
 
     def _candidates(self, run: str) -> SpanTable | None:
         if self._window_run == run:
-            parts = [self._parts[part] for part in sorted(self._parts)]
-            return _together([(part, None) for part in parts]) if parts else None
+            return self._parts.spans([*self._parts])
         cluster = self._clusters.get(("run", run))
-        if cluster is None or not cluster.parts:
-            return None
-        chosen: list[tuple[CompactTable, Chosen]] = []
-        for part in sorted(cluster.parts):
-            table = self._parts[part]
-            mask = _rows_in(table, cluster.traces)
-            chosen.append((table, None if mask.all() else np.flatnonzero(mask)))
-        return _together(chosen)
+        return self._parts.spans(cluster.parts, cluster.traces) if cluster is not None else None
 
     def _join(self, nodes: Sequence[Node]) -> _Cluster:
         """Bring the clusters of all nodes together, the smaller into the larger."""
@@ -369,19 +359,3 @@ class Window:
         if runs and not cluster.runs:
             self._unclaimed -= cluster.counts
         cluster.runs |= runs
-
-
-def _rows_in(table: CompactTable, traces: AbstractSet[bytes]) -> Bools:
-    ids = table.pool.traces.items_by_id
-    present, of_row = distinct(table.traces())
-    inside: Bools = np.array([ids[number] in traces for number in present.tolist()], np.bool_)[of_row]
-    return inside
-
-
-def _together(chosen: Sequence[tuple[CompactTable, Chosen]]) -> SpanTable:
-    """Return spans of several tables as one; in a fresh pool where theirs differ, as others may be filling those."""
-    runs = [[*tables] for _, tables in groupby(chosen, key=lambda entry: id(entry[0].pool))]
-    if len(runs) == 1:
-        return unfolded(runs[0])
-    pool = Pool(chosen[0][0].pool.decode_attribute)
-    return concat([unfolded(tables).into(pool) for tables in runs])
