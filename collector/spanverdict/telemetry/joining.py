@@ -32,9 +32,10 @@ def concat(tables: Sequence[SpanTable]) -> SpanTable:
 
 
 def _concat_offsets(parts: Sequence[Int64s]) -> Int64s:
-    starts = np.cumsum([0, *(int(part[-1]) for part in parts)])
-    shifted = [part[1:] + start for part, start in zip(parts, starts, strict=False)]
-    return np.concatenate([np.zeros(1, np.int64), *shifted])
+    sizes = np.array([part[-1] for part in parts])
+    joined = np.concatenate([np.zeros(1, np.int64), *(part[1:] for part in parts)])
+    joined[1:] += np.repeat(np.cumsum(sizes) - sizes, [len(part) - 1 for part in parts])
+    return joined
 
 
 def concat_lists(parts: Sequence[Ragged]) -> Ragged:
