@@ -4,7 +4,7 @@ Without `--rate` every connection sends its next request when the last one was a
 which they are to be sent, whatever became of those before, and a latency counts from that time: a server that
 stalls delays all that should have come meanwhile, and that is counted (no coordinated omission).
 
-Requests are made while others wait for their answers, which costs 0.2 us a span; compressed ones, which cost more,
+Requests are made while others wait for their answers, which costs about 0.2 us a span; compressed ones, which cost more,
 are all made before the first is sent. What became of each goes into a ledger (`ledger.py`).
 """
 
@@ -28,10 +28,10 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.grpcwire import Broken, GrpcWire
 from bench.ledger import ACKNOWLEDGED, REFUSED, UNKNOWN, Ledger
 from bench.load import Traffic
 
-METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 PAUSE_S: Final = 0.05
 """After a refusal, before the next request of that connection."""
 
@@ -50,23 +50,16 @@ def outcome_of(answer: bytes) -> int:
 
 
 @contextmanager
-def grpc_channel(address: str, compressed: bool) -> Iterator[Send]:
-    """Open a connection of its own; gRPC compresses itself."""
-    import grpc
-
-    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
-    compression = grpc.Compression.Gzip if compressed else grpc.Compression.NoCompression
-    with grpc.insecure_channel(address, options=options, compression=compression) as channel:
-        export = channel.unary_unary(METHOD)
-        refusals = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
+def grpc_connection(address: str, compressed: bool) -> Iterator[Send]:
+    """Open a connection that is kept for all requests, one at a time."""
+    with closing(GrpcWire(address, compressed)) as connection:
 
         def send(payload: bytes) -> int:
             try:
-                answer = export(payload, timeout=60)
-            except grpc.RpcError as error:
-                answered = error.code() in refusals and error.trailing_metadata()
-                return REFUSED if answered else UNKNOWN
-            return outcome_of(answer)
+                answer = connection.call(payload)
+            except Broken:
+                return UNKNOWN
+            return REFUSED if answer is None else outcome_of(answer)
 
         yield send
 
@@ -91,7 +84,7 @@ def http_connection(address: str, compressed: bool) -> Iterator[Send]:
 
 
 CONNECT: Final[dict[str, Callable[[str, bool], AbstractContextManager[Send]]]] = {
-    "grpc": grpc_channel,
+    "grpc": grpc_connection,
     "http": http_connection,
 }
 
@@ -143,7 +136,7 @@ def run(asked: argparse.Namespace) -> Ledger:
     with ExitStack() as opened:
         connect = CONNECT[asked.protocol]
         connections = [opened.enter_context(connect(asked.address, asked.gzip)) for _ in range(asked.connections)]
-        senders = [threading.Thread(target=requests.send_all, args=(send,)) for send in connections * asked.streams]
+        senders = [threading.Thread(target=requests.send_all, args=(send,)) for send in connections]
         print("ready", flush=True)
         sys.stdin.readline()
         spent, requests.begun = time.process_time(), time.perf_counter()
@@ -157,7 +150,7 @@ def run(asked: argparse.Namespace) -> Ledger:
 
 def _maker(asked: argparse.Namespace, traffic: Traffic, count: int) -> Make:
     """Return what makes requests; those that are compressed here are ready."""
-    if not asked.gzip or asked.protocol == "grpc":
+    if not asked.gzip:
         return traffic.payload
     return [gzip.compress(traffic.payload(number), 1) for number in range(count)].__getitem__
 
@@ -173,12 +166,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="stop after so long")
     parser.add_argument("--rate", type=float, default=0.0, help="spans a second, whatever is answered")
     parser.add_argument("--spans-per-run", type=int, default=0, help="then the next run begins; 0: one run")
-    parser.add_argument("--connections", type=int, default=8)
-    parser.add_argument("--streams", type=int, default=2, help="requests in flight on a connection (gRPC)")
+    parser.add_argument("--connections", type=int, default=16, help="each has one request in flight")
     parser.add_argument("--gzip", action="store_true")
     asked = parser.parse_args()
-    if asked.protocol == "http":
-        asked.streams = 1
     run(asked).save(asked.ledger)
 
 
