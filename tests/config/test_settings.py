@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanverdict.app.runcommand import environment
-from spanverdict.config.settings import ConfigError, Settings, WebhookSettings, read_settings
+from spanverdict.config.fitting import Unfit, fitting
+from spanverdict.config.masking import masking_of
+from spanverdict.config.settings import ConfigError, Settings, WebhookSettings
+from spanverdict.config.sources import read_settings, variables
+from spanverdict.config.validation import Places, validated
 from spanverdict.config.webhooks import read_webhooks
 from spanverdict.receiver.addresses import Address
 from spanverdict.receiver.listen import Endpoints
@@ -207,8 +213,8 @@ def test_secrets_are_read_from_where_they_are_kept(tmp_path: Path) -> None:
     [
         ({"name": "a", "url": "https://x", "secret_env": "NONE"}, "NONE is not set or empty"),
         ({"name": "a", "url": "https://x", "secret_env": "BAD"}, "the environment variable BAD: "),
-        ({"name": "a", "url": "https://x", "secret_file": "/nowhere"}, "cannot read the secret file /nowhere"),
-        ({"name": "a", "url_file": "/nowhere"}, "cannot read the secret file /nowhere"),
+        ({"name": "a", "url": "https://x", "secret_file": Path("/nowhere")}, "cannot read the secret file /nowhere"),
+        ({"name": "a", "url_file": Path("/nowhere")}, "cannot read the secret file /nowhere"),
         ({"name": "a", "url": "x"}, "'a': its URL must begin with https:// or http://"),
         ({"name": "a", "url": "https://user:canary@x"}, "'a': its URL must not hold a user name or password"),
         ({"name": "", "url": "https://x"}, "needs a name"),
@@ -235,3 +241,89 @@ def test_two_receivers_of_one_name_are_refused() -> None:
     hooks = [WebhookSettings(name="a", url="https://x"), WebhookSettings(name="a", url="https://y")]
     with pytest.raises(ConfigError, match="two webhook receivers are named 'a'"):
         read_webhooks(hooks, {})
+
+
+words = st.sampled_from(["", "a", "true", "False", "yes", "7d", "5m", "1GiB", "0B", "text", "json", "~/x"])
+scalars = st.one_of(words, st.none(), st.booleans(), st.integers(0, 2), st.just(1.5), st.builds(Path, words))
+texts = st.lists(st.one_of(words, words, words, scalars), max_size=2)
+hooks = st.fixed_dictionaries(
+    {"name": words}, optional={"url": words, "url_file": words, "group_by": texts, "allow_private": scalars, "x": words}
+)
+parts = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("http", "otlp_grpc", "store", "token_file", "allow_public", "log_format", "window"), scalars),
+        "client_rate_limit": scalars,
+        "rules": st.one_of(texts, texts.map(tuple), scalars),
+        "webhooks": st.one_of(st.lists(hooks, max_size=2), scalars),
+        "masking": st.one_of(
+            scalars,
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "secrets": scalars,
+                    "keep": st.one_of(texts, scalars),
+                    "patterns": st.dictionaries(words, scalars, max_size=2),
+                    "hash_key_env": scalars,
+                    "hash_key_file": scalars,
+                },
+            ),
+        ),
+        "retention": st.one_of(scalars, st.dictionaries(st.sampled_from(["age", "bytes", "__doc__"]), scalars)),
+        "__pydantic_config__": words,
+    },
+)
+
+
+@given(parts)
+def test_what_is_taken_as_it_is_means_the_same_to_the_validating_library(values: dict[str, Any]) -> None:
+    try:
+        found = fitting(Settings, values)
+    except Unfit:
+        return
+    assert found == validated(values, Places({}, "file", None))
+
+
+def test_settings_that_are_right_are_read_without_the_validating_library(tmp_path: Path) -> None:
+    path = written(tmp_path, "http: 127.0.0.1:1\nretention: {age: 7d}\nmasking: {values: [email], secrets: true}\n")
+    program = (
+        "import sys; from pathlib import Path; from spanverdict.config.sources import read_settings;"
+        "read_settings(Path(sys.argv[1]), {'SPANVERDICT_ALLOW_PUBLIC': 'true', 'SPANVERDICT_RULES': 'a:b'}, {});"
+        "print('pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_masking_and_retention_can_be_said_by_the_environment_beside_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, "masking: {values: [email], drop: [a]}\nretention: {age: 7d}\n")
+    environ = {
+        "SPANVERDICT_MASKING_SECRETS": "false",
+        "SPANVERDICT_MASKING_DROP": "session.*  user.id",
+        "SPANVERDICT_RETENTION_BYTES": "10GiB",
+    }
+    settings = read_settings(path, environ, {})
+    assert (settings.masking.secrets, settings.masking.values) == (False, ("email",))
+    assert settings.masking.drop == ("session.*", "user.id")
+    assert (settings.retention.age, settings.retention.bytes) == ("7d", "10GiB")
+    assert read_settings(path, {"SPANVERDICT_RETENTION_AGE": ""}, {}).retention.age is None
+    assert masking_of(None, environ).secrets is False
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("SPANVERDICT_RETENTION_AGE", "5m", "it has to be 10m at least"),
+        ("SPANVERDICT_RETENTION_BYTES", "much", "'much' is no number of bytes"),
+        ("SPANVERDICT_MASKING_SECRETS", "perhaps", "input should be a valid boolean"),
+    ],
+)
+def test_a_mistake_in_a_part_of_the_settings_is_told_by_its_variable(variable: str, value: str, said: str) -> None:
+    assert refused(None, {variable: value}).startswith(f"{variable}: {said}")
+
+
+def test_every_setting_has_a_variable_but_those_that_are_no_text() -> None:
+    names = set(variables().values())
+    assert len(names) == len(variables())
+    assert {"SPANVERDICT_RULES", "SPANVERDICT_MASKING_HASH_KEY_FILE", "SPANVERDICT_RETENTION_AGE"} <= names
+    assert not {"SPANVERDICT_WEBHOOKS", "SPANVERDICT_MASKING_PATTERNS", "SPANVERDICT_MASKING"} & names

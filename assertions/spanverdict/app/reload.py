@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from spanverdict.app.apidoors import ApiDoors, api_tls
@@ -148,7 +148,7 @@ def _as_far_as_possible(old: Settings, new: Settings) -> Settings:
     kept = [*FIXED, *(name for name in SWITCHES if _is_switched(old, new, name))]
     if "tls_certificate" in kept:
         kept += ["tls_key", "tls_client_ca", "api_client_ca"]
-    return new.model_copy(update={name: getattr(old, name) for name in kept})
+    return replace(new, **{name: getattr(old, name) for name in kept})
 
 
 def _is_switched(old: Settings, new: Settings, name: str) -> bool:

@@ -189,7 +189,8 @@ def serve(config: Path | None, ready_file: Path | None, **flags: Any) -> None:
     rules, tokens, certificates, webhooks and masking anew; where something is wrong with them, nothing changes.
     """
     from spanverdict.app.serve import serve as serve_until_stopped  # noqa: PLC0415
-    from spanverdict.config.settings import Settings, read_settings  # noqa: PLC0415
+    from spanverdict.config.settings import Settings  # noqa: PLC0415
+    from spanverdict.config.sources import read_settings  # noqa: PLC0415
 
     flags["rules"] = flags["rules"] or None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from spanverdict.config.settings import ConfigError, MaskingSettings, read_settings
+from spanverdict.config.settings import ConfigError, MaskingSettings
+from spanverdict.config.sources import PREFIX, read_settings
 from spanverdict.masking.rules import BadMasking, MaskingRules
 
 
@@ -33,8 +34,13 @@ def read_masking(settings: MaskingSettings, environ: Mapping[str, str]) -> Maski
 
 
 def masking_of(path: Path | None, environ: Mapping[str, str]) -> MaskingRules:
-    """Return the rules of a settings file; without one, those for what is plainly secret. Raises `ConfigError`."""
-    return read_masking(read_settings(path, {}, {}).masking, environ)
+    """Return the rules of a settings file and the environment; by default those for what is plainly secret.
+
+    Raises:
+        ConfigError: they cannot be used.
+    """
+    own = {name: text for name, text in environ.items() if name.startswith(f"{PREFIX}MASKING_")}
+    return read_masking(read_settings(path, own, {}).masking, environ)
 
 
 def _key(settings: MaskingSettings, environ: Mapping[str, str]) -> bytes:

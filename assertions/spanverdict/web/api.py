@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from anyio import CapacityLimiter, fail_after, to_thread
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -26,7 +25,6 @@ MAX_BODY: Final = 1 << 20
 MAX_WAIT_S: Final = 300.0
 MAX_WAITING: Final = 200
 """Clients that may wait for a verdict at a time."""
-MAX_EXPECTED: Final = 1_000_000_000
 BODY_S: Final = 10.0
 """How long a body may take to come."""
 _PAGE: Final = 50
@@ -35,18 +33,6 @@ _MAX_PAGE: Final = 500
 
 _CLOSE: Final = {"Connection": "close"}
 """For answers to requests of which a part was not read."""
-
-
-class RunBody(BaseModel):
-    """The body of `POST /api/v1/runs`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    id: str = Field(pattern=r"^[A-Za-z0-9._:/-]{1,128}$")
-    expected_requests: int | None = Field(default=None, ge=1, le=MAX_EXPECTED)
-    labels: dict[str, str] = Field(default_factory=dict)
-    flows: list[str] = Field(default_factory=list)
-    traces: list[str] = Field(default_factory=list)
 
 
 def application(backend: Backend, admits: Admits | None = None) -> Starlette:
@@ -97,10 +83,7 @@ class _Routes:
         return JSONResponse(await run_in_threadpool(self._backend.flaky, _asked(request), by))
 
     async def declare(self, request: Request) -> Response:
-        body = await _body(request)
-        declaration = Declaration(
-            body.id, body.expected_requests, body.labels, tuple(body.flows), tuple(t.lower() for t in body.traces)
-        )
+        declaration = await run_in_threadpool(_declaration, await _raw_body(request))
         return JSONResponse(await run_in_threadpool(self._backend.declare, declaration), 201)
 
     async def end(self, request: Request) -> Response:
@@ -129,22 +112,13 @@ async def _raw_body(request: Request) -> bytes:
     return bytes(raw)
 
 
-async def _body(request: Request) -> RunBody:
-    raw = await _raw_body(request)
+def _declaration(raw: bytes) -> Declaration:
+    from spanverdict.web.bodies import declaration  # noqa: PLC0415 - pydantic takes 8 MB, and most runs are not declared
+
     try:
-        body = RunBody.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "body"
-        raise HTTPException(400, f"{place}: {first['msg']}") from None
-    for trace in body.traces:
-        if len(trace) != 32 or not _is_hex(trace):  # noqa: PLR2004 - 16 bytes in hex
-            raise HTTPException(400, "traces: a trace id has 32 hexadecimal digits")
-    return body
-
-
-def _is_hex(text: str) -> bool:
-    return all(character in "0123456789abcdefABCDEF" for character in text)
+        return declaration(raw)
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from None
 
 
 def _integer(request: Request, name: str, default: int) -> int:
