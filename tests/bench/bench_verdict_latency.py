@@ -49,13 +49,18 @@ WAYS = ("quiet", "busy")
 
 def payloads(table: SpanTable) -> list[bytes]:
     """Write the spans as requests, in order: as many as one service sends in a row, up to a batch."""
+    return [message_of(table, rows).SerializeToString() for rows in batches(table)]
+
+
+def batches(table: SpanTable) -> list[list[int]]:
+    """Return the rows that each request carries."""
     edges = np.flatnonzero(np.diff(table.resource)) + 1
     parts = np.split(np.arange(len(table)), edges)
-    chunks = [part[at : at + BATCH] for part in parts for at in range(0, len(part), BATCH)]
-    return [_message(table, rows.tolist()).SerializeToString() for rows in chunks]
+    return [part[at : at + BATCH].tolist() for part in parts for at in range(0, len(part), BATCH)]
 
 
-def _message(table: SpanTable, rows: list[int]) -> TracesData:
+def message_of(table: SpanTable, rows: list[int]) -> TracesData:
+    """Write the spans of some rows, all of one resource, as a request."""
     numbers = table.pool.resource_attributes[table.resource[rows[0]]]
     attributes = [attribute for attribute in _attributes(table, numbers) if attribute.key not in RUN_ID_ATTRIBUTES]
     scope = ScopeSpans(scope=InstrumentationScope(name="bench"), spans=[_span(table, row) for row in rows])

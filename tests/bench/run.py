@@ -51,6 +51,7 @@ BENCHES: Final = (
     Bench("verdict_latency", "--requests 200,500,1000 --repeat 3", quick="--requests 200,1000 --repeat 1"),
     Bench("rates", quick="--rates 10000 --sizes 512 --seconds 5"),
     Bench("sustained", quick="--seconds 10"),
+    Bench("run_to_verdict", quick="--requests 20000"),
     Bench("ingest", quick="--seconds 2 --sizes 100,512 --gzip no --attributes 10"),
 )
 """In the order in which they run; each line may be run alone with `--only NAME`."""
