@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from spanverdict.checks.runview import RunView
 from spanverdict.paths.critical_path import Extents, Members, Sections, critical_paths, pieces, sync_parents
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows
+
+_NEAREST: Final = "nearest path times"
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +42,11 @@ class PathTimes:
     def only(self, place: int) -> PathTimes:
         """Return the times of one request alone."""
         return PathTimes(self.names, self.request[place : place + 1], self.time[place : place + 1])
+
+    def of_requests(self, requests: Rows) -> PathTimes:
+        """Return the times of some requests, which ascend, as far as they are here."""
+        place = np.flatnonzero(np.isin(self.request, requests))
+        return PathTimes(self.names, self.request[place], self.time[place])
 
     def totals(self) -> list[int]:
         """Return the time that all requests together spent on each name, exact even where it is centuries."""
@@ -72,9 +81,10 @@ class CriticalPaths:
     def times(self) -> PathTimes:
         """Add up the sections of each request."""
         request = np.flatnonzero(self.extents.first >= 0)
-        time = np.zeros((len(self.extents.first), len(self.names)), np.int64)
-        np.add.at(time, (self.sections.request, self.name), self.sections.duration())
-        return PathTimes(self.names, request, time[request])
+        width = len(self.names)
+        flat = np.zeros(len(self.extents.first) * width, np.int64)
+        np.add.at(flat, self.sections.request * width + self.name, self.sections.duration())
+        return PathTimes(self.names, request, flat.reshape(-1, width)[request])
 
 
 def path_times(view: RunView) -> PathTimes:
@@ -82,9 +92,14 @@ def path_times(view: RunView) -> PathTimes:
     return _once(view, "path times", lambda: (_paths_of(view, pieces).times(),))[0]
 
 
+def knows_nearest_path_times(view: RunView) -> bool:
+    """Tell whether that was worked out for the whole view."""
+    return _NEAREST in view.memo
+
+
 def nearest_path_times(view: RunView) -> PathTimes:
     """Return where it went by the times nearest to what was sent; worked out once, as many rules may ask."""
-    return _once(view, "nearest path times", lambda: (path_times(nearest(view)),))[0]
+    return _once(view, _NEAREST, lambda: (path_times(nearest(view)),))[0]
 
 
 def possible_path_times(view: RunView) -> tuple[PathTimes, ...]:
@@ -111,13 +126,13 @@ def critical_paths_of(view: RunView) -> CriticalPaths:
 
 def _paths_of(view: RunView, cut: Callable[[Members, Extents], Sections]) -> CriticalPaths:
     rows = np.flatnonzero(view.request >= 0)
-    place = _places(len(view.request), rows)
+    place = None if len(rows) == len(view.request) else _places(len(view.request), rows)
     extents = _extents(view, rows)
     members = _columns(view, rows, place)
     first, last = _moved(extents.first, place), _moved(extents.last, place)
     sections = cut(members, replace(extents, first=first, last=last))
     names = tuple(dict.fromkeys([*view.stages, QUEUE, OTHER]))
-    stage = _stages(view)[rows]
+    stage = _taken(_stages(view), rows, place)
     spent_on = nearest_stages(stage, sync_parents(members))
     work = np.where(spent_on >= 0, spent_on, names.index(OTHER))
     name = np.where(sections.member >= 0, work[sections.member], names.index(QUEUE))
@@ -126,14 +141,18 @@ def _paths_of(view: RunView, cut: Callable[[Members, Extents], Sections]) -> Cri
 
 def _extents(view: RunView, rows: Rows) -> Extents:
     """Find where requests begin and end; of several spans at the same instant the uppermost counts."""
-    table, depth = view.spans.table, view.spans.forest.depth
+    table = view.members.table
     start, end, span_id = table.start_time_unix_nano, table.end_time_unix_nano, table.span_id
     firsts = view.stage(view.starts_at).member
-    order = order_of(view.request[firsts], start[firsts], depth[firsts], span_id[firsts])
-    first = _of_requests(view, firsts[order][::-1])
+    if _several(view, firsts):
+        order = order_of(view.request[firsts], start[firsts], _depth(view)[firsts], span_id[firsts])
+        firsts = firsts[order][::-1]
+    first = _of_requests(view, firsts)
     lasts = _endings(view, rows, first)
-    order = order_of(view.request[lasts], end[lasts], -depth[lasts], start[lasts], span_id[lasts])
-    last = _of_requests(view, lasts[order])
+    if _several(view, lasts):
+        order = order_of(view.request[lasts], end[lasts], -_depth(view)[lasts], start[lasts], span_id[lasts])
+        lasts = lasts[order]
+    last = _of_requests(view, lasts)
     whole = (first >= 0) & (last >= 0) & (end[last] >= start[first])
     return Extents(
         np.where(whole, start[first], 0),
@@ -146,9 +165,20 @@ def _extents(view: RunView, rows: Rows) -> Extents:
 def _endings(view: RunView, rows: Rows, first: Rows) -> Rows:
     """Return what may end a request: its last stage, or else all but the callers of its beginning."""
     times = view.stage(view.ends_at)
+    if times.present.all():
+        return times.member
     unended = rows[~times.present[view.request[rows]]]
     others = unended[view.sound[unended] & ~_above(view, first)[unended]]
     return np.concatenate([times.member, others])
+
+
+def _several(view: RunView, members: Rows) -> bool:
+    """Tell whether some of these members are of one request."""
+    return bool((np.bincount(view.request[members], minlength=1) > 1).any())
+
+
+def _depth(view: RunView) -> Int64s:
+    return view.spans.forest.depth
 
 
 def _of_requests(view: RunView, members: Rows) -> Rows:
@@ -166,17 +196,17 @@ def _above(view: RunView, first: Rows) -> Bools:
     return replace(view.spans.forest, link_from=nothing, link_to=nothing).ancestors(begins)
 
 
-def _columns(view: RunView, rows: Rows, place: Rows) -> Members:
-    table, joins = view.spans.table, view.members.joins.causal()
+def _columns(view: RunView, rows: Rows, place: Rows | None) -> Members:
+    table, joins = view.members.table, view.members.joins.causal()
     return Members(
-        request=view.request[rows],
-        parent=_moved(view.spans.forest.parent[rows], place),
-        start=table.start_time_unix_nano[rows],
-        end=table.end_time_unix_nano[rows],
-        usable=view.sound[rows],
-        kind=table.kind[rows],
-        span_id=table.span_id[rows],
-        resource=table.resource[rows],
+        request=_taken(view.request, rows, place),
+        parent=_moved(_taken(view.members.parents.parent, rows, place), place),
+        start=_taken(table.start_time_unix_nano, rows, place),
+        end=_taken(table.end_time_unix_nano, rows, place),
+        usable=_taken(view.sound, rows, place),
+        kind=_taken(table.kind, rows, place),
+        span_id=_taken(table.span_id, rows, place),
+        resource=_taken(table.resource, rows, place),
         link_from=_moved(joins.source, place),
         link_to=_moved(joins.target, place),
     )
@@ -189,8 +219,15 @@ def _places(size: int, rows: Rows) -> Rows:
     return place
 
 
-def _moved(numbers: Rows, place: Rows) -> Rows:
-    """Renumber; -1 stays -1."""
+def _taken(column: npt.NDArray[_Number], rows: Rows, place: Rows | None) -> npt.NDArray[_Number]:
+    """Return some rows of a column; without places those are all."""
+    return column if place is None else column[rows]
+
+
+def _moved(numbers: Rows, place: Rows | None) -> Rows:
+    """Renumber; -1 stays -1. Without places all numbers stay."""
+    if place is None:
+        return numbers
     if not len(place):
         return np.full(len(numbers), -1, np.intp)
     return np.where(numbers >= 0, place[numbers], -1)
@@ -207,6 +244,9 @@ def _stages(view: RunView) -> Rows:
 def nearest_stages(stage: Rows, above: Rows) -> Rows:
     """Return the stage of each member, else the nearest one above it; -1 where there is none."""
     stage, above = stage.copy(), above.copy()
-    while len(rest := np.flatnonzero((stage < 0) & (above >= 0))):
-        stage[rest], above[rest] = stage[above[rest]], above[above[rest]]
+    rest = np.flatnonzero((stage < 0) & (above >= 0))
+    while len(rest):
+        up = above[rest]
+        stage[rest], above[rest] = stage[up], above[up]
+        rest = rest[(stage[rest] < 0) & (above[rest] >= 0)]
     return stage

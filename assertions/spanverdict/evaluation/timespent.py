@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from spanverdict.checks.pathtimes import PathTimes, nearest_path_times
+from spanverdict.checks.pathtimes import PathTimes, knows_nearest_path_times, nearest_path_times
 from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.outcomes import StageShare, TimeSpent
 
@@ -27,15 +28,19 @@ def shares_of_each(view: RunView, requests: Sequence[int]) -> dict[int, tuple[St
     """Return what the time of each of some requests was spent on, the longest first; nothing where it is not known."""
     numbers = sorted(set(requests))
     found: dict[int, tuple[StageShare, ...]] = dict.fromkeys(numbers, ())
-    if numbers and _step(view) == 1:
-        times = nearest_path_times(view)
-        places = {request: place for place, request in enumerate(times.request.tolist())}
-        return found | {number: shares_of(times.only(places[number])) for number in numbers if number in places}
     if numbers:
-        times = nearest_path_times(view.part(numbers))
+        times = _times_of(view, numbers)
         for place, request in enumerate(times.request.tolist()):
-            found[numbers[request]] = shares_of(times.only(place))
+            found[request] = shares_of(times.only(place))
     return found
+
+
+def _times_of(view: RunView, requests: Sequence[int]) -> PathTimes:
+    """Return where the time of some requests went, which ascend; if that of all is known or soon told, it is taken."""
+    if _step(view) == 1 or knows_nearest_path_times(view):
+        return nearest_path_times(view).of_requests(np.array(requests, np.int64))
+    times = nearest_path_times(view.part(requests))
+    return replace(times, request=np.array(requests, np.intp)[times.request])
 
 
 def time_spent(view: RunView, most_members: int = MOST_MEMBERS) -> TimeSpent | None:
@@ -45,7 +50,7 @@ def time_spent(view: RunView, most_members: int = MOST_MEMBERS) -> TimeSpent | N
     order of their trace ids, so that the same spans give the same sample.
     """
     step = _step(view, most_members)
-    times = nearest_path_times(view.part(range(0, view.n_requests, step)) if step > 1 else view)
+    times = _times_of(view, range(0, view.n_requests, step)) if step > 1 else nearest_path_times(view)
     if not len(times.request):
         return None
     return TimeSpent(shares_of(times), len(times.request), view.n_requests, sampled=step > 1)

@@ -1,17 +1,21 @@
 """Chains of pointers: every row points to at most one other, -1 for none; all chains are followed at once.
 
-Each round doubles the stride, so a chain of n rows takes log n rounds over the whole array.
+Nearly all chains are short, so a few steps are taken one by one, by fewer rows each time. What goes on beyond
+those is followed in rounds that double the stride: a chain of n rows takes log n rounds over the whole array.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows
 
 _Column = TypeVar("_Column", Int64s, Bools)
+
+_STEPS: Final = 16
+_PASSES: Final = 4
 
 
 def reached(marked: Bools, following: Rows) -> Bools:
@@ -21,6 +25,13 @@ def reached(marked: Bools, following: Rows) -> Bools:
     [True, False, True, True]
     """
     marked = marked.copy()
+    front = np.flatnonzero(marked)
+    for _ in range(_STEPS):
+        front = _ahead(front, following)
+        front = front[~marked.take(front)]
+        if not len(front):
+            return marked
+        marked[front] = True
     while (following >= 0).any():
         ahead = following[marked]
         marked[ahead[ahead >= 0]] = True
@@ -34,19 +45,36 @@ def folded(values: _Column, above: Rows, combine: np.ufunc) -> _Column:
     >>> folded(np.array([5, 1, 7]), np.array([-1, 0, 1]), np.maximum).tolist()
     [5, 5, 7]
     """
+    rows = np.flatnonzero(above >= 0)
+    up = above.take(rows)
+    for _ in range(_PASSES):
+        own = values.take(rows)
+        better = combine(own, values.take(up))
+        if np.array_equal(better, own):
+            return values
+        values = values.copy()
+        values[rows] = better
     while (has := above >= 0).any():
         values = np.where(has, combine(values, values[above]), values)
         above = _doubled(above)
     return values
 
 
-def far(above: Rows) -> Rows:
-    """Return what stands farther above each row than any chain is long: only rows on cycles do."""
+def far(above: Rows, rows: Rows) -> Rows:
+    """Return what stands farther above some rows than any chain is long: only rows on cycles do.
+
+    >>> sorted(far(np.array([1, 2, 1, 0]), np.array([0, 3])).tolist())
+    [1, 2]
+    """
+    for _ in range(_STEPS):
+        rows = _ahead(rows, above)
+        if not len(rows):
+            return rows
     for _ in range(len(above).bit_length()):
         if not (above >= 0).any():
             break
         above = _doubled(above)
-    return above
+    return _ahead(rows, above)
 
 
 def roots(above: Rows) -> Rows:
@@ -55,6 +83,27 @@ def roots(above: Rows) -> Rows:
     while not np.array_equal(farther := root[root], root):
         root = farther
     return root
+
+
+def roots_of(above: Rows, rows: Rows) -> Rows:
+    """Return the ends of the chains of some rows; chains have no cycles.
+
+    >>> roots_of(np.array([-1, 0, 1, -1]), np.array([3, 2, 0])).tolist()
+    [3, 0, 0]
+    """
+    found, going = rows.copy(), np.arange(len(rows))
+    for _ in range(_STEPS):
+        up = above.take(found.take(going))
+        going, up = going[up >= 0], up[up >= 0]
+        if not len(going):
+            return found
+        found[going] = up
+    return roots(above).take(rows)
+
+
+def _ahead(rows: Rows, following: Rows) -> Rows:
+    ahead = following.take(rows)
+    return ahead[ahead >= 0]
 
 
 def _doubled(above: Rows) -> Rows:

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from functools import partial
 from typing import Final
 
 import numpy as np
 
-from spanverdict.paths.chains import far, folded, reached, roots
+from spanverdict.paths.chains import far, folded, reached, roots, roots_of
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Bools, Int8s, Int32s, Int64s, Rows, UInt64s
 from spanverdict.telemetry.vocabulary import SpanKind
 
-_LARGEST: Final = 2**63
+_STEPS: Final = 8
 _SENDERS: Final = (SpanKind.PRODUCER, SpanKind.CLIENT)
 
 
@@ -84,13 +85,16 @@ class Sections:
     """Whose own time it is, -1 for a wait."""
     start: Int64s
     end: Int64s
-    kind: Int8s
-    """`SectionKind`."""
     until: Rows
     """The member that a wait ended with; of work the member itself."""
 
     def __len__(self) -> int:
         return len(self.request)
+
+    @property
+    def kind(self) -> Int8s:
+        """Return the `SectionKind` of each."""
+        return np.where(self.member < 0, SectionKind.QUEUE, SectionKind.WORK).astype(np.int8)
 
     def duration(self) -> Int64s:
         """Return how long each section lasts, in ns."""
@@ -134,11 +138,17 @@ def sync_parents(members: Members) -> Rows:
     A message does not keep its sender waiting, so a CONSUMER does not count as work of a span that
     sends, or of one in another process.
     """
-    parent = _usable_parents(members)
-    above = np.maximum(parent, 0)
-    elsewhere = members.resource[above] != members.resource
-    taken = (members.kind == SpanKind.CONSUMER) & (np.isin(members.kind[above], _SENDERS) | elsewhere)
-    return np.where(taken, -1, parent)
+    return _waited_for(members, _usable_parents(members))
+
+
+def _waited_for(members: Members, parent: Rows) -> Rows:
+    """Return the nearest usable spans above as far as they may be waiting."""
+    takers = np.flatnonzero((members.kind == SpanKind.CONSUMER) & (parent >= 0))
+    above = parent[takers]
+    elsewhere = members.resource[above] != members.resource[takers]
+    parent = parent.copy()
+    parent[takers[np.isin(members.kind[above], _SENDERS) | elsewhere]] = -1
+    return parent
 
 
 def parents_and_causes(members: Members, first: Rows) -> tuple[Rows, Rows]:
@@ -147,12 +157,15 @@ def parents_and_causes(members: Members, first: Rows) -> tuple[Rows, Rows]:
     What led to a member is the sender whose link it carries, else its parent, else the start of its
     request (`first`, (n_requests,)). Members that are not usable are passed over.
     """
-    parent = sync_parents(members)
-    return _attached(members, parent, _causes(members, parent), first)
+    above = _usable_parents(members)
+    parent = _waited_for(members, above)
+    return _attached(members, parent, _causes(members, above, parent), first)
 
 
 def _usable_parents(members: Members) -> Rows:
     """Return the nearest usable ancestor, -1 for none; members that are not usable have none."""
+    if members.usable.all():
+        return members.parent
     own = np.arange(len(members))
     nearest = np.where(members.usable | (members.parent < 0), own, members.parent)
     while not np.array_equal(farther := nearest[nearest], nearest):
@@ -162,9 +175,9 @@ def _usable_parents(members: Members) -> Rows:
     return np.where(found, above, -1)
 
 
-def _causes(members: Members, sync: Rows) -> Rows:
+def _causes(members: Members, above: Rows, sync: Rows) -> Rows:
     """Return what led to each member: the linked sender, else the parent; -1 where nothing is known."""
-    cause = _usable_parents(members)
+    cause = above.copy()
     source, target = _leading_links(members, sync)
     cause[target] = source
     return _acyclic(members, cause, linked=target)
@@ -175,9 +188,9 @@ def _leading_links(members: Members, sync: Rows) -> tuple[Rows, Rows]:
 
     A link inside one tree of synchronous work adds nothing to what parents say.
     """
-    root = roots(sync)
     source, target = members.link_from, members.link_to
-    use = members.usable[source] & members.usable[target] & (root[source] != root[target])
+    apart = roots_of(sync, source) != roots_of(sync, target)
+    use = members.usable[source] & members.usable[target] & apart
     source, target = source[use], target[use]
     sent = np.minimum(members.end[source], members.start[target])
     order = order_of(target, sent, members.start[source], members.span_id[source])
@@ -187,10 +200,11 @@ def _leading_links(members: Members, sync: Rows) -> tuple[Rows, Rows]:
 
 
 def _acyclic(members: Members, cause: Rows, linked: Rows) -> Rows:
-    """Forget, on every cycle of causes, the link that leads to its earliest linked member."""
-    distant = far(cause)
-    cyclic = np.zeros(len(cause), np.bool_)
-    cyclic[distant[distant >= 0]] = True
+    """Forget, on every cycle of causes, the link that leads to its earliest linked member; there is one on each."""
+    distant = far(cause, linked)
+    if not len(distant):
+        return cause
+    cyclic = _chosen(distant, len(cause))
     follows_link = np.zeros(len(cause), np.bool_)
     follows_link[linked] = True
     for start in np.flatnonzero(cyclic).tolist():
@@ -214,24 +228,31 @@ def _attached(members: Members, parent: Rows, cause: Rows, first: Rows) -> tuple
     known = np.flatnonzero(first >= 0)
     start_of = np.full(int(members.request.max(initial=-1)) + 1, -1, np.intp)
     start_of[known] = first[known]
-    root = roots(cause)
-    connected = members.usable & (root == np.where(start_of >= 0, root[start_of], -1)[members.request])
-    loose = np.flatnonzero((cause < 0) & members.usable & ~connected)
+    top_of = np.where(start_of >= 0, roots_of(cause, np.maximum(start_of, 0)), -1)
+    loose = np.flatnonzero((cause < 0) & members.usable)
+    loose = loose[loose != top_of[members.request[loose]]]
+    connected = partial(_connected, members, cause.copy(), top_of)
     begins = start_of[members.request[loose]]
     cause[loose] = begins
     called = members.kind[loose] != SpanKind.CONSUMER
     parent[loose[called]] = begins[called]
     late = loose[(begins >= 0) & (members.start[loose] >= members.end[begins])]
     if len(late):
-        last = _last_in_process(members, connected, late)
+        last = _last_in_process(members, connected(), late)
         cause[late[last >= 0]] = last[last >= 0]
     return parent, cause
+
+
+def _connected(members: Members, cause: Rows, top_of: Rows) -> Bools:
+    """Tell which members have a chain of causes that ends where that of their request's start does."""
+    connected: Bools = members.usable & (roots(cause) == top_of[members.request])
+    return connected
 
 
 def _last_in_process(members: Members, known: Bools, late: Rows) -> Rows:
     """Return the last of the known members to end in the process of each late one before it began, -1 for none."""
     process = members.request * (int(members.resource.max(initial=0)) + 1) + members.resource
-    before = _Ended(members, process, np.flatnonzero(known), (members.start, members.end))
+    before = _Ended.of(members, process, np.flatnonzero(known), (members.start, members.end))
     return before.by(process[late], members.start[late])
 
 
@@ -257,7 +278,7 @@ def _climb(
     entered[above] = np.maximum(begin[above], np.minimum(begin[below], finish[above]))
     top = spine[cause[spine] < 0]
     request = members.request
-    waits = _sections(
+    waits = Sections(
         np.concatenate([request[below], request[top]]),
         np.full(len(below) + len(top), -1, np.intp),
         np.concatenate([entered[above], extents.start[request[top]]]),
@@ -274,17 +295,18 @@ def _work(members: Members, parent: Rows, spine: Bools, times: tuple[Int64s, Int
     """
     begin, finish, cursor = times
     child = np.flatnonzero((parent >= 0) & (finish > begin))
-    siblings = _Ended(members, parent, child, (begin, finish))
-    newest = siblings.by(np.arange(len(members)), cursor)
-    older = np.full(len(members), -1, np.intp)
-    older[child] = siblings.by(parent[child], begin[child])
+    siblings = _Ended.of(members, parent, child, (begin, finish))
+    newest = siblings.last(len(members))  # nothing below lasts longer, so this is what the walk enters first …
+    on_spine = np.flatnonzero(spine)
+    newest[on_spine] = siblings.by(on_spine, cursor[on_spine])  # … but where it comes in from beside
+    older = siblings.before(begin, len(members))
     followed = reached(_chosen(newest, len(members)), older) | spine
     on_path = folded(followed, parent, np.logical_and)
     inner = np.flatnonzero(on_path & ~spine)
     outer = np.flatnonzero(on_path)
     owner = np.concatenate([outer, parent[inner]])
     before = np.concatenate([newest[outer], older[inner]])
-    return _sections(
+    return Sections(
         members.request[owner],
         owner,
         np.where(before >= 0, finish[before], begin[owner]),
@@ -293,58 +315,74 @@ def _work(members: Members, parent: Rows, spine: Bools, times: tuple[Int64s, Int
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Ended:
-    """Some members in groups, by (end, start, id)."""
+    """Some members in groups, by (end, start, id) in each."""
 
-    def __init__(self, members: Members, group: Int64s | Rows, rows: Rows, times: tuple[Int64s, Int64s]) -> None:
+    rows: Rows
+    """Group after group …"""
+    finish: Int64s
+    """… and when each ends."""
+    groups: Int64s | Rows
+    """Ascending …"""
+    edges: Rows
+    """… with the places where they begin, and behind the last."""
+
+    @staticmethod
+    def of(members: Members, group: Int64s | Rows, rows: Rows, times: tuple[Int64s, Int64s]) -> _Ended:
+        """Sort some members."""
         begin, finish = times
-        self._scale = _Scale.of(group[rows], finish[rows])
-        self.rows = rows[order_of(group[rows], finish[rows], begin[rows], members.span_id[rows])]
-        self._keys = self._scale.keys(group[self.rows], finish[self.rows])
-        self._group = group[self.rows]
+        rows = rows[order_of(group[rows], finish[rows], begin[rows], members.span_id[rows])]
+        groups = group[rows]
+        heads = np.flatnonzero(np.diff(groups, prepend=-1))
+        return _Ended(rows, finish[rows], groups[heads], np.append(heads, len(rows)))
+
+    def last(self, size: int) -> Rows:
+        """Return the last of each group to end, -1 for none; groups are numbers below `size`."""
+        found = np.full(size, -1, np.intp)
+        found[self.groups] = self.rows[self.edges[1:] - 1]
+        return found
 
     def by(self, group: Int64s | Rows, instant: Int64s) -> Rows:
         """Return the last member of each group to end at or before an instant, -1 for none."""
-        if not len(self.rows):
-            return np.full(len(group), -1, np.intp)
-        place = np.searchsorted(self._keys, self._scale.keys(group, instant), side="right") - 1
-        found = (place >= 0) & (self._group[place] == group)
-        return np.where(found, self.rows[place], -1)
+        found = np.full(len(group), -1, np.intp)
+        if len(self.groups):
+            number = np.minimum(np.searchsorted(self.groups, group), len(self.groups) - 1)
+            some = np.flatnonzero(self.groups[number] == group)
+            number = number[some]
+            found[some] = self._at_or_before(self.edges[number + 1] - 1, self.edges[number], instant[some])
+        return found
 
+    def before(self, begin: Int64s, size: int) -> Rows:
+        """Return for each member the last of its group to end when it began or before, -1 for none; of others -1.
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scale:
-    """Makes one number of a group and an instant, which sorts by both."""
+        Each of them lasts, so it ends after that.
+        """
+        found = np.full(size, -1, np.intp)
+        first = np.repeat(self.edges[:-1], np.diff(self.edges))
+        found[self.rows] = self._at_or_before(np.arange(len(self.rows)) - 1, first, begin[self.rows])
+        return found
 
-    first: int
-    length: int
-    instants: Int64s | None
-    """Where instants as they are would be too large for one number: all there are, whose ranks are not."""
+    def _at_or_before(self, place: Rows, first: Rows, instant: Int64s) -> Rows:
+        """Return the last member from `first` to `place` to end at or before an instant, -1 for none.
 
-    @staticmethod
-    def of(group: Int64s | Rows, instant: Int64s) -> _Scale:
-        """Return one that tells these instants apart."""
-        if not len(instant):
-            return _Scale(0, 1, None)
-        first, last = int(instant.min()), int(instant.max())
-        if (int(group.max()) + 1) * (last - first + 2) < _LARGEST:
-            return _Scale(first, last - first + 2, None)
-        instants = np.unique(instant)
-        return _Scale(1, len(instants) + 1, instants)
-
-    def keys(self, group: Int64s | Rows, instant: Int64s) -> Int64s:
-        """Return a number for each; of an instant between two that are told apart the key of the earlier."""
-        if self.instants is not None:
-            instant = np.searchsorted(self.instants, instant, side="right")
-        place = np.clip(instant, self.first - 1, self.first + self.length - 2)
-        place -= self.first - 1
-        place += group * self.length
-        return place
-
-
-def _sections(request: Int64s, member: Rows, start: Int64s, end: Int64s, until: Rows) -> Sections:
-    kind = np.where(member < 0, SectionKind.QUEUE, SectionKind.WORK).astype(np.int8)
-    return Sections(request, member, start, end, kind, until)
+        Mostly that is one of the last few; it is searched for where it is not.
+        """
+        place = place.copy()
+        rest = np.flatnonzero(place >= first)
+        for _ in range(_STEPS):
+            rest = rest[self.finish[place[rest]] > instant[rest]]
+            place[rest] -= 1
+            rest = rest[place[rest] >= first[rest]]
+            if not len(rest):
+                break
+        low, high = first[rest] - 1, place[rest]
+        while (apart := low < high).any():
+            middle = (low + high + 1) // 2
+            early = self.finish[np.maximum(middle, 0)] <= instant[rest]
+            low, high = np.where(apart & early, middle, low), np.where(apart & ~early, middle - 1, high)
+        place[rest] = low
+        return np.where(place >= first, self.rows[place], -1) if len(self.rows) else place
 
 
 def _joined(work: Sections, waits: Sections) -> Sections:
