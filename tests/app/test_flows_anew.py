@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.followed import MemoryArchive, flow, ingest, record, requests, score
 from spantables import table_of
 from spanverdict.app.docket import Docket, DocketConfig, Recalled
 from spanverdict.rulefiles.models import Flow
+from spanverdict.selectors import parse_field
 from spanverdict.storage.records import RunState
 
 SCORING = flow()
@@ -94,3 +97,27 @@ def test_without_flows_nothing_is_lost() -> None:
     docket.follow_flows((), 10.0)
     docket.follow_flows((SIZED,), 10.5)
     assert due(docket, 11.0) == [("r", "manifest")]
+
+
+def test_runs_that_only_the_new_flows_find_are_followed() -> None:
+    docket = docket_of(SCORING)
+    rows = [ingest(1, run=None) | {"attributes": {"acme.run": "theirs"}}, score(1)]
+    docket.take_in((7,), table_of(rows), 10.0)
+    assert due(docket, 30.0) == []
+    docket.follow_flows((replace(SCORING, run_id=("acme.run",)),), 31.0)
+    assert [(run.id, run.last_batch) for run in docket.unnoted()] == [("theirs", 7)]
+    assert due(docket, 36.9) == []
+    assert due(docket, 37.0) == [("theirs", "idle")]
+    assert judged_by(docket, "theirs") == ["scoring"]
+
+
+def test_an_open_run_knows_the_batches_in_which_new_flows_find_more_of_it() -> None:
+    """Else a restart would not read them again, and retention not keep them. The waiting does not begin anew."""
+    docket = docket_of(SCORING)
+    docket.take_in((1,), table_of([ingest(1) | {"attributes": {"test.suite.run.id": "r", "order": "a"}}]), 10.0)
+    docket.take_in((2,), table_of([score(2) | {"attributes": {"order": "a"}}]), 14.0)
+    assert docket.runs["r"].last_batch == 1
+    by_order = replace(SCORING.request, correlate=(parse_field("span.order"),))
+    docket.follow_flows((replace(SCORING, request=by_order),), 15.0)
+    assert [(run.id, run.last_batch) for run in docket.unnoted()] == [("r", 2)]
+    assert due(docket, 16.0) == [("r", "idle")]

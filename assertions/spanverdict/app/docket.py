@@ -14,22 +14,20 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from spanverdict.app.agenda import Agenda
-from spanverdict.app.associating import defects_of, tags_of
+from spanverdict.app.associating import defects_of, readers_of, tags_of
 from spanverdict.app.completeness import StageTally, has_loose_ends, is_whole, may_be_whole
 from spanverdict.app.endspan import end_spans
 from spanverdict.app.liverun import LiveRun
 from spanverdict.evaluation.preparing import PreparedRun, prepare
 from spanverdict.paths.association import Association
-from spanverdict.paths.bonds import KeyReader
 from spanverdict.paths.defects import Defect
 from spanverdict.paths.membership import membership_of
 from spanverdict.paths.window import Forgotten, Window
 from spanverdict.rulefiles.models import Flow
-from spanverdict.selectors import Field
 from spanverdict.selectors.columns import Spans
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunRecord
-from spanverdict.telemetry.spantable import AttributeColumn, SpanTable
+from spanverdict.telemetry.spantable import SpanTable
 
 KEEP_S: Final = 600.0
 """How long spans are kept at hand after the last of their traces came; late ones may still join them."""
@@ -125,7 +123,7 @@ class Docket:
         self._stopwatch = stopwatch
         self._tally = StageTally(config.flows)
         self._window = Window(
-            keys=_readers(config.flows), window_run=config.only, tally=self._tally, tags=tags_of(config.flows)
+            keys=readers_of(config.flows), window_run=config.only, tally=self._tally, tags=tags_of(config.flows)
         )
         self._agenda = Agenda()
         self._touched: dict[str, LiveRun] = {}
@@ -171,6 +169,8 @@ class Docket:
         run = self.runs[run_id]
         run.torn = self._is_torn(run)
         run.loaded = True
+        if run.fresh and run.said.traces:
+            self._restate_beside(run, run.met)  # nobody may have lived to do so when they were declared
 
     def hear(self, record: RunRecord, traces: Sequence[bytes], now: float) -> None:
         """Take over what was declared of a run, its end included."""
@@ -183,6 +183,7 @@ class Docket:
                 run.restate(now)
             if first := self._window.first_batch_of(run.id):
                 self._reach(run, first, self._window.last_batch_of(run.id), now)
+            self._restate_beside(run, now)
         self._touched[run.id] = run
         self._count_at = min(self._count_at, now)
 
@@ -191,17 +192,37 @@ class Docket:
         self._latest = None
         self.config = replace(self.config, flows=flows)
         self._tally = StageTally(flows)
-        self._window = self._window.counted_anew(now, keys=_readers(flows), tally=self._tally, tags=tags_of(flows))
+        self._window = self._window.counted_anew(now, keys=readers_of(flows), tally=self._tally, tags=tags_of(flows))
         self._window.count()
+        self._find_anew(now)
         self._touched.update(self.runs)
         self._count_at = min(self._count_at, now)
 
-    def _reach(self, run: LiveRun, first: int, last: int, now: float) -> None:
+    def _find_anew(self, now: float) -> None:
+        """Take note of runs that other flows find among the spans at hand, and where they find more of open ones."""
+        for name in sorted(self._window.runs):
+            known = self.runs.get(name)
+            first = self._window.first_batch_of(name)
+            if first is None or (known is None and self._turns_away(name)):
+                continue
+            if known is None or known.fresh or not known.revision:
+                run = self._of(name, now)
+                self._reach(run, first, self._window.last_batch_of(name), now if known is None else run.active)
+
+    def _reach(self, run: LiveRun, first: int, last: int, now: float | None) -> None:
         """Take note that spans of a run came by the batches `first … last`."""
         run.touch(first, last, now)
         self._touched[run.id] = run
         if run.noted != (run.first_batch, run.last_batch):
             self._unnoted[run.id] = run
+
+    def _restate_beside(self, run: LiveRun, now: float) -> None:
+        """Take note that verdicts on other runs may not know that traces were declared to be this one's."""
+        for name in sorted(self._window.runs_beside(run.id)):
+            other = self.runs.get(name)
+            if other is not None and other.revision:
+                other.restate(now)
+                self._touched[name] = self._unnoted[name] = other
 
     def unnoted(self) -> list[LiveRun]:
         """Return the runs that came by batches which the store has not been told of."""
@@ -462,14 +483,3 @@ class Docket:
         whole = found is not None and is_whole(found.run, flows, run.expected)
         run.check_again = now + _PACE * (self._stopwatch() - begun)
         return whole
-
-
-def _readers(flows: Sequence[Flow]) -> list[KeyReader]:
-    return [_reader(key) for flow in flows for key in flow.request.correlate]
-
-
-def _reader(key: Field) -> KeyReader:
-    def read(table: SpanTable) -> AttributeColumn:
-        return key.column(Spans.of(table))
-
-    return read

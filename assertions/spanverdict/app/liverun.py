@@ -60,7 +60,7 @@ class LiveRun:
         """Tell whether something came, or was said, that no verdict has taken in."""
         return self.last_batch > self.judged_through or self.restated or (self.revision == 0 and self.ended is not None)
 
-    def touch(self, first: int, last: int, now: float) -> None:
+    def touch(self, first: int, last: int, now: float | None) -> None:
         """Note that the batches `first … last` may hold spans of it."""
         self.first_batch = min(self.first_batch or first, first)
         self.last_batch = max(self.last_batch, last)

@@ -51,9 +51,11 @@ class StoredRuns:
         self._store.runs.keep_verdict(run_id, through)
 
     def note(self, runs: Sequence[LiveRun]) -> None:
-        """Write down which batches concern which runs, so that a restart finds them."""
+        """Write down which batches concern which runs, and which have to be judged again; so a restart finds them."""
         now = time.time_ns()
-        self._store.runs.touch_many([RunTouch(run.id, run.first_batch, run.last_batch, now) for run in runs])
+        self._store.runs.touch_many(
+            [RunTouch(run.id, run.first_batch, run.last_batch, now, reopens=run.restated) for run in runs]
+        )
 
     def left_over(self) -> tuple[tuple[RunRecord, ...], Iterator[tuple[int, SpanTable]]]:
         """Return the runs that late spans may be of although nothing names them, and the batches to take in again.

@@ -255,6 +255,11 @@ class Window:
         cluster = self._clusters.get(("run", run))
         return max((self._last[part] for part in cluster.parts), default=0) if cluster is not None else 0
 
+    def runs_beside(self, run: str) -> frozenset[str]:
+        """Return the other runs that may claim spans that a run may claim."""
+        cluster = self._clusters.get(("run", run))
+        return frozenset(cluster.runs - {run}) if cluster is not None else frozenset()
+
     def _nothing(self) -> Int64s:
         return np.zeros(1 + len(self._tally), np.int64)
 

@@ -45,6 +45,8 @@ class RunTouch:
     first_batch: int
     last_batch: int
     at_unix_nano: int
+    reopens: bool = False
+    """Its verdict does not know all, even if it has seen them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ _VERDICT = "run_id, revision, flows, outcome, complete, document, created_unix_n
 
 # A run that was judged is judged no longer when a batch comes that its verdict has not seen.
 _REOPENED = (
-    "CASE WHEN state <> 'judged' OR excluded.last_batch <= judged_through THEN state"
+    "CASE WHEN state <> 'judged' OR (excluded.last_batch <= judged_through AND NOT :reopens) THEN state"
     " WHEN ended_unix_nano IS NULL THEN 'open' ELSE 'ended' END"
 )
 _TOUCH = f"""
@@ -104,7 +104,14 @@ class RunStore:
     def touch_many(self, touches: Iterable[RunTouch]) -> None:
         """Note batches for many runs at once."""
         rows = [
-            {"run_id": t.run_id, "first": t.first_batch, "last": t.last_batch, "at": t.at_unix_nano} for t in touches
+            {
+                "run_id": t.run_id,
+                "first": t.first_batch,
+                "last": t.last_batch,
+                "at": t.at_unix_nano,
+                "reopens": t.reopens,
+            }
+            for t in touches
         ]
         if rows:
             self._writer.call(partial(_execute_many, _TOUCH, rows))
