@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from simulation.traffic import Plan, Row, Traffic, payload
+from simulation.client import Client
+from simulation.traffic import SECRET, Plan, Row, Traffic, payload
 from simulation.world import Crash, Over, Server, World
 from spanverdict.app import intake, service, storedruns
-from spanverdict.receiver.errors import RequestRefused
-from spanverdict.receiver.sink import Receipt
+from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunDeclaration, VerdictRecord
-from spanverdict.storage.runs import RunStore
+from spanverdict.storage.store import Store
 
 HOUR = 3600 * 1_000_000_000
 
@@ -29,6 +28,8 @@ class Ended:
     """What a simulation came to."""
 
     verdicts: dict[str, VerdictRecord]
+    judged_by: dict[str, tuple[Flow, ...]]
+    """The rules by which each run was judged last, as far as its server lived to know that the verdict was kept."""
     log: tuple[str, ...]
     counts: Counter[str]
     """How often what happened."""
@@ -37,10 +38,15 @@ class Ended:
 class Story:
     """One simulation. `calm` sends everything once, in order, to a server that nothing happens to."""
 
-    def __init__(self, traffic: Traffic, seed: int, *, calm: bool = False) -> None:
+    def __init__(
+        self, traffic: Traffic, seed: int, flows: tuple[Flow, ...] | None = None, *, calm: bool = False
+    ) -> None:
         self._world = World(seed)
         self._traffic = traffic
         self._calm = calm
+        self._flows = traffic.flows if flows is None else flows
+        """What the configuration says."""
+        self._judged_by: dict[str, tuple[Flow, ...]] = {}
         self._server: Server | None = None
         self._unanswered = 0
         self._counts: Counter[str] = Counter()
@@ -59,18 +65,21 @@ class Story:
             assert self._server is not None
             held.callback(self._server.crash)
             assert self._unanswered == 0, "a client was never answered"
-            return self._ended(self._server.service.store.runs)
+            return self._ended(self._server.service.store)
 
-    def _ended(self, runs: RunStore) -> Ended:
+    def _ended(self, store: Store) -> Ended:
+        kept = [batch.payload for batch in store.journal.read()]
+        assert not any(SECRET.encode() in batch for batch in kept), "a secret was kept"
+        runs = store.runs
         found = {plan.run: runs.verdict(plan.run) for plan in self._traffic.plans}
         verdicts = {run: verdict for run, verdict in found.items() if verdict is not None}
         self._counts["verdicts"] = len(verdicts)
         self._counts["revisions"] = sum(verdict.revision for verdict in verdicts.values())
         self._counts["failed commits"] = self._world.disk.failures
-        return Ended(verdicts, tuple(self._world.log), self._counts)
+        return Ended(verdicts, self._judged_by, tuple(self._world.log), self._counts)
 
     def _live(self) -> None:
-        self._server = Server.started(self._world, self._traffic)
+        self._server = Server.started(self._world, self._flows, self._judged_by)
         try:
             self._server.live()
         except Crash:
@@ -124,6 +133,26 @@ class Story:
             world.after(begin + rng.choice((0.001, 0.5, 8)), lambda: self._trouble(None))
         if rng.random() < 0.2:
             world.after(rng.uniform(0, 20), self._jump)
+        if rng.random() < 0.3:
+            self._plan_other_rules(rng.uniform(0, rng.choice((5, 20, 70))))
+
+    def _plan_other_rules(self, at: float) -> None:
+        """Start with other rules; then the files change, and a while later the server is told to read them again."""
+        rng, world = self._world.rng, self._world
+        self._flows = rng.choice((self._traffic.earlier, self._traffic.flows))
+        world.after(at, self._rewrite)
+        for _ in range(rng.choice((1, 1, 2))):
+            world.after(at + rng.choice((0.0, rng.uniform(0, 5))), self._reload)
+
+    def _rewrite(self) -> None:
+        self._flows = self._traffic.flows
+        self._world.note("the rule files change")
+
+    def _reload(self) -> None:
+        if self._server is not None:
+            self._counts["reloads"] += 1
+            self._world.note("other rules are taken over")
+            self._server.reload(self._flows)
 
     def _crash(self) -> None:
         if self._server is not None:
@@ -173,60 +202,13 @@ class Story:
         return attempt
 
 
-@dataclass(eq=False)
-class Client:
-    """Sends one batch until it is acknowledged, as exporters do."""
-
-    story: Story
-    payload: bytes
-    spans: str
-    answered: bool = False
-    attempts: int = 0
-
-    def send(self, after: float) -> None:
-        story, world = self.story, self.story._world
-        world.after(after, self._attempt)
-        if not story._calm and world.rng.random() < 0.1:
-            world.after(after + world.rng.uniform(0, 5), self._arrive)  # the network has it twice
-
-    def _attempt(self) -> None:
-        if self.answered:
-            return
-        self.attempts += 1
-        self.story._counts["resends"] += self.attempts > 1
-        rng, world = self.story._world.rng, self.story._world
-        if self.story._calm:
-            self._arrive()
-            return
-        if rng.random() < 0.95:
-            world.after(rng.choice((rng.expovariate(20), rng.uniform(0, 4))), self._arrive)
-        world.after(rng.uniform(1, 6), self._attempt)
-
-    def _arrive(self) -> None:
-        server = self.story._server
-        if server is None:
-            return
-        self.story._world.note(f"arrives: {self.spans}")
-        with suppress(RequestRefused):
-            server.receive(self.payload).add_done_callback(self._acknowledge)
-
-    def _acknowledge(self, receipt: Future[Receipt]) -> None:
-        world = self.story._world
-        if receipt.exception() is None and (self.story._calm or world.rng.random() < 0.9):
-            world.after(world.rng.expovariate(20), self._hear)
-
-    def _hear(self) -> None:
-        self.story._unanswered -= not self.answered
-        self.answered = True
-
-
-def essence(verdict: VerdictRecord) -> str:
+def essence(verdict: VerdictRecord) -> dict[str, Any]:
     """Return a verdict without what tells of its past: its revision, what changed, why then, and what was nobody's then."""
-    document = json.loads(verdict.document)
+    document: dict[str, Any] = json.loads(verdict.document)
     document.pop("changes", None)
     document["run"].pop("revision")
     if document["association"]:
         document["association"].pop("untagged_spans")
     for flow in document["flows"]:
         flow["completeness"].pop("trigger")
-    return json.dumps(document, indent=1, sort_keys=True)
+    return document

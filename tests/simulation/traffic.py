@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
@@ -33,7 +33,28 @@ rules:
   - id: whole
     coverage: {{stages: all}}
     expect: {{ratio: ">= 99%"}}
+  - id: quick
+    latency: request
+    expect: {{p95: "< 300ms"}}
+  - id: some
+    attribute: {{stage: score, value: span.n}}
+    expect: {{mean: ">= 4"}}
 """
+EARLIER = """\
+version: 1
+flow: {name}
+run_id: [shard]
+stages:
+  - stage: score
+    select: {{service: scorer}}
+complete: {complete}
+rules:
+  - id: all-there
+    coverage: {{stages: all}}
+    expect: {{ratio: ">= 99%"}}
+"""
+"""Rules of before a reload: they find other spans for a run, by other keys and other names of runs."""
+SECRET = "Bearer 5d41402abc4b2a76b9719d911017c592"
 WAYS_TO_END = (
     "{idle: 6s, at_most: 30s}",
     "{idle: 2s, at_most: 90s}",
@@ -43,14 +64,18 @@ WAYS_TO_END = (
 )
 
 
-def _flow(name: str, complete: str) -> Flow:
+def _flow(name: str, complete: str, rules: str = RULES) -> Flow:
     problems = Problems()
-    loaded = load(RULES.format(name=name, complete=complete), f"{name}.yaml", problems)
+    loaded = load(rules.format(name=name, complete=complete), f"{name}.yaml", problems)
     assert loaded is not None, problems.sorted()
     return loaded
 
 
 FLOWS = tuple(_flow(f"flow-{number}", complete) for number, complete in enumerate(WAYS_TO_END))
+EARLIER_FLOWS = (
+    *FLOWS,
+    *(_flow(f"earlier-{number}", complete, EARLIER) for number, complete in enumerate(WAYS_TO_END)),
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +96,8 @@ class Traffic:
     """All that is ever sent."""
 
     flows: tuple[Flow, ...]
+    earlier: tuple[Flow, ...]
+    """What a server is started with that is told other rules later."""
     plans: tuple[Plan, ...]
     spans: tuple[Row, ...]
     """In order of their starts."""
@@ -85,7 +112,27 @@ def traffic(seed: int) -> Traffic:
         rows, traces = _requests(rng, f"run-{name}")
         spans += rows
         plans.append(_plan(rng, f"run-{name}", flows, traces))
-    return Traffic(flows, tuple(plans), tuple(sorted(spans, key=lambda row: row["start"])))
+    plans = [_claiming(rng, plan, spans) for plan in plans]
+    earlier = tuple(rng.sample(EARLIER_FLOWS, rng.choice((0, 1, 1, 2))))
+    for row in spans:
+        _burden(rng, row)
+    return Traffic(flows, earlier, tuple(plans), tuple(sorted(spans, key=lambda row: row["start"])))
+
+
+def _claiming(rng: random.Random, plan: Plan, spans: Sequence[Row]) -> Plan:
+    """Let a run claim a trace that another may claim, too."""
+    if not plan.declared or rng.random() < 0.8:
+        return plan
+    claimed = trace_bytes(rng.choice(spans)["trace"]).hex()
+    return replace(plan, traces=(*plan.traces, claimed))
+
+
+def _burden(rng: random.Random, row: Row) -> None:
+    """Give a span what is to be masked, or let it have lost attributes at its sender's limits."""
+    if rng.random() < 0.1:
+        row["attributes"]["http.request.header.authorization"] = SECRET
+    if rng.random() < 0.05:
+        row["dropped"] = 3
 
 
 def payload(rows: Sequence[Row]) -> bytes:
@@ -222,6 +269,7 @@ def _span(row: Row) -> Span:
         start_time_unix_nano=row["start"],
         end_time_unix_nano=row["end"],
         attributes=_pairs(row["attributes"]),
+        dropped_attributes_count=row.get("dropped", 0),
         links=[
             Span.Link(trace_id=trace_bytes(link["trace"]), span_id=link["id"].to_bytes(8))
             for link in row.get("links", ())

@@ -13,21 +13,23 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import count
 from math import inf, nextafter
 from pathlib import Path
 from queue import Empty
+from types import SimpleNamespace
 from typing import Any
 
-from simulation.traffic import Traffic
 from spanverdict.app.docket import Docket, DocketConfig
 from spanverdict.app.intake import Intake
 from spanverdict.app.judge import Judge, Judgement
-from spanverdict.app.service import Service, ServiceConfig
+from spanverdict.app.service import Changes, Service, ServiceConfig
 from spanverdict.app.storedruns import StoredRuns
+from spanverdict.masking.masker import Masker
 from spanverdict.receiver.sink import Receipt
+from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.database import Readers
 from spanverdict.storage.records import RunDeclaration
 from spanverdict.storage.schema import migrate
@@ -187,18 +189,22 @@ class Server:
 
     world: World
     service: Service
-    intake: Intake
     writer: SteppedWriter
     archive: StoredRuns
+    judged_by: dict[str, tuple[Flow, ...]]
+    """The rules of each run's last judgement that was kept."""
 
     @classmethod
-    def started(cls, world: World, traffic: Traffic) -> Server:
+    def started(cls, world: World, flows: tuple[Flow, ...], judged_by: dict[str, tuple[Flow, ...]]) -> Server:
         writer, readers = SteppedWriter(world), Readers(world.disk)  # type: ignore[arg-type]
-        service = Service(ServiceConfig(store=world.disk.path, flows=traffic.flows))
+        service = Service(ServiceConfig(store=world.disk.path, flows=flows))
         service.store = Store(world.disk.path, writer, readers)
         service.courier, service._comparer = None, None
+        service.masker = Masker(service.config.masking)
+        service.keeper, service.receiver = SimpleNamespace(), SimpleNamespace(rates=SimpleNamespace())  # type: ignore[assignment]
+        service.receiver.admit = lambda tokens: None  # type: ignore[method-assign]
         archive = StoredRuns(service.store)
-        docket = Docket(DocketConfig(flows=traffic.flows), archive, stopwatch=lambda: 0.0)
+        docket = Docket(DocketConfig(flows=flows), archive, stopwatch=lambda: 0.0)
         booted = world.now - world.rng.randrange(1, 10_000)
         service.judge = Judge(
             docket,
@@ -208,8 +214,10 @@ class Server:
             clock=lambda: world.now - booted,
             _inbox=Inbox(world),  # type: ignore[arg-type]
         )
-        intake = Intake(service.store.journal, service.judge.deliver, service.judge.has_room)
-        server = cls(world, service, intake, writer, archive)
+        service._intake = Intake(
+            service.store.journal, service.judge.deliver, service.judge.has_room, masker=service.masker
+        )
+        server = cls(world, service, writer, archive, judged_by)
         service.judge.conclude = server._conclude
         return server
 
@@ -222,7 +230,7 @@ class Server:
 
     def receive(self, payload: bytes) -> Future[Receipt]:
         """Take a request; it is decoded a moment later, with what else came."""
-        receipt = self.intake.submit(payload)
+        receipt = self.service._intake.submit(payload)
         self.world.after(self.world.rng.choice((0.0, 0.001, 0.03)), self._decode)
         return receipt
 
@@ -234,6 +242,21 @@ class Server:
         """Take the end of a run; False when nobody has heard of it; raises `StoreError`."""
         return self.service.end(run) is not None
 
+    def reload(self, flows: tuple[Flow, ...]) -> None:
+        """Take other rules over, and everything else anew as it was."""
+        old = self.service.config
+        changes = Changes(
+            flows=flows,
+            baseline=old.baseline,
+            webhooks=old.webhooks,
+            external_url=old.external_url,
+            masking=replace(old.masking),
+            keeping=old.keeping,
+            tokens=(),
+            client_bytes_per_s=None,
+        )
+        self.service.take_over(changes)
+
     def crash(self) -> None:
         """Leave nothing but what was committed."""
         self.writer.let_go()
@@ -241,8 +264,8 @@ class Server:
 
     def _decode(self) -> None:
         with suppress(Empty):
-            if not self.intake._waiting.empty():
-                self.intake.step()
+            if not self.service._intake._waiting.empty():
+                self.service._intake.step()
 
     def _slowly(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
@@ -254,6 +277,7 @@ class Server:
         rng, world = self.world.rng, self.world
         world.pass_by(rng.choice((0.0, 0.0, 0.0, 0.1, 3.0)))
         revision = self.service._conclude(judgement)
+        self.judged_by[judgement.run.id] = self.service.judge.docket.config.flows
         world.note(f"{judgement.run.id} is judged, revision {revision}, {judgement.trigger}")
         if rng.random() < 0.3:
             world.pass_by(rng.choice((0.0, 0.5)))
