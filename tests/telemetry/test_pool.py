@@ -4,10 +4,11 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from spanverdict.telemetry import interning
 from spanverdict.telemetry import pool as pool_module
 from spanverdict.telemetry.blocks import Block
 from spanverdict.telemetry.interning import LIST_END, Interner
@@ -137,6 +138,39 @@ def test_keys_of_attributes_that_are_kept_as_rows_are_found(odd: list[bytes]) ->
         == [f"k{number % 7}" * (1 + number % 20) for number in range(400)]
         + [key for _, key in ODD.values()][: len(odd)]
     )
+
+
+KEYS = st.sampled_from(
+    [b"a", b"ab", b"ab\0\0", b"request.id", b"request.idx", b"six.by", b"seven.b", b"eight.by", b"x" * 27]
+)
+ITEMS = st.builds(
+    lambda tag, size, key, value: (tag + bytes([len(key) if size is None else size]) + key + value)[:127],
+    st.sampled_from([b"\n"] * 9 + [b"\x12", b""]),
+    st.one_of(st.none(), st.none(), st.none(), st.integers(0, 255)),
+    st.one_of(KEYS, KEYS, KEYS, st.binary(max_size=30)),
+    st.binary(max_size=5),
+)
+
+
+@given(st.lists(ITEMS, min_size=interning.FEW, max_size=interning.FEW + 60))
+@settings(max_examples=60, deadline=None)
+def test_keys_of_many_attributes_are_those_of_each_alone(items: list[bytes]) -> None:
+    pool = Pool(decode_attribute, recent_attributes=10)
+    sizes = np.array([len(item) for item in items])
+    numbers = pool.attributes.number_within(Block.of(items), np.cumsum([0, *sizes])[:-1], sizes)
+    names = pool.keys.names()
+    found = [names[key] for key in pool.keys.of_attributes()[numbers]]
+    assert found == [key.decode("utf-8", "replace") for key in pool_module._keys_of(items)]
+
+
+def test_more_keys_than_two_bytes_can_number_are_told_apart() -> None:
+    pool = Pool(decode_attribute)
+    early = pool.attributes[key_value("early")]
+    assert pool.keys.of_attributes().itemsize == 2
+    numbers = pool.attributes.number_all([key_value(f"k{number}") for number in range(70_000)])
+    keys = pool.keys
+    assert keys.of_attributes()[numbers].tolist() == list(range(1, 70_001))
+    assert keys.of_attributes()[early] == keys.id_of("early") == 0
 
 
 @given(st.binary(max_size=40))

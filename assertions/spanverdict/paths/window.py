@@ -9,9 +9,9 @@ spans of its cluster alone.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Int64s, SpanTable
 
 _BATCH_BYTES: Final = 100
+_LARGE: Final = 1024
 _CLUSTER_BYTES: Final = 800
 _NODE_BYTES: Final = 600
 """Measured with clusters of one trace each; traces and runs of few spans cost more than these do."""
@@ -160,7 +161,7 @@ class Window:
         part = self._batches.get(batch)
         if part is None:
             part = self._hold(batch, batch if last is None else last, table)
-            fresh: SpanTable | None = replace(table, _columns={})  # what is read now is not needed again as it is
+            fresh: SpanTable | None = table  # with the columns that are read of it here, until it is counted
         else:
             fresh = self._parts.spans([part], self._missing(part, table))
         groups = bonds(table, self._keys, self._tags)
@@ -180,12 +181,9 @@ class Window:
 
     def count(self) -> None:
         """Count what was added since the last time; until then it is missing from what `counts_of` says."""
-        pools: dict[int, list[SpanTable]] = {}
-        for table in self._uncounted:
-            pools.setdefault(id(table.pool), []).append(table)
-        self._uncounted = []
-        for tables in pools.values():
-            self._count(concat(tables))
+        uncounted, self._uncounted = self._uncounted, []
+        for table in _put_together(uncounted):
+            self._count(table)
 
     def counts_of(self, run: str) -> Int64s:
         """Return how many spans may be a run's, then what the tally says of them."""
@@ -364,3 +362,14 @@ class Window:
         if runs and not cluster.runs:
             self._unclaimed -= cluster.counts
         cluster.runs |= runs
+
+
+def _put_together(tables: Sequence[SpanTable]) -> Iterator[SpanTable]:
+    """Join small tables of a pool: a few rows cost nearly as much as a thousand. Large ones stay as they are."""
+    small: dict[int, list[SpanTable]] = {}
+    for table in tables:
+        if len(table) >= _LARGE:
+            yield table
+        else:
+            small.setdefault(id(table.pool), []).append(table)
+    yield from map(concat, small.values())

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from spanverdict.telemetry.distinct import distinct
-from spanverdict.telemetry.pool import Pool, Value
+from spanverdict.telemetry.pool import KeyNumbers, Pool, Value
 from spanverdict.telemetry.ragged import Ragged
 from spanverdict.telemetry.vectors import Int32s
-
-_FEW_KEYS = 2**16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +31,7 @@ class AttributeColumn:
 class Keyed:
     """The attributes of all rows, laid end to end, (n_items,) each."""
 
-    keys: npt.NDArray[np.uint16] | Int32s
+    keys: KeyNumbers
     """The number of its key."""
     rows: Int32s
     """The row that it is of."""
@@ -42,10 +39,8 @@ class Keyed:
 
 def keyed(pool: Pool, attributes: Ragged) -> Keyed:
     """Return all attributes of all rows, with their keys."""
-    keys = pool.keys.of_attributes()
-    narrow = keys.astype(np.uint16) if len(pool.keys) <= _FEW_KEYS else keys
     rows = np.repeat(np.arange(len(attributes), dtype=np.int32), np.diff(attributes.offsets))
-    return Keyed(narrow.take(attributes.items), rows)
+    return Keyed(pool.keys.of_attributes().take(attributes.items), rows)
 
 
 def ragged_column(pool: Pool, attributes: Ragged, key: str, known: Keyed | None = None) -> AttributeColumn:

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.blocks import Block, Rows, items_of, sizes_of
+from spanverdict.telemetry.blocks import Block, Bools, Rows, items_of, sizes_of
 from spanverdict.telemetry.interning import Interner
 
 Value: TypeAlias = "str | bool | int | float | bytes | tuple[Value, ...] | Mapping[str, Value] | None"
@@ -23,6 +23,7 @@ AttributeDecoder: TypeAlias = Callable[[bytes], tuple[str, Value]]
 """Reads one serialised OTLP `KeyValue`."""
 
 Int32s: TypeAlias = npt.NDArray[np.int32]
+KeyNumbers: TypeAlias = npt.NDArray[np.uint16] | Int32s
 
 _MAX_VARINT_BITS: Final = 63
 _ROOM: Final = 1024
@@ -30,6 +31,9 @@ _OBJECT_BYTES: Final = 120
 """What an item takes besides its bytes: an object, and a place in a list and in a dictionary."""
 _KEY: Final = 0x0A
 _CONTINUED: Final = 0x80
+_FEW_KEYS: Final = 2**16
+_USUAL_KEYS: Final = 12
+"""New attributes are mostly of a few keys, which are looked for one after the other before others are numbered."""
 
 
 class Pool:
@@ -126,7 +130,7 @@ class KeyIndex:
         self._pool = pool
         self._names = Interner()
         self._lock = threading.Lock()
-        self._array: Int32s = np.zeros(_ROOM, np.int32)
+        self._array: KeyNumbers = np.zeros(_ROOM, np.uint16)
         self._known = 0
 
     def refresh(self) -> None:
@@ -137,9 +141,11 @@ class KeyIndex:
         with self._lock:
             for start, part in attributes.parts(self._known):
                 known = start + len(part)
-                if known > len(self._array):
-                    self._array = np.concatenate([self._array[:start], np.zeros(2 * known, np.int32)])
-                self._array[start:known] = _key_numbers(part, self._names)
+                numbers = _key_numbers(part, self._names)
+                few = len(self._names) <= _FEW_KEYS
+                if known > len(self._array) or few != (self._array.dtype == np.uint16):
+                    self._array = _longer(self._array[:start], 2 * known, few=few)
+                self._array[start:known] = numbers
                 self._known = known
 
     def __len__(self) -> int:
@@ -154,9 +160,15 @@ class KeyIndex:
         """Return the id of `key`, or -1 when no attribute carries it."""
         return self._names.find(key.encode("utf-8", "surrogatepass"))
 
-    def of_attributes(self) -> Int32s:
-        """Return the key id of each interned attribute, (n_attributes,) int32."""
+    def of_attributes(self) -> KeyNumbers:
+        """Return the key id of each interned attribute, (n_attributes,), in two bytes while that is enough."""
         return self._array[: self._known]
+
+
+def _longer(numbers: KeyNumbers, more: int, *, few: bool) -> KeyNumbers:
+    zeros: KeyNumbers = np.zeros(len(numbers) + more, np.uint16) if few else np.zeros(len(numbers) + more, np.int32)
+    zeros[: len(numbers)] = numbers
+    return zeros
 
 
 def _weight(items: Sequence[bytes]) -> int:
@@ -166,6 +178,37 @@ def _weight(items: Sequence[bytes]) -> int:
 def _key_numbers(key_values: Sequence[bytes] | Rows, names: Interner) -> Int32s:
     if not isinstance(key_values, np.ndarray):
         return names.number_all(_keys_of(key_values))
+    numbers = np.full(len(key_values), -1, np.int32)
+    for _ in range(_USUAL_KEYS):
+        first = int(numbers.argmin())  # of those without a number, while there are any
+        if numbers[first] >= 0:
+            return numbers
+        (number,) = names.number_all(_keys_of(items_of(key_values[first : first + 1])))
+        np.copyto(numbers, number, where=_begin_alike(key_values, first))
+    left = np.flatnonzero(numbers < 0)
+    numbers[left] = _unusual_key_numbers(key_values[left], names)
+    return numbers
+
+
+def _begin_alike(rows: Rows, one: int) -> Bools:
+    """Tell which rows begin with the key of a certain one; only itself where that is not to be seen at once."""
+    row = rows[one]
+    item = row.tobytes()
+    size = item[1] + 2
+    # A row whose key is cut short has zeros in its place: they are no end of a key, nor is the last byte, its size.
+    if item[0] != _KEY or size >= min(_CONTINUED, len(item)) or not item[size - 1]:
+        only: Bools = np.arange(len(rows)) == one
+        return only
+    whole, more = divmod(size, 8)
+    alike: list[Bools] = [rows[:, word] == row[word] for word in range(whole)]
+    if more:
+        mask = np.uint64((1 << 8 * more) - 1)
+        alike.append(rows[:, whole] & mask == row[whole] & mask)
+    found: Bools = np.logical_and.reduce(alike)
+    return found
+
+
+def _unusual_key_numbers(key_values: Rows, names: Interner) -> Int32s:
     block = Block.of([key_values.tobytes()])
     width = 8 * key_values.shape[1]
     starts, sizes = np.arange(0, len(key_values) * width, width), sizes_of(key_values)
@@ -187,8 +230,8 @@ def _keys_of(key_values: Sequence[bytes]) -> list[bytes]:
             item[2 : 2 + item[1]] if item[1] < _CONTINUED and item[0] == _KEY else _scan_key(item)
             for item in key_values
         ]
-    except IndexError:
-        return [_scan_key(item) for item in key_values]
+    except IndexError:  # an item of no bytes, or of one
+        return [_keys_of([item])[0] if len(item) > 1 else _scan_key(item) for item in key_values]
 
 
 def _scan_key(key_value: bytes) -> bytes:
