@@ -131,13 +131,15 @@ class Interner:
     def _add(self, memory: Recall, rows: Rows, slots: Places) -> Int32s:
         """Number rows anew, and remember them."""
         first, holds = memory.gather(rows, slots)
-        new = (first == np.arange(len(rows))).nonzero()[0]
+        own = np.arange(len(rows))
+        new = (first == own).nonzero()[0]
         self._numbers.default_factory = None
-        number_of = np.zeros(len(rows), np.int32)
-        number_of[new] = np.arange(len(self), len(self) + len(new))
-        numbers = number_of.take(first)
+        numbers = (own + len(self)).astype(np.int32)
+        if len(new) < len(rows):
+            numbers[new] = numbers[: len(new)].copy()
+            numbers = numbers.take(first)
         assert isinstance(self.items_by_id, Items)
-        self.items_by_id.extend_rows(rows.take(new, axis=0))
+        self.items_by_id.extend_rows(rows if len(new) == len(rows) else rows.take(new, axis=0))
         held = holds.nonzero()[0]
         memory.remember(rows.take(held, axis=0), slots.take(held), numbers.take(held))
         return numbers

@@ -57,9 +57,9 @@ class Recall:
     def remember(self, rows: Rows, slots: Places, numbers: Int32s) -> None:
         """Remember rows in place of what stood in their slots, which must all be different."""
         # In this order an interruption can make a slot forget, but not lie.
-        self.rows[slots] = 0
+        self.numbers[slots] = -1
+        _whole(self.rows)[slots] = _whole(rows)
         self.numbers[slots] = numbers
-        self.rows[slots] = rows
 
     def gather(self, rows: Rows, slots: Places) -> tuple[Places, Bools]:
         """Return for each row one that is equal to it, mostly the same for all equal ones; and which hold their slot.
@@ -69,4 +69,13 @@ class Recall:
         own = np.arange(len(rows))
         self.holders[slots] = own
         holder = self.holders.take(slots)
-        return np.where(equal_rows(rows.take(holder, axis=0), rows), holder, own), holder == own
+        holds: Bools = holder == own
+        others = (~holds).nonzero()[0]
+        same = equal_rows(rows.take(holder.take(others), axis=0), rows.take(others, axis=0))
+        own[others[same]] = holder[others[same]]
+        return own, holds
+
+
+def _whole(rows: Rows) -> npt.NDArray[np.void]:
+    """Return each row as one value, as numpy moves those faster."""
+    return rows.view(f"V{8 * rows.shape[1]}")[:, 0]
