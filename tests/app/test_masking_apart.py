@@ -63,6 +63,41 @@ def done(*receipts: Future[Receipt]) -> list[int]:
     return [receipt.result(WAIT_S).accepted for receipt in receipts]
 
 
+def with_attribute(payload: bytes, place: int, attribute: KeyValue) -> bytes:
+    request = TracesData.FromString(payload)
+    request.resource_spans[0].scope_spans[0].spans[place].attributes.append(attribute)
+    return request.SerializeToString()
+
+
+def text(key: str, value: str) -> KeyValue:
+    return KeyValue(key=key, value=AnyValue(string_value=value))
+
+
+HIDDEN = {
+    "a short text": text("note", f"password={CANARY}"),
+    "a text": text("note", f"the password={CANARY} is somewhere in here"),
+    "a long text": text("note", "so " * 20 + f"the password={CANARY}"),
+    "a very long text": text("note", "so " * 2000 + f"the password={CANARY}"),
+    "a text under a secret name": text("db.password", CANARY),
+    "a number under a secret name": KeyValue(key="db.password", value=AnyValue(int_value=815_0815)),
+    "an array": KeyValue(key="notes", value=AnyValue(array_value={"values": [text("", f"password={CANARY}").value]})),
+}
+
+
+@pytest.mark.parametrize("place", [0, 599])
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_secret_among_very_many_attributes_is_found(tmp_path: Path, name: str, place: int) -> None:
+    masker = Watched(MaskingRules())
+    with taking(tmp_path, masker) as (intake, store):
+        assert done(intake.submit(make_payload(600, 10, 1))) == [600]
+        assert masker.looks == 0
+        assert done(intake.submit(with_attribute(make_payload(600, 10, 2), place, HIDDEN[name]))) == [600]
+        kept = journaled(store)
+        assert HIDDEN[name].SerializeToString() not in kept
+        assert CANARY.encode() not in kept
+    assert masker.looks == 1
+
+
 def test_payloads_without_anything_suspicious_are_searched_by_the_process_alone(tmp_path: Path) -> None:
     masker = Watched(MaskingRules())
     payloads = [make_payload(20, 10, seed) for seed in range(20)]

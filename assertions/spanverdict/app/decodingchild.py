@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from typing import Any, Final
 
+import numpy as np
+
 from spanverdict.app.channel import Bytes, Channel, Gone, Message
 from spanverdict.app.decoding import Decoder
 from spanverdict.masking.detectors import compiled
@@ -68,8 +70,9 @@ class _Answers:
         if writer is None or fresh:
             writer = self._writer = TableWriter(table.pool)
         packed = writer.pack(table)
-        # The head holds all texts that are new to the pool, one after the other; rejected spans' may be missing.
-        if search is not None and (any(tally.rejected for tally in tallies) or search.search(packed.head)):
+        # All texts that are new to the pool are in the head or in rows; rejected spans' may be missing.
+        texts = (packed.head, *(column.reshape(-1).view(np.uint8) for column in packed.columns[: packed.n_parts]))
+        if search is not None and (any(tally.rejected for tally in tallies) or any(map(search.search, texts))):
             self._decoder.forget()
             self._writer = None
             return marshal.dumps(None), ()

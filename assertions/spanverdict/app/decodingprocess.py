@@ -16,6 +16,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final, Protocol, Self
 
 from spanverdict.app.channel import Channel, Gone, Message
@@ -37,6 +38,16 @@ PROGRAM: Final = (
     "from spanverdict.app.decodingchild import main; main(int(sys.argv[1]), sys.argv[3])"
 )
 """What the process runs. The path is ours, so that it finds what we found, and nothing in the current directory."""
+
+ENVIRONMENT: Final = MappingProxyType(
+    {
+        "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+        "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    }
+)
+"""What the process runs with. Every group needs the same memory anew, so it is not given back to the system after each
+one: to get it again costs more than to fill it."""
 
 _log = logging.getLogger(__name__)
 
@@ -252,7 +263,7 @@ def _send(channel: Channel, job: Job) -> None:
 def _spawn(program: str, suspicion: str, end: socket.socket) -> subprocess.Popen[bytes]:
     """Start a process that serves one end, and exits when the other is closed: by us, or because we are no more."""
     command = [sys.executable, "-P", "-c", program, str(end.fileno()), json.dumps(sys.path), suspicion]
-    environ = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    environ = {**os.environ, **ENVIRONMENT}
     return subprocess.Popen(  # noqa: S603 - our own program
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(end.fileno(),), env=environ
     )

@@ -42,7 +42,11 @@ class Packed:
     """A table ready to be sent: `head` first, then the bytes of `columns` end to end."""
 
     head: bytes
+    """Among other things, all items that are new and not kept as rows."""
     columns: list[Column]
+    """First the rows of new items, if any."""
+    n_parts: int
+    """How many of the columns are rows of new items."""
 
 
 class TableWriter:
@@ -57,16 +61,21 @@ class TableWriter:
         # Wide columns go first: so all of them are aligned in a row of bytes.
         placed = sorted(enumerate(_columns(table)), key=lambda entry: -entry[1].itemsize)
         shape = [(place, column.dtype.str, len(column)) for place, column in placed]
-        news = [self._new_items(name, getattr(self.pool, name)) for name in _ITEMS]
+        rows: list[Column] = []
+        news = [self._new_items(name, getattr(self.pool, name), rows) for name in _ITEMS]
         news += [self._news(name, getattr(self.pool, name)) for name in _LISTS]
-        head = (self.pool.attributes.recent, news, shape)
-        return Packed(marshal.dumps(head, _MARSHAL_VERSION), [column for _, column in placed])
+        head = marshal.dumps((self.pool.attributes.recent, news, shape), _MARSHAL_VERSION)
+        return Packed(head, [*rows, *(column for _, column in placed)], len(rows))
 
-    def _new_items(self, name: str, interner: Interner) -> list[Any]:
-        """Return new items part by part: Python bytes as a list, rows as their number of words and all their bytes."""
+    def _new_items(self, name: str, interner: Interner, rows: list[Column]) -> list[Any]:
+        """Return new items part by part: Python bytes as a list; rows as their shape, and add them to `rows`."""
         news: list[Any] = []
         for start, part in interner.parts(self._told[name]):
-            news.append((part.shape[1], part.tobytes()) if isinstance(part, np.ndarray) else part)
+            if isinstance(part, np.ndarray):
+                news.append(part.shape)
+                rows.append(part)
+            else:
+                news.append(part)
             self._told[name] = start + len(part)
         return news
 
@@ -88,26 +97,29 @@ class TableReader:
         recent, news, shape = marshal.loads(head)  # noqa: S302 - from a process that we started ourselves
         if self._empty is None:
             self._empty = SpanTable.empty(Follower(self._decode_attribute, recent))
+        at = 0
         for name, new in zip((*_ITEMS, *_LISTS), news, strict=True):
             known = getattr(self._empty.pool, name)
             if isinstance(known, Interner):
-                _add(known.items_by_id, new)
+                at = _add(known.items_by_id, new, body, at)
             else:
                 known.extend(new)
         self._empty.pool.weigh()
-        table: SpanTable = _with_columns(self._empty, iter(_views(shape, body)))
+        table: SpanTable = _with_columns(self._empty, iter(_views(shape, body, at)))
         return table
 
 
-def _add(items: list[bytes] | Items, news: Sequence[Any]) -> None:
+def _add(items: list[bytes] | Items, news: Sequence[Any], body: npt.NDArray[np.uint8], at: int) -> int:
+    """Add new items, of which rows stand in the body from `at` on; return where what follows them begins."""
     for part in news:
         if isinstance(part, list):
             items.extend(part)
         else:
             assert isinstance(items, Items)
-            n_words, data = part
-            rows: Rows = np.frombuffer(data, np.uint64).reshape(-1, n_words)
-            items.extend_rows(rows)
+            rows: Rows = np.ndarray(part, np.uint64, body, at)
+            items.extend_rows(rows.copy())  # or all of the body would be kept as long as the pool
+            at += rows.nbytes
+    return at
 
 
 class Follower(Pool):
@@ -159,10 +171,9 @@ def _columns(part: object) -> Iterator[Column]:
             yield from _columns(value)
 
 
-def _views(shape: Sequence[tuple[int, str, int]], body: npt.NDArray[np.uint8]) -> list[Column]:
-    """Cut a row of bytes into columns, in the order in which `_columns` yields them."""
+def _views(shape: Sequence[tuple[int, str, int]], body: npt.NDArray[np.uint8], start: int) -> list[Column]:
+    """Cut a row of bytes from `start` on into columns, in the order in which `_columns` yields them."""
     views: dict[int, Column] = {}
-    start = 0
     for place, dtype, length in shape:
         kind = _dtype(dtype)
         views[place] = np.ndarray((length,), kind, body, start)
