@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from spanverdict.telemetry import interning
-from spanverdict.telemetry import pool as pool_module
+from spanverdict.telemetry import interning, keyindex
 from spanverdict.telemetry.blocks import Block
 from spanverdict.telemetry.interning import LIST_END, Interner
 from spanverdict.telemetry.pool import Pool
@@ -160,7 +159,7 @@ def test_keys_of_many_attributes_are_those_of_each_alone(items: list[bytes]) -> 
     numbers = pool.attributes.number_within(Block.of(items), np.cumsum([0, *sizes])[:-1], sizes)
     names = pool.keys.names()
     found = [names[key] for key in pool.keys.of_attributes()[numbers]]
-    assert found == [key.decode("utf-8", "replace") for key in pool_module._keys_of(items)]
+    assert found == [key.decode("utf-8", "replace") for key in keyindex._keys_of(items)]
 
 
 def test_more_keys_than_two_bytes_can_number_are_told_apart() -> None:
@@ -175,11 +174,11 @@ def test_more_keys_than_two_bytes_can_number_are_told_apart() -> None:
 
 @given(st.binary(max_size=40))
 def test_reading_keys_of_any_bytes_ends(item: bytes) -> None:
-    pool_module._scan_key(item)
+    keyindex._scan_key(item)
 
 
 def test_reading_the_key_of_endless_varints_is_quick() -> None:
-    assert pool_module._scan_key(b"\xff" * 1_000_000) == b""
+    assert keyindex._scan_key(b"\xff" * 1_000_000) == b""
 
 
 def test_the_key_index_grows_with_the_pool_and_old_arrays_stay_right() -> None:

@@ -76,6 +76,7 @@ class _Answers:
             self._decoder.forget()
             self._writer = None
             return marshal.dumps(None), ()
+        writer.let_go()
         head = marshal.dumps((fresh, [astuple(tally) for tally in tallies], packed.head))
         return head, [column.data.cast("B") for column in packed.columns if len(column)]
 

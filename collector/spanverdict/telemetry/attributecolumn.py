@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from spanverdict.telemetry.distinct import distinct
-from spanverdict.telemetry.pool import KeyNumbers, Pool, Value
+from spanverdict.telemetry.keyindex import KeyNumbers
+from spanverdict.telemetry.pool import Pool, Value
 from spanverdict.telemetry.ragged import Ragged
 from spanverdict.telemetry.vectors import Int32s
 

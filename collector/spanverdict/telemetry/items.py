@@ -4,27 +4,51 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import Final, overload
+from typing import Final, Never, TypeAlias, overload
 
 import numpy as np
 
-from spanverdict.telemetry.blocks import Int32s, Rows, items_of
+from spanverdict.telemetry.alikes import Alikes, alikes_among, alikes_in
+from spanverdict.telemetry.blocks import Int32s, Places, Rows, items_of
+
+Part: TypeAlias = "list[bytes] | Rows | Alikes | _Gone"
 
 _FEW: Final = 16
+_MANY: Final = 1024
+"""So many Python objects in a row are made compact."""
+_OBJECT_BYTES: Final = 120
+"""What an item takes besides its bytes: an object, and a place in a list and in a dictionary."""
+
+
+class _Gone(Sequence[bytes]):
+    """Items that were let go."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, number: int | slice) -> Never:
+        raise LookupError("these items were let go")
 
 
 class Items(Sequence[bytes]):
-    """Bytes in order. Many at a time are kept as rows, which take less room than Python objects.
+    """Bytes in order. Many at a time are kept as rows, which take less room than Python objects, or compact.
 
     Only ever added to, by one thread at a time; readers need no lock.
     """
 
-    __slots__ = ("_length", "_parts", "_starts")
+    __slots__ = ("_length", "_n_settled", "_parts", "_starts", "nbytes")
 
     def __init__(self) -> None:
-        self._parts: list[list[bytes] | Rows] = [[]]
+        self.nbytes = 0
+        """How much memory they take, about; what was let go is not forgotten in it."""
+        self._parts: list[Part] = [[]]
         self._starts: list[int] = [0]
         self._length = 0
+        self._n_settled = 0
+        """So many parts are as compact as they will be."""
 
     def __len__(self) -> int:
         return self._length
@@ -41,7 +65,7 @@ class Items(Sequence[bytes]):
         number %= self._length
         at = bisect_right(self._starts, number) - 1
         part, place = self._parts[at], number - self._starts[at]
-        return part[place] if isinstance(part, list) else items_of(part[place : place + 1])[0]
+        return items_of(part[place : place + 1])[0] if isinstance(part, np.ndarray) else part[place]
 
     def _slice(self, start: int, stop: int, step: int) -> list[bytes]:
         if step == 1:
@@ -80,6 +104,7 @@ class Items(Sequence[bytes]):
         assert isinstance(last, list)
         last += items
         self._length += len(items)
+        self.nbytes += weight(items)
 
     def extend_rows(self, rows: Rows) -> None:
         """Add the items of rows, which are kept unless they are few."""
@@ -88,15 +113,43 @@ class Items(Sequence[bytes]):
             return
         self._begin(rows)
         self._length += len(rows)
+        self.nbytes += rows.nbytes
+
+    def settle(self) -> None:
+        """Make compact what was added; by the thread that adds."""
+        for at in range(self._n_settled, len(self._parts)):
+            part = self._parts[at]
+            if isinstance(part, list) and len(part) < _MANY:
+                if at == len(self._parts) - 1:
+                    return
+            elif isinstance(part, list | np.ndarray):
+                alikes = alikes_in(part) if isinstance(part, np.ndarray) else alikes_among(part)
+                if alikes is not None:
+                    # Whoever reads at this moment sees either; both hold the same.
+                    self._parts[at] = alikes
+                    self.nbytes += alikes.nbytes - (weight(part) if isinstance(part, list) else part.nbytes)
+            self._n_settled = at + 1
+
+    def let_go(self) -> None:
+        """Forget all items but not their numbers: nobody here reads them any more."""
+        self._parts, self._starts = [_Gone(self._length)], [0]
+        self._n_settled = 0
 
     def _begin(self, part: list[bytes] | Rows) -> None:
         self._parts.append(part)
         self._starts.append(self._length)
 
 
+def weight(items: Sequence[bytes]) -> int:
+    """Return how much memory Python objects take, about."""
+    return sum(map(len, items)) + _OBJECT_BYTES * len(items)
+
+
 def _as_list(part: Sequence[bytes] | Rows) -> Sequence[bytes]:
     return items_of(part) if isinstance(part, np.ndarray) else part
 
 
-def _some(part: Sequence[bytes] | Rows, places: Int32s) -> Sequence[bytes]:
-    return items_of(part[places]) if isinstance(part, np.ndarray) else [part[place] for place in places.tolist()]
+def _some(part: Part, places: Places | Int32s) -> Sequence[bytes]:
+    if isinstance(part, np.ndarray):
+        return items_of(part[places])
+    return part.take(places) if isinstance(part, Alikes) else [part[place] for place in places.tolist()]

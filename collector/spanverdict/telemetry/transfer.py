@@ -19,6 +19,7 @@ import numpy.typing as npt
 from spanverdict.telemetry.blocks import Int32s, Rows
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.items import Items
+from spanverdict.telemetry.keyindex import KeyIndex
 from spanverdict.telemetry.pool import AttributeDecoder, Pool
 from spanverdict.telemetry.spantable import Events, Links, Ragged, SpanTable
 
@@ -67,6 +68,12 @@ class TableWriter:
         head = marshal.dumps((self.pool.attributes.recent, news, shape), _MARSHAL_VERSION)
         return Packed(head, [*rows, *(column for _, column in placed)], len(rows))
 
+    def let_go(self) -> None:
+        """Forget the attributes that have been told, when nobody here reads them: they were most of the memory."""
+        items = self.pool.attributes.items_by_id
+        if isinstance(items, Items):
+            items.let_go()
+
     def _new_items(self, name: str, interner: Interner, rows: list[Column]) -> list[Any]:
         """Return new items part by part: Python bytes as a list; rows as their shape, and add them to `rows`."""
         news: list[Any] = []
@@ -75,7 +82,7 @@ class TableWriter:
                 news.append(part.shape)
                 rows.append(part)
             else:
-                news.append(part)
+                news.append([*part])
             self._told[name] = start + len(part)
         return news
 
@@ -132,6 +139,7 @@ class Follower(Pool):
         self.attributes = _Told(recent_attributes)
         self.resources = _Told()
         self.scopes = _Told()
+        self._keys = KeyIndex(self.attributes)
 
 
 class _Told(Interner):

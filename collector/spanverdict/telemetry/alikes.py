@@ -1,0 +1,209 @@
+"""Items of which many are alike: of those only what differs is kept.
+
+Attributes with one key and of one size begin alike: `request.id` with 16 hexadecimal digits takes 8 bytes here, and 34
+as it is sent. Nothing is lost, and an item can be read without the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, overload
+
+import numpy as np
+
+from spanverdict.telemetry.blocks import WIDTHS, Block, Bools, Bytes, Int32s, Places, Rows, items_of, of_width
+
+KEY: Final = 0x0A
+"""Begins an attribute, followed by the size of its key and the key."""
+LONG: Final = 0x80
+"""From here on a size takes several bytes."""
+
+_MOST_KINDS: Final = 48
+_LEAST: Final = 8
+"""Fewer items that are alike are kept as they are."""
+_OTHER: Final = 255
+"""In place of a kind."""
+_OBJECT_BYTES: Final = 60
+_KIND_BYTES: Final = 500
+_WORD: Final = 8
+_NO_DIGIT: Final = 255
+_DIGITS: Final = (b"0123456789abcdef", b"0123456789ABCDEF", b"0123456789-:. TZ")
+"""Texts of these characters alone take half a byte each."""
+
+
+def _values_of(digits: bytes) -> Bytes:
+    values = np.full(256, _NO_DIGIT, np.uint8)
+    values[np.frombuffer(digits, np.uint8)] = np.arange(len(digits))
+    return values
+
+
+_VALUES: Final = tuple((np.frombuffer(digits, np.uint8), _values_of(digits)) for digits in _DIGITS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kind:
+    """Items of one size that are the same in most places."""
+
+    model: Bytes
+    """One of them."""
+    places: slice | Places
+    """Where they differ."""
+    digits: Bytes | None
+    """The characters that stand there, where they are few."""
+    differences: Bytes
+    """What stands there, (n_items, n_places); of digits two to a byte."""
+
+    def items(self, which: Places) -> list[bytes]:
+        """Return some of the items."""
+        found = np.empty((len(which), len(self.model)), np.uint8)
+        found[:] = self.model
+        differences = self.differences.take(which, axis=0)
+        if self.digits is not None:
+            n_places = found[:1, self.places].shape[1]
+            pairs = np.stack([differences >> 4, differences & 15], axis=2).reshape(len(which), -1)
+            differences = self.digits.take(pairs[:, :n_places])
+        found[:, self.places] = differences
+        data, size = found.tobytes(), len(self.model)
+        return [data[size * place : size * (place + 1)] for place in range(len(which))]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alikes(Sequence[bytes]):
+    """Items in order. What they are never changes."""
+
+    _kinds: tuple[_Kind, ...]
+    _kind_of: Bytes
+    """Of each item; `_OTHER` for none."""
+    _others: tuple[bytes, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory they take, about."""
+        kinds = sum(kind.differences.nbytes + len(kind.model) + _KIND_BYTES for kind in self._kinds)
+        return kinds + self._kind_of.nbytes + sum(map(len, self._others)) + _OBJECT_BYTES * len(self._others)
+
+    def __len__(self) -> int:
+        return len(self._kind_of)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[bytes]: ...
+    def __getitem__(self, place: int | slice) -> bytes | Sequence[bytes]:
+        places = range(len(self))[place]
+        if isinstance(places, range):
+            return self if len(places) == len(self) and places.step == 1 else self.take(np.array(places, np.intp))
+        kind = int(self._kind_of[places])
+        before = np.array([np.count_nonzero(self._kind_of[:places] == kind)])
+        return self._others[int(before[0])] if kind == _OTHER else self._kinds[kind].items(before)[0]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.take(np.arange(len(self))))
+
+    def take(self, places: Places | Int32s) -> list[bytes]:
+        """Return items of many places, in any order."""
+        found = np.empty(len(places), object)
+        wanted = self._kind_of.take(places)
+        for kind in np.flatnonzero(np.bincount(wanted)).tolist():
+            mine = wanted == kind
+            # Counts the items of the kind up to each place.
+            which = np.cumsum(self._kind_of == kind, dtype=np.int32).take(places[mine]) - 1
+            if kind == _OTHER:
+                found[mine] = [self._others[number] for number in which.tolist()]
+            else:
+                found[mine] = self._kinds[kind].items(which)
+        items: list[bytes] = found.tolist()
+        return items
+
+    def samples(self) -> tuple[list[bytes], Bytes | Int32s]:
+        """Return items with every key that there is, and for each item which of these has its key."""
+        models = [kind.model.tobytes() for kind in self._kinds]
+        which = self._kind_of.astype(np.int32)
+        others = which == _OTHER
+        which[others] = np.arange(len(models), len(models) + len(self._others))
+        return [*models, *self._others], which
+
+
+def alikes_in(rows: Rows) -> Alikes | None:
+    """Return the items of rows; None when too few are alike."""
+    kinds: list[_Kind] = []
+    kind_of = np.full(len(rows), _OTHER, np.uint8)
+    _find_kinds(rows, np.arange(len(rows)), kinds, kind_of)
+    others = np.flatnonzero(kind_of == _OTHER)
+    if len(others) > len(rows) // 4:
+        return None
+    return Alikes(tuple(kinds), kind_of, tuple(items_of(rows.take(others, axis=0))))
+
+
+def alikes_among(items: Sequence[bytes]) -> Alikes:
+    """Return items, those that are alike kept as such."""
+    kinds: list[_Kind] = []
+    kind_of = np.full(len(items), _OTHER, np.uint8)
+    block = Block.of(items)
+    sizes = np.fromiter(map(len, items), np.int64, len(items))
+    starts = sizes.cumsum() - sizes
+    for width in WIDTHS:
+        which = of_width(sizes, width)
+        if len(which):
+            _find_kinds(block.rows(starts.take(which), sizes.take(which), width), which, kinds, kind_of)
+    others = [items[place] for place in np.flatnonzero(kind_of == _OTHER).tolist()]
+    return Alikes(tuple(kinds), kind_of, tuple(others))
+
+
+def _find_kinds(rows: Rows, places: Places, kinds: list[_Kind], kind_of: Bytes) -> None:
+    """Add the kinds that are among rows, whose items have the given places among all."""
+    left = np.arange(len(rows))
+    most = len(kinds) + _MOST_KINDS
+    while len(left) >= _LEAST and len(kinds) < min(most, _OTHER):
+        among = rows if len(left) == len(rows) else rows.take(left, axis=0)
+        alike = _like_first(among)
+        if np.count_nonzero(alike) >= _LEAST:
+            kind_of[places[left[alike]]] = len(kinds)
+            kinds.append(_kind(among[alike]))
+        else:
+            most -= 1
+        left = left[~alike]
+
+
+def _like_first(rows: Rows) -> Bools:
+    """Tell which items have the size and the key of the first."""
+    first = rows[0]
+    size, key_end = int(first.view(np.uint8)[-1]) - 1, _key_end(first)
+    alike: Bools = rows[:, -1] >> np.uint64(56) == np.uint64(size + 1)
+    for word in range(-(-key_end // _WORD)):
+        n_bytes = min(_WORD, key_end - word * _WORD)
+        shift = np.uint64(8 * (_WORD - n_bytes))
+        alike &= (rows[:, word] ^ first[word]) << shift == 0
+    return alike
+
+
+def _key_end(row: Rows) -> int:
+    """Return the size of a row's attribute up to the end of its key; where that is not clear, its whole size."""
+    octets = row.view(np.uint8)
+    size, key_end = int(octets[-1]) - 1, int(octets[1]) + 2
+    clear = octets[0] == KEY and octets[1] < LONG and key_end <= size
+    return key_end if clear else size
+
+
+def _kind(rows: Rows) -> _Kind:
+    octets = rows.view(np.uint8)
+    size = int(octets[0, -1]) - 1
+    differing = np.bitwise_or.reduce(rows ^ rows[0], axis=0).view(np.uint8)[:size].nonzero()[0]
+    places: slice | Places = differing
+    if len(differing) and differing[-1] - differing[0] == len(differing) - 1:
+        places = slice(int(differing[0]), int(differing[-1]) + 1)
+    differences = octets[:, places]
+    for digits, values in _VALUES:
+        if values.take(differences[0]).max(initial=0) != _NO_DIGIT:
+            numbers = values.take(differences)
+            if numbers.max(initial=0) != _NO_DIGIT:
+                return _Kind(octets[0, :size].copy(), places, digits, _in_pairs(numbers))
+    return _Kind(octets[0, :size].copy(), places, None, np.ascontiguousarray(differences))
+
+
+def _in_pairs(numbers: Bytes) -> Bytes:
+    if numbers.shape[1] % 2:
+        numbers = np.concatenate([numbers, np.zeros((len(numbers), 1), np.uint8)], axis=1)
+    pairs: Bytes = np.bitwise_or(numbers[:, ::2] << 4, numbers[:, 1::2], dtype=np.uint8)
+    return pairs
