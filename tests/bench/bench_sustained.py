@@ -107,7 +107,7 @@ def main() -> int:
         result = measure(case, asked.seconds, Path(folder), rules=RULES_HERE)
         verdicts = verdicts_of(case, Ledger.read(Path(folder) / "ledger.npz"), Path(folder) / "store.sqlite")
     print(Result.header(), result, sep="\n")
-    rate = result.acknowledged / (result.acknowledged / max(result.spans_per_second, 1) + result.drain_s)
+    rate = result.spans_per_second * asked.seconds / (asked.seconds + result.drain_s)
     print(
         f"{result.acknowledged:,} spans in {verdicts.runs} runs, {verdicts.whole} of them with a verdict on all their spans; "
         f"after their quiet it took {verdicts.p50_s} s, {verdicts.most_s} s at most; "

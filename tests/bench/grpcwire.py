@@ -8,6 +8,7 @@ answer's headers it only matters whether a message came before them.
 
 from __future__ import annotations
 
+import gzip
 import socket
 import struct
 from collections.abc import Iterator
@@ -104,7 +105,10 @@ class GrpcWire:
         return self._answered(answer)
 
     def _answered(self, answer: bytearray) -> bytes | None:
-        return bytes(answer[5:]) if answer else None
+        if not answer:
+            return None
+        # Some answer compressed to what came compressed.
+        return gzip.decompress(answer[5:]) if answer[0] else bytes(answer[5:])
 
     def _data(self, body: bytes, begin: int, end: int) -> Iterator[bytes]:
         self._window -= end - begin

@@ -24,29 +24,39 @@ class Ledger:
     outcomes: npt.NDArray[np.int8]
     latencies: npt.NDArray[np.float64]
     """Seconds from when the request was sent, or with a rate from when it was to be sent, to its answer; 0 where unsent."""
+    answered: npt.NDArray[np.float64]
+    """Seconds from the first request to each answer; 0 where unsent."""
+    warm_up: float
+    """Seconds at the beginning of which nothing is told but what became of the requests."""
     seconds: float
-    """From the first request to the last answer."""
+    """From then to the last answer."""
     cpu_seconds: float
-    """That sending took, the making of requests included."""
+    """That sending took in all, the making of requests included."""
 
     def save(self, path: Path) -> None:
         """Write a file that `read` reads."""
-        numbers = np.array([self.seconds, self.cpu_seconds])
-        np.savez(path, outcomes=self.outcomes, latencies=self.latencies, numbers=numbers)
+        numbers = np.array([self.warm_up, self.seconds, self.cpu_seconds])
+        lists = {"outcomes": self.outcomes, "latencies": self.latencies, "answered": self.answered}
+        np.savez(path, numbers=numbers, **lists)
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
         """Read what `save` wrote."""
         with np.load(path) as kept:
-            return cls(kept["outcomes"], kept["latencies"], *map(float, kept["numbers"]))
+            return cls(kept["outcomes"], kept["latencies"], kept["answered"], *map(float, kept["numbers"]))
 
     def count(self, outcome: int) -> int:
         """Return how many requests ended so."""
         return int((self.outcomes == outcome).sum())
 
+    @property
+    def acknowledged_warm(self) -> npt.NDArray[np.bool_]:
+        """Which requests were acknowledged after the warm-up."""
+        return (self.outcomes == ACKNOWLEDGED) & (self.answered >= self.warm_up)
+
     def milliseconds(self, percents: tuple[float, ...]) -> list[float]:
-        """Return percentiles of how long acknowledgements took; zeros without any."""
-        took = self.latencies[self.outcomes == ACKNOWLEDGED] * 1e3
+        """Return percentiles of how long acknowledgements took after the warm-up; zeros without any."""
+        took = self.latencies[self.acknowledged_warm] * 1e3
         return (
             [round(float(value), 2) for value in np.percentile(took, percents)] if len(took) else [0.0] * len(percents)
         )
@@ -56,9 +66,10 @@ def check(ledger: Ledger, stored: npt.NDArray[np.int64]) -> str:
     """Hold what the sender was told against how often the store holds each request; `exact`, or what is wrong.
 
     >>> told = np.array([ACKNOWLEDGED, REFUSED, UNSENT], np.int8)
-    >>> check(Ledger(told, np.zeros(3), 1.0, 1.0), np.array([1, 0, 0]))
+    >>> ledger = Ledger(told, np.zeros(3), np.zeros(3), 0.0, 1.0, 1.0)
+    >>> check(ledger, np.array([1, 0, 0]))
     'exact'
-    >>> check(Ledger(told, np.zeros(3), 1.0, 1.0), np.array([0, 0, 0]))
+    >>> check(ledger, np.array([0, 0, 0]))
     '1 acknowledged requests are not stored'
     """
     if len(stored) > len(ledger.outcomes) and stored[len(ledger.outcomes) :].any():

@@ -34,6 +34,8 @@ MOST: Final = 500_000
 """Requests are sent for at most so many spans a second; what is faster is measured for a shorter time."""
 MOST_COMPRESSED: Final = 150_000
 """Compressed requests are made beforehand, so there are fewer."""
+WARM_UP_S: Final = 1.0
+"""Load before anything is measured: programs start processes, threads and buffers with it, ours some 0.3 s of CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Case:
         most = self.rate or (MOST_COMPRESSED if self.gzip else MOST)
         told = {
             "protocol": self.protocol, "size": self.size, "attributes": self.attributes, "seconds": seconds,
-            "rate": self.rate, "spans-per-run": self.spans_per_run, "spans": int(most * seconds) + self.size,
+            "warm-up": WARM_UP_S, "rate": self.rate, "spans-per-run": self.spans_per_run,
+            "spans": int(most * (WARM_UP_S + seconds)) + self.size,
         }  # fmt: skip
         return [f"--{name}={value}" for name, value in told.items()] + ["--gzip"] * self.gzip
 
@@ -71,11 +74,11 @@ class Result:
 
     case: str
     spans_per_second: int
-    """Acknowledged."""
+    """Acknowledged, after the warm-up; all times and costs are of then, too."""
     cpu_us_per_span: float
     """Of the server process and the one that decodes for it, all threads, until the judge had taken in everything."""
     child_us_per_span: float
-    """Of the latter alone; its start, about 0.3 s, included."""
+    """Of the latter alone."""
     cores: float
     """That the server kept busy while requests came."""
     p50_ms: float
@@ -90,8 +93,9 @@ class Result:
     slope_bytes_per_second: int
     """How fast the server's memory grew in the second half of the load."""
     bytes_per_span: float
-    """How much the server's memory grew in all."""
+    """How much the server's memory grew in all, with the warm-up."""
     acknowledged: int
+    """In all, with the warm-up."""
     refused: int
     start_s: float
     sender_us_per_span: float
@@ -121,13 +125,15 @@ Start = Callable[[Path, Path], AbstractContextManager[Server]]
 
 
 def measure(case: Case, seconds: float, folder: Path, start: Start = serving, rules: str = RULES) -> Result:
-    """Start a server, load it for some seconds, stop it and look into its store."""
+    """Start a server, load it for some seconds after it is warm, stop it and look into its store."""
     told, kept = folder / "scoring.yaml", folder / "ledger.npz"
     told.write_text(rules)
     with start(folder, told) as server:
         with sender(case, seconds, server, kept) as sending:
-            before_rss, before_cpu, begun = server.rss(), server.cpu_seconds(), time.perf_counter()
-            go(sending)
+            before_rss = server.rss()
+            warm(sending)
+            before_cpu, begun = server.cpu_seconds(), time.perf_counter()
+            await_end(sending)
         took = time.perf_counter() - begun
         slope, backlog = server.slope(begun + took / 2), server.peak_backlog
         busy = server.cpu_seconds().since(before_cpu)
@@ -137,11 +143,11 @@ def measure(case: Case, seconds: float, folder: Path, start: Start = serving, ru
         cpu = server.cpu_seconds().since(before_cpu)
     ledger = Ledger.read(kept)
     acknowledged, refused = (ledger.count(outcome) * case.size for outcome in (ACKNOWLEDGED, REFUSED))
-    total, child, sent = (
-        round(seconds / max(acknowledged, 1) * 1e6, 3) for seconds in (sum(cpu), cpu.child, ledger.cpu_seconds)
-    )
+    counted = max(int(ledger.acknowledged_warm.sum()) * case.size, 1)
+    total, child = (round(seconds / counted * 1e6, 3) for seconds in (sum(cpu), cpu.child))
+    sent = round(ledger.cpu_seconds / max(acknowledged, 1) * 1e6, 3)
     return Result(
-        case.name, round(acknowledged / ledger.seconds), total, child, round(sum(busy) / took, 3),
+        case.name, round(counted / ledger.seconds), total, child, round(sum(busy) / took, 3),
         *ledger.milliseconds((50, 99)), round(drain, 2), backlog >> 20, before_rss >> 20, server.peak_rss >> 20, round(slope),
         round((server.peak_rss - before_rss) / max(acknowledged, 1), 1), acknowledged, refused,
         round(server.started_s, 2), sent, held_against(case, ledger, server.store),
@@ -174,8 +180,16 @@ def sender(case: Case, seconds: float, server: Server, ledger: Path) -> Iterator
             process.kill()
 
 
-def go(sending: subprocess.Popen[bytes]) -> None:
-    """Give the word, and wait until the sender is done."""
-    sending.communicate(b"go\n")
-    if sending.returncode:
+def warm(sending: subprocess.Popen[bytes]) -> None:
+    """Give the word, and wait until the warm-up is over."""
+    assert sending.stdin is not None
+    assert sending.stdout is not None
+    sending.stdin.write(b"go\n")
+    sending.stdin.flush()
+    sending.stdout.readline()
+
+
+def await_end(sending: subprocess.Popen[bytes]) -> None:
+    """Wait until the sender is done."""
+    if sending.wait():
         raise RuntimeError("the sender failed")

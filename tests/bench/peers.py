@@ -1,7 +1,8 @@
 """Other receivers of OTLP that the same load can be sent to: the OpenTelemetry Collector and Rotel.
 
 For the Collector see `otelcollector.py`; Rotel comes from PyPI into an environment of its own, kept in the user's
-cache folder.
+cache folder. What is forwarded goes to a second process of the same program that drops it, whose CPU is not counted,
+over the protocol that it came by, compressed as it came.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.loading import Case
 from bench.server import Server, watched
 from otelcollector import NotHere, cache, collector
 
 ROTEL: Final = "rotel"
 START_S: Final = 20.0
+_NOBODY: Final = "127.0.0.1:1"
+"""In what is not used of a configuration."""
 
 _COLLECTOR: Final = """
 receivers:
@@ -31,17 +35,40 @@ receivers:
 exporters:
   nop: {{}}
   file: {{path: "{folder}/traces.pb", format: proto}}
-  otlp_grpc/queued:
+  otlp_grpc/forward:
     endpoint: "{sink}"
     tls: {{insecure: true}}
-    sending_queue: {{storage: file_storage, queue_size: 100000}}
+    compression: {compression}
+    sending_queue: {{queue_size: 64, block_on_overflow: true}}
+  otlp_http/forward:
+    endpoint: "http://{sink}"
+    compression: {compression}
+    sending_queue: {{queue_size: 64, block_on_overflow: true}}
+  otlp_grpc/queue:
+    endpoint: "{nobody}"
+    tls: {{insecure: true}}
+    sending_queue: {{storage: file_storage, queue_size: 1000000}}
 extensions:
   file_storage: {{directory: "{folder}", fsync: true}}
 service:
-  extensions: [file_storage]
+  extensions: [{extension}]
   telemetry: {{metrics: {{level: none}}}}
   pipelines: {{traces: {{receivers: [otlp], exporters: [{exporter}]}}}}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a program works: its folder, and the addresses of its listeners."""
+
+    folder: Path
+    grpc: str
+    http: str
+    sink: str = ""
+    """Where it sends to, over the protocol of the case."""
+
+
+Command = Callable[[Place, Case], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,39 +77,60 @@ class Peer:
 
     name: str
     does: str
-    command: Callable[[Path, str, str], Sequence[str]]
-    """From a folder and the addresses of gRPC and HTTP: how it is started."""
+    command: Command
+    """How it is started."""
+    sink: Command | None = None
+    """How what it forwards to is started."""
+    durable: bool = False
+    """Whether a request is on disk, flushed, before it is acknowledged, as with ours."""
 
-    def serving(self, folder: Path, _rules: Path | None = None) -> AbstractContextManager[Server]:
-        """Run it on free ports."""
-        return _running(self, folder)
+    def serving(self, case: Case) -> Callable[[Path, Path], AbstractContextManager[Server]]:
+        """Return what runs it on free ports, set up for a case, in a folder."""
+        return lambda folder, _rules: _running(self, case, folder)
 
 
 @contextmanager
-def _running(peer: Peer, folder: Path) -> Iterator[Server]:
-    grpc, http = (f"127.0.0.1:{port}" for port in _free_ports(2))
-    command = peer.command(folder, grpc, http)
+def _running(peer: Peer, case: Case, folder: Path) -> Iterator[Server]:
+    if peer.sink is None:
+        (nobody,) = _free_addresses(1)
+        with _started(peer.command, case, Place(folder, *_free_addresses(2), nobody)) as server:
+            yield server
+        return
+    behind = folder / "sink"
+    behind.mkdir()
+    with (
+        _started(peer.sink, case, Place(behind, *_free_addresses(2))) as sink,
+        _started(
+            peer.command, case, Place(folder, *_free_addresses(2), sink.addresses[f"otlp-{case.protocol}"])
+        ) as server,
+    ):
+        yield server
+
+
+@contextmanager
+def _started(command: Command, case: Case, place: Place) -> Iterator[Server]:
+    words, log = command(place, case), place.folder / "peer.log"
     begun = time.perf_counter()
-    with (folder / "peer.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+    with log.open("wb") as said:
+        process = subprocess.Popen(words, stdout=said, stderr=said)
         try:
-            for address in (grpc, http):
-                _await(address, process, folder / "peer.log")
+            for address in (place.grpc, place.http):
+                _await(address, process, log)
             took = time.perf_counter() - begun
-            with watched(Server(process, {"otlp-grpc": grpc, "otlp-http": http}, None, took)) as server:
+            with watched(Server(process, {"otlp-grpc": place.grpc, "otlp-http": place.http}, None, took)) as server:
                 yield server
         finally:
             process.kill()
             process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on just now; a peer cannot be handed a socket."""
+def _free_addresses(count: int) -> list[str]:
+    """Return addresses that nobody listens on just now; a peer cannot be handed a socket."""
     taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in taken]
+    addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in taken]
     for listener in taken:
         listener.close()
-    return ports
+    return addresses
 
 
 def _await(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -118,29 +166,50 @@ def rotel() -> Path:
     return found[0]
 
 
-def _collector_command(exporter: str) -> Callable[[Path, str, str], Sequence[str]]:
-    def command(folder: Path, grpc: str, http: str) -> Sequence[str]:
-        config = folder / "collector.yaml"
-        # Nobody listens at the sink: what is queued stays on disk, and forwarding costs nothing.
-        (sink,) = _free_ports(1)
-        text = _COLLECTOR.format(grpc=grpc, http=http, folder=folder, exporter=exporter, sink=f"127.0.0.1:{sink}")
+def _collector(exporter: str) -> Command:
+    def command(place: Place, case: Case) -> Sequence[str]:
+        config = place.folder / "collector.yaml"
+        text = _COLLECTOR.format(
+            grpc=place.grpc,
+            http=place.http,
+            folder=place.folder,
+            sink=place.sink or _NOBODY,
+            nobody=place.sink or _NOBODY,
+            compression="gzip" if case.gzip else "none",
+            exporter=exporter.format(protocol=case.protocol),
+            extension="file_storage" if exporter.endswith("queue") else "",
+        )
         config.write_text(text)
         return [str(collector()), "--config", str(config)]
 
     return command
 
 
-def _rotel_command(folder: Path, grpc: str, http: str) -> Sequence[str]:
-    files = ["--pid-file", str(folder / "rotel.pid"), "--log-file", str(folder / "rotel.log")]
-    listening = ["--otlp-grpc-endpoint", grpc, "--otlp-http-endpoint", http]
-    return [str(rotel()), "start", "--exporter", "blackhole", *listening, *files]
+def _rotel(exporter: str) -> Command:
+    def command(place: Place, case: Case) -> Sequence[str]:
+        files = ["--pid-file", str(place.folder / "rotel.pid"), "--log-file", str(place.folder / "rotel.log")]
+        listening = ["--otlp-grpc-endpoint", place.grpc, "--otlp-http-endpoint", place.http]
+        sending = [
+            *("--otlp-exporter-endpoint", f"http://{place.sink}", "--otlp-exporter-protocol", case.protocol),
+            *("--otlp-exporter-compression", "gzip" if case.gzip else "none"),
+        ]
+        more = sending if exporter == "otlp" else []
+        return [str(rotel()), "start", "--exporter", exporter, *listening, *more, *files]
+
+    return command
 
 
 PEERS: Final = {
     "otelcol": (
-        Peer("otelcol/nop", "receives and drops", _collector_command("nop")),
-        Peer("otelcol/file", "receives and writes a file, unflushed", _collector_command("file")),
-        Peer("otelcol/queue", "receives into a queue on disk, flushed", _collector_command("otlp_grpc/queued")),
+        Peer("otelcol/nop", "receives and drops", _collector("nop")),
+        Peer("otelcol/forward", "receives and forwards", _collector("otlp_{protocol}/forward"), _collector("nop")),
+        Peer("otelcol/file", "receives and writes a file, unflushed", _collector("file")),
+        # Nobody listens where it would send to: what is queued stays on disk, and forwarding costs nothing.
+        Peer("otelcol/queue", "receives into a queue on disk, flushed", _collector("otlp_grpc/queue"), durable=True),
     ),
-    "rotel": (Peer("rotel", "receives, batches and drops", _rotel_command),),
+    "rotel": (
+        Peer("rotel/drop", "receives, batches and drops", _rotel("blackhole")),
+        Peer("rotel/forward", "receives, batches and forwards", _rotel("otlp"), _rotel("blackhole")),
+    ),
 }
+OURS_DOES: Final = "receives, flushes to disk, decodes to columns, counts stages, follows runs"

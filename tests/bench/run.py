@@ -3,7 +3,8 @@
     python tests/bench/run.py [--quick] [--only NAME] [--peer otelcol|rotel] [--check] [--json FILE]
 
 Each is a process of its own and can be run alone: `python tests/bench/bench_NAME.py --help`. `--quick` takes the short
-form of each, for every day. `--peer` adds a comparison with another receiver, see `peers.py`. With `--check` the
+form of each, for every day. With `--peer` the same load is sent to ours and to another receiver (`bench_peers.py`),
+and of the others only what `--only` names runs. With `--check` the
 exit code is 1 when a goal is missed. Another program at work on the machine makes every number worse: the load is printed, too.
 """
 
@@ -55,7 +56,8 @@ BENCHES: Final = (
     Bench("ingest", quick="--seconds 2 --sizes 100,512 --gzip no --attributes 10"),
 )
 """In the order in which they run; each line may be run alone with `--only NAME`."""
-PEERS: Final = Bench("peers", "--seconds 3 --rounds 3", quick="--seconds 2 --rounds 2")
+PEERS: Final = Bench("peers", quick="--cases 512x10 --modes drop,forward,queue --seconds 2 --rounds 1")
+"""With `--peer`; about ten minutes, or one with `--quick`."""
 
 
 def run(bench: Bench, *more: str, quick: bool) -> dict[str, Any]:
@@ -76,12 +78,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="take the short form of each")
     parser.add_argument("--only", action="append", choices=[bench.name for bench in BENCHES], metavar="NAME")
-    parser.add_argument("--peer", choices=("otelcol", "rotel"), help="send the same load to another receiver, too")
+    parser.add_argument("--peer", choices=("otelcol", "rotel"), help="compare with another receiver")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
     asked = parser.parse_args()
     about = machine()
-    chosen = [bench for bench in BENCHES if asked.only is None or bench.name in asked.only]
+    everything = asked.only is None and asked.peer is None
+    chosen = [bench for bench in BENCHES if everything or bench.name in (asked.only or ())]
     documents = {bench.name: run(bench, quick=asked.quick) for bench in chosen}
     if asked.peer is not None:
         documents["peers"] = run(PEERS, asked.peer, quick=asked.quick)

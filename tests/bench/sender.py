@@ -98,6 +98,8 @@ class Requests:
     outcomes: npt.NDArray[np.int8]
     """One entry a request; there are no more than these."""
     latencies: npt.NDArray[np.float64]
+    answered: npt.NDArray[np.float64]
+    """Seconds from the begin."""
     rate: float = 0.0
     """Requests a second; 0: as fast as they are answered."""
     begun: float = 0.0
@@ -111,7 +113,8 @@ class Requests:
             if intended > self.begun + self.seconds:
                 return
             outcome = send(payload)
-            self.latencies[number] = time.perf_counter() - intended
+            now = time.perf_counter()
+            self.latencies[number], self.answered[number] = now - intended, now - self.begun
             self.outcomes[number] = outcome
             if outcome != ACKNOWLEDGED and not self.rate:
                 time.sleep(PAUSE_S)
@@ -127,11 +130,16 @@ class Requests:
 
 
 def run(asked: argparse.Namespace) -> Ledger:
-    """Make what is needed, say so, wait for the word to go, send."""
+    """Make what is needed, say so, wait for the word to go, send, and say when it is warm."""
     traffic = Traffic.build(asked.size, asked.attributes, spans_per_run=asked.spans_per_run)
     count = asked.spans // asked.size
     requests = Requests(
-        _maker(asked, traffic, count), asked.seconds, np.zeros(count, np.int8), np.zeros(count), asked.rate / asked.size
+        _maker(asked, traffic, count),
+        asked.warm_up + asked.seconds,
+        np.zeros(count, np.int8),
+        latencies=np.zeros(count),
+        answered=np.zeros(count),
+        rate=asked.rate / asked.size,
     )
     with ExitStack() as opened:
         connect = CONNECT[asked.protocol]
@@ -142,10 +150,13 @@ def run(asked: argparse.Namespace) -> Ledger:
         spent, requests.begun = time.process_time(), time.perf_counter()
         for sender in senders:
             sender.start()
+        time.sleep(asked.warm_up)
+        print("warm", flush=True)
         for sender in senders:
             sender.join()
-        seconds = time.perf_counter() - requests.begun
-    return Ledger(requests.outcomes, requests.latencies, seconds, time.process_time() - spent)
+        seconds = time.perf_counter() - requests.begun - asked.warm_up
+    spent = time.process_time() - spent
+    return Ledger(requests.outcomes, requests.latencies, requests.answered, asked.warm_up, seconds, spent)
 
 
 def _maker(asked: argparse.Namespace, traffic: Traffic, count: int) -> Make:
@@ -164,6 +175,7 @@ def main() -> None:
     parser.add_argument("--attributes", type=int, default=10, help="attributes a span")
     parser.add_argument("--spans", type=int, default=1_000_000, help="stop after so many")
     parser.add_argument("--seconds", type=float, default=3.0, help="stop after so long")
+    parser.add_argument("--warm-up", type=float, default=0.0, help="seconds before that")
     parser.add_argument("--rate", type=float, default=0.0, help="spans a second, whatever is answered")
     parser.add_argument("--spans-per-run", type=int, default=0, help="then the next run begins; 0: one run")
     parser.add_argument("--connections", type=int, default=16, help="each has one request in flight")

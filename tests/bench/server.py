@@ -21,6 +21,8 @@ import psutil
 
 SAMPLE_S = 0.05
 LOOK_S = 1.0
+REST_S = 0.2
+REST_AT_MOST_S = 5.0
 ENOUGH_SAMPLES = 10
 """For a slope."""
 START_S = 30.0
@@ -96,6 +98,15 @@ class Server:
             except psutil.NoSuchProcess:
                 return
 
+    def _await_rest(self) -> None:
+        """Wait until it takes next to no CPU any more, and so has done what it put off."""
+        busy = sum(self.cpu_seconds())
+        for _ in range(int(REST_AT_MOST_S / REST_S)):
+            time.sleep(REST_S)
+            before, busy = busy, sum(self.cpu_seconds())
+            if busy - before <= REST_S / 10:
+                return
+
     def watch_judge(self, until: threading.Event) -> None:
         """Note how far the judge is behind."""
         while self.store is not None and not until.wait(LOOK_S):
@@ -118,9 +129,10 @@ class Server:
 
     def drain(self) -> float:
         """Wait until all that was received is decoded, journaled and taken in by the judge; return the seconds."""
-        if self.store is None:
-            return 0.0
         begun = time.perf_counter()
+        if self.store is None:
+            self._await_rest()
+            return time.perf_counter() - begun
         backlogs = "judge_backlog_bytes", "journal_backlog_bytes"
         _await(lambda: not any(map(self.metric, backlogs)), "the judge does not catch up")
         return time.perf_counter() - begun

@@ -82,6 +82,15 @@ def test_a_connection_that_ends_is_told_and_opened_anew() -> None:
         wire.call(b"x")
 
 
+def test_an_answer_may_be_compressed() -> None:
+    def answer(message: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_compression(grpc.Compression.Gzip)
+        return b"a" * 1000 + message
+
+    with listening(answer) as (address, _), closing(GrpcWire(address, compressed=True)) as wire:
+        assert wire.call(gzip.compress(b"b")) == b"a" * 1000 + b"b"
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [(lambda *_: b"", ACKNOWLEDGED), (lambda *_: b"\x0a\x02\x08\x01", REFUSED), (refuse, REFUSED)],

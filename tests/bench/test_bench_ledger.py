@@ -20,7 +20,8 @@ TRAFFIC = Traffic.build(5, 4, spans_per_run=20, templates=2)
 
 
 def ledger(*outcomes: int) -> Ledger:
-    return Ledger(np.array(outcomes, np.int8), np.arange(len(outcomes)) / 1000, 1.0, 0.5)
+    count = len(outcomes)
+    return Ledger(np.array(outcomes, np.int8), np.arange(count) / 1000, np.arange(count) / 10, 0.1, 1.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,8 @@ def test_the_ids_in_a_store_are_those_that_were_made(tmp_path: Path) -> None:
 def test_a_ledger_survives_its_file(tmp_path: Path) -> None:
     ledger(ACKNOWLEDGED, REFUSED, ACKNOWLEDGED).save(tmp_path / "ledger.npz")
     kept = Ledger.read(tmp_path / "ledger.npz")
-    assert (kept.count(ACKNOWLEDGED), kept.seconds, kept.cpu_seconds) == (2, 1.0, 0.5)
-    assert kept.milliseconds((0, 100)) == [0.0, 2.0]
+    assert (kept.count(ACKNOWLEDGED), kept.warm_up, kept.seconds, kept.cpu_seconds) == (2, 0.1, 1.0, 0.5)
+    assert kept.milliseconds((0, 100)) == [2.0, 2.0], "the first answer came before it was warm"
     assert ledger(REFUSED).milliseconds((50,)) == [0.0]
 
 
@@ -80,7 +81,9 @@ def test_an_answer_that_rejects_spans_is_no_acknowledgement(answer: bytes, outco
 
 def send_with_one_stall(rate: float, count: int, stalled: threading.Event) -> Requests:
     """One connection whose first answer takes until all other requests should have been sent."""
-    requests = Requests(lambda number: b"%d" % number, 60.0, np.zeros(count, np.int8), np.zeros(count), rate)
+    requests = Requests(
+        lambda number: b"%d" % number, 60.0, np.zeros(count, np.int8), np.zeros(count), np.zeros(count), rate
+    )
 
     def send(payload: bytes) -> int:
         if payload == b"0":
@@ -108,7 +111,7 @@ def test_nothing_is_sent_before_its_time() -> None:
 
 
 def test_sending_ends_with_its_time_and_what_was_not_sent_says_so() -> None:
-    requests = Requests(lambda _: b"", 0.15, np.zeros(3, np.int8), np.zeros(3), 10.0)
+    requests = Requests(lambda _: b"", 0.15, np.zeros(3, np.int8), np.zeros(3), np.zeros(3), 10.0)
     requests.begun = -1.0
     requests.send_all(lambda _: ACKNOWLEDGED)
     assert requests.outcomes.tolist() == [ACKNOWLEDGED, ACKNOWLEDGED, UNSENT]

@@ -29,7 +29,7 @@ from bench.server import Server
 def test_a_short_load_is_stored_and_judged_exactly(case: Case, tmp_path: Path) -> None:
     result = measure(case, 1.0, tmp_path, rules=bench_rates.RULES_HERE)
     assert (result.ledger, result.refused) == ("exact", 0)
-    assert result.acknowledged == pytest.approx(2000, abs=case.size)
+    assert result.acknowledged == pytest.approx(4000, abs=case.size)
     assert 0 < result.p50_ms <= result.p99_ms
     ledger = Ledger.read(tmp_path / "ledger.npz")
     verdicts = bench_sustained.verdicts_of(case, ledger, tmp_path / "store.sqlite")
