@@ -34,7 +34,7 @@ from bench.bench_judging import RULES, large_run
 from bench.bench_verdict_latency import RUN, batches, message_of
 from bench.goals import Goal, command, finish
 from bench.ledger import ACKNOWLEDGED, stored_span_ids
-from bench.sender import Send, grpc_channel
+from bench.sender import Send, grpc_connection
 from bench.server import Server, serving
 from spanverdict.telemetry.spantable import SpanTable
 
@@ -183,7 +183,7 @@ def measure(n_requests: int, n_rules: int, folder: Path) -> Result:
 def _send(address: str, requests: Sequence[bytes]) -> tuple[float, float]:
     """Send all over a few connections; return when that began and when the last was acknowledged."""
     with ExitStack() as opened:
-        senders: list[Send] = [opened.enter_context(grpc_channel(address, compressed=False)) for _ in range(STREAMS)]
+        senders: list[Send] = [opened.enter_context(grpc_connection(address, compressed=False)) for _ in range(STREAMS)]
         begun = time.perf_counter()
         with ThreadPoolExecutor(STREAMS) as pool:
             outcomes = list(pool.map(lambda at: senders[at % STREAMS](requests[at]), range(len(requests))))
