@@ -19,6 +19,13 @@ MIB = 1024 * 1024
 WIDE = InflateLimits(max_bytes=64 * MIB)
 
 
+@pytest.fixture(scope="module", params=["zlib", "isal.isal_zlib"], autouse=True)
+def codec(request):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spanverdict.receiver.inflate._CODEC", pytest.importorskip(request.param))
+        yield
+
+
 def lease(capacity=256 * MIB):
     return ByteBudget(capacity).lease()
 

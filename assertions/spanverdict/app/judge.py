@@ -34,9 +34,9 @@ from spanverdict.telemetry.spantable import SpanTable
 
 _AT_ONCE: Final = 256
 """Batches that are taken in before it is looked whether a run is due."""
-_TOGETHER: Final = 8192
+_TOGETHER: Final = 16384
 """Spans of batches that are taken in as one: larger tables would cost little less, and be shared by more runs."""
-_PAUSE_S: Final = 0.025
+_PAUSE_S: Final = 0.05
 """How long after a round the next one begins while batches come: it takes in more of them at a time."""
 _NOTE_EVERY_S: Final = 0.2
 """How often the store is told of more batches of runs that it knows. Each time costs a commit."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-import zlib
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
 
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.receiver.errors import TooLarge
@@ -13,6 +15,8 @@ from spanverdict.receiver.limits import Lease
 GZIP_MAGIC = b"\x1f\x8b"
 """As a protobuf tag 0x1f has a wire type that does not exist, so no binary request starts like this."""
 
+_CODEC: Final[Any] = import_module("isal.isal_zlib" if find_spec("isal") else "zlib")
+"""ISA-L inflates in less than half of the time."""
 _GZIP_FORMAT = 31
 _STEP = 256 * 1024
 _PIECE = 64 * 1024
@@ -44,8 +48,11 @@ class GzipInflater:
     def __init__(self, limits: InflateLimits, lease: Lease) -> None:
         self._limits = limits
         self._lease = lease
-        self._member = zlib.decompressobj(_GZIP_FORMAT)
+        self._member = _CODEC.decompressobj(_GZIP_FORMAT)
+        self._first = b""
+        """What came out, while it is one piece: most bodies are, and need not be copied."""
         self._output = io.BytesIO()
+        self._size = 0
         self._consumed = 0
 
     def feed(self, chunk: bytes) -> None:
@@ -60,7 +67,7 @@ class GzipInflater:
         rest = chunk
         while rest:
             if self._member.eof:
-                self._member = zlib.decompressobj(_GZIP_FORMAT)
+                self._member = _CODEC.decompressobj(_GZIP_FORMAT)
             output = self._inflate(rest)
             rest = self._member.unconsumed_tail or self._member.unused_data.lstrip(b"\0")  # zero padding is allowed
             self._keep(output, self._consumed - len(rest))
@@ -75,22 +82,29 @@ class GzipInflater:
             self._keep(rest, self._consumed)
         if not self._member.eof:
             raise Undecodable("the gzip body is truncated")
-        return self._output.getvalue()
+        return self._first or self._output.getvalue()
 
     def _inflate(self, chunk: bytes) -> bytes:
         try:
-            return self._member.decompress(chunk, _STEP)
-        except zlib.error as error:
+            output: bytes = self._member.decompress(chunk, _STEP)
+        except _CODEC.error as error:
             raise Undecodable(f"the body is not valid gzip: {error}") from None
+        return output
 
     def _keep(self, output: bytes, consumed: int) -> None:
-        size = self._output.tell() + len(output)
+        size = self._size + len(output)
         if size > self._limits.max_bytes:
             raise TooLarge(f"the inflated body is longer than {self._limits.max_bytes} bytes")
         if size > self._limits.allowed(consumed):
             raise TooLarge(f"the body inflates more than {self._limits.ratio} times")
         self._lease.grow(len(output))
-        self._output.write(output)
+        if not self._size:
+            self._first = output
+        elif output:
+            self._output.write(self._first)
+            self._output.write(output)
+            self._first = b""
+        self._size = size
 
 
 def inflate(body: bytes, limits: InflateLimits, lease: Lease) -> bytes:

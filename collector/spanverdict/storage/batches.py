@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from spanverdict.storage.checksum import crc32
 
 
 class Bounds(NamedTuple):
@@ -51,7 +52,7 @@ class JournalState:
     def crc(self) -> int:
         """Guard the row against a flipped bit: a wrong bound would hide batches."""
         fields = (self.first_batch, self.next_batch, self.stored_bytes, self.last_received_unix_nano)
-        return zlib.crc32(repr(fields).encode())
+        return crc32(repr(fields).encode())
 
 
 class DamagedBatch(Exception):  # noqa: N818 - says what is wrong
@@ -136,7 +137,7 @@ def read_batch(connection: sqlite3.Connection, batch_id: int) -> Batch:
     received, size, crc, payload = row
     if not isinstance(payload, bytes) or not isinstance(received, int) or len(payload) != size:
         raise DamagedBatch("not as long as it was")
-    if zlib.crc32(payload) != crc:
+    if crc32(payload) != crc:
         raise DamagedBatch("checksum mismatch")
     return Batch(batch_id, received, payload)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TypeAlias
 
 from spanverdict.storage import batches
 from spanverdict.storage.batches import Batch, Bounds, DamagedBatch, DamagedState, Entry, JournalState
+from spanverdict.storage.checksum import crc32
 from spanverdict.storage.database import Readers
 from spanverdict.storage.errors import StoreUnavailable
 from spanverdict.storage.writer import Writer
@@ -149,4 +149,4 @@ class Journal:
 
 
 def _entry(payload: bytes, received_unix_nano: int) -> Entry:
-    return Entry(payload, received_unix_nano, zlib.crc32(payload))
+    return Entry(payload, received_unix_nano, crc32(payload))
