@@ -29,7 +29,7 @@ class Ended:
 
     verdicts: dict[str, VerdictRecord]
     judged_by: dict[str, tuple[Flow, ...]]
-    """The rules by which each run was judged last, as far as its server lived to know that the verdict was kept."""
+    """The rules of each run's last judgement that was known to be kept, or else of the first."""
     log: tuple[str, ...]
     counts: Counter[str]
     """How often what happened."""
@@ -38,13 +38,11 @@ class Ended:
 class Story:
     """One simulation. `calm` sends everything once, in order, to a server that nothing happens to."""
 
-    def __init__(
-        self, traffic: Traffic, seed: int, flows: tuple[Flow, ...] | None = None, *, calm: bool = False
-    ) -> None:
+    def __init__(self, traffic: Traffic, seed: int, *, calm: bool = False) -> None:
         self._world = World(seed)
         self._traffic = traffic
         self._calm = calm
-        self._flows = traffic.flows if flows is None else flows
+        self._flows = traffic.flows
         """What the configuration says."""
         self._judged_by: dict[str, tuple[Flow, ...]] = {}
         self._server: Server | None = None
@@ -103,7 +101,9 @@ class Story:
             if plan.declared:
                 self._world.after(rng.choice((0.0, rng.uniform(0, haste), rng.uniform(0, 40))), self._declaring(plan))
             if plan.ends:
-                self._world.after(rng.choice((rng.uniform(0, haste), rng.uniform(0, 18))), self._ending(plan))
+                self._world.after(
+                    rng.choice((rng.uniform(0, haste), rng.uniform(0, 18), rng.uniform(0, 120))), self._ending(plan)
+                )
         self._plan_trouble()
 
     def _begin_calmly(self) -> None:

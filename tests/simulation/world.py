@@ -192,7 +192,7 @@ class Server:
     writer: SteppedWriter
     archive: StoredRuns
     judged_by: dict[str, tuple[Flow, ...]]
-    """The rules of each run's last judgement that was kept."""
+    """The rules of each run's last judgement that was known to be kept, or else of the first."""
 
     @classmethod
     def started(cls, world: World, flows: tuple[Flow, ...], judged_by: dict[str, tuple[Flow, ...]]) -> Server:
@@ -276,8 +276,10 @@ class Server:
         """Judging takes its time, and a crash may come just before or after its result is kept."""
         rng, world = self.world.rng, self.world
         world.pass_by(rng.choice((0.0, 0.0, 0.0, 0.1, 3.0)))
+        flows = self.service.judge.docket.config.flows
+        self.judged_by.setdefault(judgement.run.id, flows)  # it may be kept although that is reported as failed
         revision = self.service._conclude(judgement)
-        self.judged_by[judgement.run.id] = self.service.judge.docket.config.flows
+        self.judged_by[judgement.run.id] = flows
         world.note(f"{judgement.run.id} is judged, revision {revision}, {judgement.trigger}")
         if rng.random() < 0.3:
             world.pass_by(rng.choice((0.0, 0.5)))
