@@ -186,9 +186,10 @@ def _send(address: str, requests: Sequence[bytes]) -> tuple[float, float]:
         senders: list[Send] = [opened.enter_context(grpc_connection(address, compressed=False)) for _ in range(STREAMS)]
         begun = time.perf_counter()
         with ThreadPoolExecutor(STREAMS) as pool:
-            outcomes = list(pool.map(lambda at: senders[at % STREAMS](requests[at]), range(len(requests))))
+            shares = (requests[at::STREAMS] for at in range(STREAMS))
+            outcomes = list(pool.map(lambda send, share: set(map(send, share)), senders, shares))
         ended = time.perf_counter()
-    if set(outcomes) != {ACKNOWLEDGED}:
+    if set().union(*outcomes) != {ACKNOWLEDGED}:
         raise RuntimeError("not everything was acknowledged")
     return begun, ended
 
