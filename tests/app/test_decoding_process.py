@@ -54,7 +54,7 @@ rules:
 
 FORGETFUL = (
     "from spanverdict.app import decoding, decodingchild;"
-    "decodingchild.Decoder = lambda: decoding.Decoder(pool_limit=500);"
+    "decodingchild.Decoder = lambda **more: decoding.Decoder(pool_limit=500, **more);"
 )
 """Begins a fresh pool every few payloads."""
 

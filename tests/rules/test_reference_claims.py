@@ -360,3 +360,38 @@ def test_a_request_is_named_by_the_first_value_of_its_key() -> None:
 def test_labels_of_flow_and_rule_go_together() -> None:
     results, _ = judge('latency: request, expect: {max: "< 1s"}, labels: {tier: 1}', spans=requests(1))
     assert results[0].labels == {"tier": "1"}
+
+
+# attributes that were cut
+
+WRONG = "count: '{ span.label = \"wrong\" }', expect: {count: '== 0'}"
+
+
+@pytest.mark.parametrize(
+    ("more", "came"),
+    [
+        ({"attributes": {"label": "wro", "spanverdict.cut": ["span.label"]}}, "inconclusive"),
+        ({"attributes": {"spanverdict.cut": ["span.label"]}}, "inconclusive"),
+        ({"attributes": {"spanverdict.cut": ["span.prompt"]}}, "passed"),
+        ({"dropped_attributes": 1}, "inconclusive"),
+        ({"dropped_attributes": 1, "attributes": {"label": "right"}}, "passed"),
+        ({"attributes": {"label": "wrong"}, "dropped_attributes": 1}, "failed"),
+    ],
+)
+def test_a_rule_that_asks_for_what_was_cut_does_not_pass(more: dict[str, Any], came: str) -> None:
+    assert outcome(WRONG, [*request(1), *request(2), span(2, 7, "other", **more)]) == came
+
+
+def test_what_the_rest_of_a_condition_excludes_is_in_no_doubt() -> None:
+    lost = span(1, 7, "other", dropped_attributes=3)
+    rule = WRONG.replace("span.label", 'resource.service.name = "last" && span.label')
+    assert outcome(rule, [*request(1), lost]) == "passed"
+
+
+def test_the_report_says_what_is_in_doubt() -> None:
+    rows = request(1)
+    rows[-1]["attributes"] = {"spanverdict.cut": ["span.label"]}
+    rule = "output: {stage: last, value: span.label}, expect: {every: '== right'}, on_no_data: pass"
+    (result,), _ = judge(rule, spans=rows)
+    assert result.outcome.value == "inconclusive"
+    assert "requests are in doubt, as span.label was cut or lost" in result.message

@@ -28,6 +28,7 @@ from spanverdict.evaluation.outcomes import (
 )
 from spanverdict.evaluation.sample import Interval, Number
 from spanverdict.masking.rules import MaskingRules
+from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.reporting.jsonreport import UnreadableReportError, events_of
 from spanverdict.rulefiles.models import Flow, Rule
 
@@ -35,7 +36,9 @@ _LARGEST: Final = 256 * 1024 * 1024
 """Bytes of a file that is looked into whether it is a verdict."""
 
 
-def baselines_of_file(path: str, flows: Sequence[Flow], masking: MaskingRules | None = None) -> dict[str, Baseline]:
+def baselines_of_file(
+    path: str, flows: Sequence[Flow], masking: MaskingRules | None = None, limits: AttributeLimits | None = None
+) -> dict[str, Baseline]:
     """Return what each flow measured in a file, by flow.
 
     Raises:
@@ -45,7 +48,7 @@ def baselines_of_file(path: str, flows: Sequence[Flow], masking: MaskingRules | 
     report = _report(path)
     if report is not None:
         return _of_report(path, digest, report, flows)
-    spans = read_spans([path], masking)
+    spans = read_spans([path], masking, limits)
     if len(runs := associated(spans, flows).runs) > 1:
         raise CommandError(f"the baseline {path} holds {len(runs)} runs, and one is needed: {', '.join(runs[:5])}")
     events = list(judge_table(flows, spans, None, None, keep_samples=True))

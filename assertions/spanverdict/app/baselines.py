@@ -15,6 +15,7 @@ from spanverdict.evaluation.outcomes import BaselineOrigin, Event, RuleEvaluated
 from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.evaluation.samplecodec import UnreadableSample, from_bytes, to_bytes
 from spanverdict.masking.rules import MaskingRules
+from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.history import FlowRecord, Wanted
 from spanverdict.storage.records import VerdictRecord
@@ -34,10 +35,18 @@ class Comparer:
     """Where the choice is a file: what each flow measured in it."""
 
     @classmethod
-    def of(cls, choice: BaselineChoice, flows: Sequence[Flow], masking: MaskingRules | None = None) -> Comparer:
+    def of(
+        cls,
+        choice: BaselineChoice,
+        flows: Sequence[Flow],
+        masking: MaskingRules | None = None,
+        limits: AttributeLimits | None = None,
+    ) -> Comparer:
         """Make one; a file is read now, and masked like the run. Raises `CommandError` when that is not possible."""
         comparing = tuple(flow for flow in flows if flow.baseline is None)
-        return cls(choice, baselines_of_file(choice.name, comparing, masking) if choice.source is From.FILE else {})
+        return cls(
+            choice, baselines_of_file(choice.name, comparing, masking, limits) if choice.source is From.FILE else {}
+        )
 
     def past(self, run_id: str, labels: Mapping[str, str], flows: Sequence[Flow], store: Store | None) -> Past:
         """Return what a run is compared with by each flow that compares with another run."""

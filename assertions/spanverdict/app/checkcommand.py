@@ -24,6 +24,7 @@ from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import Event, RunInfo
 from spanverdict.evaluation.preparing import prepare
 from spanverdict.masking.rules import MaskingRules
+from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunDeclaration, VerdictRecord
@@ -45,6 +46,8 @@ class CheckOptions:
     """Where the verdict on files is kept, and where baselines are found; where a run without files is."""
     masking: MaskingRules = field(default_factory=MaskingRules)
     """What is taken out of files."""
+    limits: AttributeLimits | None = None
+    """How much is kept of their attributes."""
 
 
 def check(options: CheckOptions) -> Sequence[Event]:
@@ -53,7 +56,7 @@ def check(options: CheckOptions) -> Sequence[Event]:
     Raises:
         CommandError: a file or the store cannot be used, or which run is meant is not clear.
     """
-    comparer = None if options.baseline is None else Comparer.of(options.baseline, options.flows, options.masking)
+    comparer = _comparer(options)
     if options.baseline is not None and options.baseline.stored and options.store is None:
         raise CommandError(f"--baseline {options.baseline.asked} is looked for in a store; name it with --store")
     try:
@@ -62,8 +65,14 @@ def check(options: CheckOptions) -> Sequence[Event]:
         raise CommandError(str(error), ExitCode.INTERNAL) from None
 
 
+def _comparer(options: CheckOptions) -> Comparer | None:
+    if options.baseline is None:
+        return None
+    return Comparer.of(options.baseline, options.flows, options.masking, options.limits)
+
+
 def _check_files(options: CheckOptions, comparer: Comparer | None) -> Sequence[Event]:
-    everything = read_spans(options.inputs, options.masking)
+    everything = read_spans(options.inputs, options.masking, options.limits)
     if not len(everything):
         print(f"spanverdict: there are no spans in {', '.join(options.inputs)}", file=sys.stderr)  # noqa: T201 - a warning
     found = associated(everything, options.flows)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from spanverdict.otlp.decode import Decoded, Tally, decode, decode_all, new_pool
+from spanverdict.otlp.limiting import AttributeLimits, Known, exceeds
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import SpanTable
 
@@ -17,21 +18,45 @@ RECENT_ATTRIBUTES: Final = 20_000
 """How many a pool remembers: those that come again do so soon, and a small memory is a fast one."""
 
 
-class Decoder:
-    """Decodes payloads into tables of one pool; begins a fresh pool when it grows large. For one thread."""
+class OverLimitsError(Exception):
+    """Spans have more attributes, or longer values, than is kept. They have to be cut before they are decoded."""
 
-    def __init__(self, pool_limit: int = POOL_LIMIT, pool_bytes: int = POOL_BYTES) -> None:
+
+class Decoder:
+    """Decodes payloads into tables of one pool; begins a fresh pool when it grows large. For one thread.
+
+    With `limits`, payloads that are over them are not decoded.
+    """
+
+    def __init__(
+        self, pool_limit: int = POOL_LIMIT, pool_bytes: int = POOL_BYTES, limits: AttributeLimits | None = None
+    ) -> None:
         self._pool: Pool = new_pool(RECENT_ATTRIBUTES)
         self._limit = pool_limit
         self._bytes = pool_bytes
+        self._limits = limits
 
     def decode(self, payload: bytes) -> Decoded:
         """Decode a payload; raises `Undecodable`."""
         return decode(payload, self._with_room())
 
-    def decode_all(self, payloads: Sequence[bytes | memoryview]) -> tuple[SpanTable, tuple[Tally, ...]]:
-        """Decode payloads into one table; what is not OTLP is said in its tally."""
-        return decode_all(payloads, self._with_room())
+    def decode_all(
+        self, payloads: Sequence[bytes | memoryview], *, within: bool = False
+    ) -> tuple[SpanTable, tuple[Tally, ...]]:
+        """Decode payloads into one table; what is not OTLP is said in its tally.
+
+        `within` says that they are known to be within the limits.
+
+        Raises:
+            OverLimitsError: they are not.
+        """
+        pool = self._with_room()
+        known = Known.of(pool)
+        table, tallies = decode_all(payloads, pool)
+        if self._limits is not None and not within and exceeds(table, known, self._limits):
+            self.forget()
+            raise OverLimitsError
+        return table, tallies
 
     def forget(self) -> None:
         """Begin a fresh pool, in which everything is new."""

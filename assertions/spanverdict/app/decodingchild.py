@@ -18,22 +18,27 @@ from typing import Any, Final
 import numpy as np
 
 from spanverdict.app.channel import Bytes, Channel, Gone, Message
-from spanverdict.app.decoding import Decoder
+from spanverdict.app.decoding import Decoder, OverLimitsError
 from spanverdict.masking.detectors import compiled
+from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.telemetry.transfer import TableWriter
 
 COLLECT_AFTER: Final = (50_000, 20, 20)
 """When to look for cyclic garbage: seldom, as decoding makes none."""
 
 
-def main(number: int, suspicion: str) -> None:
-    """Serve the socket of that number, which the parent opened; `suspicion` is a pattern to search for, or empty."""
+def main(number: int, suspicion: str, limits: tuple[int, int] | None = None) -> None:
+    """Serve the socket of that number, which the parent opened.
+
+    `suspicion` is a pattern to search for, or empty; `limits` are those of attributes.
+    """
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)  # these are the parent's business, which ends us by hanging up
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     search = compiled(suspicion) if suspicion else None
-    serve(Channel(socket.socket(fileno=number)), _Answers(Decoder(), search))
+    decoder = Decoder(limits=AttributeLimits(*limits) if limits is not None else None)
+    serve(Channel(socket.socket(fileno=number)), _Answers(decoder, search))
 
 
 def serve(channel: Channel, answers: _Answers) -> None:
@@ -57,14 +62,17 @@ class _Answers:
     def to(self, message: Message) -> tuple[bytes, Sequence[Bytes]]:
         """Return head and body of an answer."""
         try:
-            looked_at, sizes = marshal.loads(message.head)  # noqa: S302 - from the process that started us
+            looked_at, within, sizes = marshal.loads(message.head)  # noqa: S302 - from the process that started us
             search = None if looked_at else self._suspicion
-            return self._decoded([*_payloads(message, sizes)], search)
+            return self._decoded([*_payloads(message, sizes)], search, within=within)
+        except OverLimitsError:
+            self._writer = None
+            return marshal.dumps(False), ()
         except Exception as error:  # noqa: BLE001 - told to the clients; it costs these payloads and no others
             return marshal.dumps(f"{type(error).__name__}: {error}"), ()
 
-    def _decoded(self, payloads: Sequence[Bytes], search: Any | None) -> tuple[bytes, Sequence[Bytes]]:
-        table, tallies = self._decoder.decode_all(payloads)
+    def _decoded(self, payloads: Sequence[Bytes], search: Any | None, *, within: bool) -> tuple[bytes, Sequence[Bytes]]:
+        table, tallies = self._decoder.decode_all(payloads, within=within)
         writer = self._writer
         fresh = writer is None or writer.pool is not table.pool
         if writer is None or fresh:

@@ -16,11 +16,13 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import astuple
 from types import MappingProxyType
 from typing import Final, Protocol, Self
 
 from spanverdict.app.channel import Channel, Gone, Message
 from spanverdict.otlp.decode import Tally
+from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.otlp.values import decode_attribute
 from spanverdict.receiver.errors import Unavailable
 from spanverdict.telemetry.spantable import SpanTable
@@ -35,7 +37,7 @@ _PAUSE_S: Final = 0.25
 
 PROGRAM: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]);"
-    "from spanverdict.app.decodingchild import main; main(int(sys.argv[1]), sys.argv[3])"
+    "from spanverdict.app.decodingchild import main; main(int(sys.argv[1]), sys.argv[3], json.loads(sys.argv[4]))"
 )
 """What the process runs. The path is ours, so that it finds what we found, and nothing in the current directory."""
 
@@ -65,6 +67,11 @@ class Job(Protocol):
         """Whether somebody has looked for what has to be masked already."""
         ...
 
+    @property
+    def within_limits(self) -> bool:
+        """Whether somebody has looked for what has to be cut already."""
+        ...
+
     def split(self) -> Sequence[Self]:
         """Return the payloads as jobs of one each."""
         ...
@@ -77,6 +84,10 @@ class Job(Protocol):
         """Take note that they may hold what has to be masked: decoded they were not."""
         ...
 
+    def oversized(self) -> None:
+        """Take note that they are over the limits: decoded they were not."""
+        ...
+
     def failed(self, error: Exception) -> None:
         """Take note that they cannot be decoded."""
         ...
@@ -85,12 +96,14 @@ class Job(Protocol):
 class DecodingProcess:
     """Keeps a process that decodes. Start it once; close it when no more jobs come.
 
-    With `suspicion`, the pattern of what has to be masked, jobs that nobody has looked at are searched for it.
+    With `suspicion`, the pattern of what has to be masked, jobs that nobody has looked at are searched for it; with
+    `limits` they are held against these.
     """
 
-    def __init__(self, program: str = PROGRAM, suspicion: str = "") -> None:
+    def __init__(self, program: str = PROGRAM, suspicion: str = "", limits: AttributeLimits | None = None) -> None:
         self._program = program
         self.suspicion = suspicion
+        self._limits = limits
         self._unfinished: deque[Job] = deque()
         self._channel: Channel | None = None
         """Where jobs are sent; None while there is no process, or it has to catch up."""
@@ -172,7 +185,7 @@ class DecodingProcess:
                 ours.close()
                 return None
             try:
-                self._process = _spawn(self._program, self.suspicion, theirs)
+                self._process = _spawn(self._program, theirs, self.suspicion, self._limits)
             except OSError as error:
                 _log.error("no decoding process can be started: %s", error)
                 ours.close()
@@ -216,6 +229,8 @@ class DecodingProcess:
         said = marshal.loads(answer.head)  # noqa: S302 - from a process that we started
         if said is None:
             job.suspected()
+        elif said is False:
+            job.oversized()
         elif isinstance(said, str):
             job.failed(RuntimeError(said))
         else:
@@ -257,12 +272,14 @@ class DecodingProcess:
 
 def _send(channel: Channel, job: Job) -> None:
     payloads = job.payloads
-    channel.send(marshal.dumps((job.looked_at, [len(payload) for payload in payloads])), payloads)
+    head = (job.looked_at, job.within_limits, [len(payload) for payload in payloads])
+    channel.send(marshal.dumps(head), payloads)
 
 
-def _spawn(program: str, suspicion: str, end: socket.socket) -> subprocess.Popen[bytes]:
+def _spawn(program: str, end: socket.socket, suspicion: str, limits: AttributeLimits | None) -> subprocess.Popen[bytes]:
     """Start a process that serves one end, and exits when the other is closed: by us, or because we are no more."""
-    command = [sys.executable, "-P", "-c", program, str(end.fileno()), json.dumps(sys.path), suspicion]
+    told = (suspicion, json.dumps(astuple(limits) if limits is not None else None))
+    command = [sys.executable, "-P", "-c", program, str(end.fileno()), json.dumps(sys.path), *told]
     environ = {**os.environ, **ENVIRONMENT}
     return subprocess.Popen(  # noqa: S603 - our own program
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(end.fileno(),), env=environ

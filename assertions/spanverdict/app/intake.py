@@ -17,11 +17,12 @@ from typing import Final, TypeAlias
 
 from opentelemetry import context, metrics, trace
 
-from spanverdict.app.decoding import Decoder
+from spanverdict.app.decoding import Decoder, OverLimitsError
 from spanverdict.app.decodingprocess import DecodingProcess
 from spanverdict.masking.masker import Masker
 from spanverdict.otlp.decode import Tally
 from spanverdict.otlp.errors import Undecodable
+from spanverdict.otlp.limiting import AttributeLimits, Cuts, cut
 from spanverdict.receiver.errors import Overloaded, Unavailable
 from spanverdict.receiver.sink import Receipt
 from spanverdict.storage.errors import StoreUnavailable
@@ -35,7 +36,7 @@ BUSY_S: Final = 0.15
 WITHIN_S: Final = 0.25
 """… in a time of this length gets a process for it."""
 WARY_S: Final = 10.0
-"""So long after something had to be masked, all requests are looked at before they are decoded."""
+"""So long after something had to be masked, or cut, all requests are looked at before they are decoded."""
 
 Deliver: TypeAlias = Callable[[Sequence[int], SpanTable], None]
 """Takes the spans of committed batches, whose ids follow each other."""
@@ -54,6 +55,10 @@ class _Request:
     """For what has to be masked."""
     suspected: bool = False
     """Something may have to be."""
+    cuts: Cuts | None = None
+    """What was cut; None where nobody has looked yet."""
+    oversized: bool = False
+    """Something has to be cut."""
 
 
 class _Stop:
@@ -64,8 +69,8 @@ class Intake:
     """The receiver's sink. `deliver` gets all that was committed; `has_room` says whether more can be taken now.
 
     `problem` says why nothing can be kept, and gives None when it can. With a `masker`, only what it leaves is decoded
-    and kept. With `apart`, a process is started to decode as soon as there is a lot to do. Start the intake before the
-    receiver and close it after.
+    and kept; with `limits`, attributes beyond them are cut before that. With `apart`, a process is started to decode as
+    soon as there is a lot to do. Start the intake before the receiver and close it after.
     """
 
     def __init__(
@@ -77,14 +82,19 @@ class Intake:
         problem: Callable[[], str | None] = lambda: None,
         apart: DecodingProcess | None = None,
         masker: Masker | None = None,
+        limits: AttributeLimits | None = None,
     ) -> None:
         self._way = _Way(journal, deliver, self._look_again)
         self._has_room = has_room
         self._problem = problem
-        self._decoder = Decoder()
+        self._decoder = Decoder(limits=limits)
         self._apart = apart
         self._masker = masker
         self._wary_until = 0.0
+        self._limits = limits
+        self._cut_until = 0.0
+        self.cuts = Cuts()
+        """How much was cut so far."""
         self._load = _Load()
         self._waiting: SimpleQueue[_Request | _Stop] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -126,6 +136,8 @@ class Intake:
         group = _Group(requests, self._way)
         try:
             self._mask(group)
+            if self._cuts(group):
+                self._cut(group)
             self._decode(group)
         except Exception as error:  # noqa: BLE001 - logged and told to the clients; the thread must outlive any one group
             group.failed(error)
@@ -153,9 +165,12 @@ class Intake:
         return group
 
     def _mask(self, group: _Group) -> None:
-        """Mask what was not looked at, unless the decoding process will look at what is new to it."""
+        """Mask what was not looked at, unless the decoding process will look at what is new to it.
+
+        What is going to be cut is masked before: of half a secret nobody can tell any more what it is.
+        """
         masker = self._masker
-        suspected = any(request.suspected for request in group.requests)
+        suspected = any(request.suspected for request in group.requests) or self._cuts(group)
         if masker is not None and (suspected or not self._looks_apart(masker)):
             group.requests = [_masked(request, masker) for request in group.requests]
 
@@ -165,10 +180,29 @@ class Intake:
         return searching and time.monotonic() > self._wary_until
 
     def _look_again(self, requests: Sequence[_Request]) -> None:
-        """Take requests back in which something may have to be masked."""
-        self._wary_until = time.monotonic() + WARY_S
+        """Take requests back in which something may have to be masked or has to be cut."""
+        now = time.monotonic()
+        if any(request.suspected for request in requests):
+            self._wary_until = now + WARY_S
         for request in requests:
-            self._waiting.put(replace(request, suspected=True))
+            self._waiting.put(request)
+
+    def _cuts(self, group: _Group) -> bool:
+        """Tell whether something has to be cut, or had to be lately, so that it pays to look."""
+        if self._limits is None:
+            return False
+        return time.monotonic() < self._cut_until or any(request.oversized for request in group.requests)
+
+    def _cut(self, group: _Group) -> None:
+        """Cut what was not looked at."""
+        assert self._limits is not None
+        for place, request in enumerate(group.requests):
+            if request.cuts is None:
+                payload, cuts = cut(request.payload, self._limits)
+                group.requests[place] = replace(request, payload=payload, cuts=cuts)
+                if cuts:
+                    self.cuts += cuts
+                    self._cut_until = time.monotonic() + WARY_S
 
     def _decode(self, group: _Group) -> None:
         apart = self._apart
@@ -177,10 +211,17 @@ class Intake:
         if self._masker is not None:  # the process may have gone away meanwhile
             group.requests = [_masked(request, self._masker) for request in group.requests]
         begun = time.perf_counter()
-        table, tallies = self._decoder.decode_all(group.payloads)
+        table, tallies = self._decoded(group)
         if apart is not None and self._load.is_high(begun, time.perf_counter()):
             apart.start()
         group.decoded(table, tallies)
+
+    def _decoded(self, group: _Group) -> tuple[SpanTable, tuple[Tally, ...]]:
+        try:
+            return self._decoder.decode_all(group.payloads, within=group.within_limits)
+        except OverLimitsError:
+            self._cut(group)
+            return self._decoder.decode_all(group.payloads, within=True)
 
 
 def _masked(request: _Request, masker: Masker) -> _Request:
@@ -217,7 +258,7 @@ class _Group:
     """Requests that are decoded and committed together, from then until all of them are answered."""
 
     def __init__(self, requests: Sequence[_Request], way: _Way) -> None:
-        self.requests = requests
+        self.requests = list(requests)
         """In the order in which they came."""
         self._way = way
         self._receiving = _tracer.start_span("receive", attributes={"spanverdict.requests": len(requests)})
@@ -233,10 +274,20 @@ class _Group:
         """Whether all of them were looked at for what has to be masked."""
         return all(request.looked_at for request in self.requests)
 
+    @property
+    def within_limits(self) -> bool:
+        """Whether all of them were looked at for what has to be cut."""
+        return all(request.cuts is not None for request in self.requests)
+
     def suspected(self) -> None:
         """Give the requests back, as something may have to be masked in them."""
         self._end()
-        self._way.look_again(self.requests)
+        self._way.look_again([replace(request, suspected=True) for request in self.requests])
+
+    def oversized(self) -> None:
+        """Give the requests back, as something has to be cut in them."""
+        self._end()
+        self._way.look_again([replace(request, oversized=True) for request in self.requests])
 
     def split(self) -> Sequence[_Group]:
         """Return the requests one by one."""
@@ -259,7 +310,7 @@ class _Group:
         held = [(request, tally) for request, tally in zip(self.requests, tallies, strict=True) if tally.accepted]
         for request, tally in zip(self.requests, tallies, strict=True):
             if not tally.accepted:
-                _answer_without_spans(request.receipt, tally)
+                _answer_without_spans(request, tally)
         if not held:
             self._receiving.end()
             return
@@ -278,7 +329,7 @@ class _Group:
             error = Unavailable(str(error))
         for request, tally in held:
             if error is None:
-                request.receipt.set_result(_receipt(tally))
+                request.receipt.set_result(_receipt(request, tally))
             else:
                 request.receipt.set_exception(error)
 
@@ -290,12 +341,13 @@ class _Group:
         self._receiving.end()
 
 
-def _answer_without_spans(receipt: Future[Receipt], tally: Tally) -> None:
+def _answer_without_spans(request: _Request, tally: Tally) -> None:
     if tally.undecodable:
-        receipt.set_exception(Undecodable(tally.undecodable))
+        request.receipt.set_exception(Undecodable(tally.undecodable))
     else:
-        receipt.set_result(_receipt(tally))
+        request.receipt.set_result(_receipt(request, tally))
 
 
-def _receipt(tally: Tally) -> Receipt:
-    return Receipt(tally.accepted, tally.rejected, "; ".join(tally.problems))
+def _receipt(request: _Request, tally: Tally) -> Receipt:
+    told = (*tally.problems, *([str(request.cuts)] if request.cuts else []))
+    return Receipt(tally.accepted, tally.rejected, "; ".join(told))

@@ -13,9 +13,10 @@ from spanverdict.evaluation.past import NOTHING_BEFORE, Past
 from spanverdict.evaluation.preparing import prepare
 from spanverdict.masking.masker import Masker
 from spanverdict.masking.rules import MaskingRules
-from spanverdict.otlp.decode import decode, new_pool
+from spanverdict.otlp.decode import Decoded, decode, new_pool
 from spanverdict.otlp.errors import Undecodable, UnreadableFile
 from spanverdict.otlp.files import read_file
+from spanverdict.otlp.limiting import AttributeLimits, Cuts, Known, cut, exceeds
 from spanverdict.paths.association import Association, associate
 from spanverdict.paths.membership import Membership, membership_of, whole_input
 from spanverdict.rulefiles.models import Flow
@@ -27,31 +28,64 @@ UNNAMED_RUN = "input"
 """Names the run of files in which no span names one."""
 
 
-def read_spans(paths: Sequence[str], masking: MaskingRules | None = None) -> SpanTable:
+def read_spans(
+    paths: Sequence[str], masking: MaskingRules | None = None, limits: AttributeLimits | None = None
+) -> SpanTable:
     """Read all spans of OTLP files into one table, without what is masked: what is plainly secret if nobody says.
+
+    Attributes over `limits`, or over the default ones, are cut.
 
     Raises:
         CommandError: a file cannot be read; it says which and where.
     """
-    pool, masker = new_pool(), Masker(masking or MaskingRules())
-    tables = [SpanTable.empty(pool)]
+    reader, masker = _Reader(limits or AttributeLimits()), Masker(masking or MaskingRules())
+    tables = [SpanTable.empty(reader.pool)]
     for path in paths:
         payloads = read_file(path)
         rejected: dict[str, int] = {}
         try:
             for payload in payloads:
-                decoded = decode(masker.masked(payload), pool)
+                decoded = reader.decoded(masker.masked(payload))
                 tables.append(decoded.table)
                 for problem in decoded.problems:
                     rejected[problem] = rejected.get(problem, 0) + 1
         except (UnreadableFile, Undecodable) as error:
             text = str(error) if isinstance(error, UnreadableFile) else f"{path}: {error}"
             raise CommandError(text) from None
-        _warn(path, rejected, payloads.skipped)
+        _warn(path, rejected, payloads.skipped, reader.told())
     return concat(tables)
 
 
-def _warn(path: str, rejected: dict[str, int], skipped: int) -> None:
+class _Reader:
+    """Decodes payloads into one pool. Once something had to be cut all of them are looked at before."""
+
+    def __init__(self, limits: AttributeLimits) -> None:
+        self.pool = new_pool()
+        self._limits = limits
+        self._wary = False
+        self._cuts = Cuts()
+
+    def decoded(self, payload: bytes) -> Decoded:
+        """Decode a payload within the limits; raises `Undecodable`."""
+        if not self._wary:
+            known = Known.of(self.pool)
+            decoded = decode(payload, self.pool)
+            self._wary = exceeds(decoded.table, known, self._limits)
+            if not self._wary:
+                return decoded
+        payload, cuts = cut(payload, self._limits)
+        self._cuts += cuts
+        return decode(payload, self.pool)
+
+    def told(self) -> Cuts:
+        """Return what was cut since this was asked the last time."""
+        cuts, self._cuts = self._cuts, Cuts()
+        return cuts
+
+
+def _warn(path: str, rejected: dict[str, int], skipped: int, cuts: Cuts) -> None:
+    if cuts:
+        print(f"spanverdict: {path}: {cuts}", file=sys.stderr)  # noqa: T201 - a warning
     for problem in rejected:
         print(f"spanverdict: {path}: spans were rejected: {problem}", file=sys.stderr)  # noqa: T201 - a warning
     if skipped:

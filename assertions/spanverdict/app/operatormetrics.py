@@ -71,6 +71,8 @@ def _of_receiver(service: Service) -> Iterator[_Metric]:
     yield "requests_refused_total", "counter", "Requests refused, by reason", refused
     masked = _one(service.masker.masked_payloads)
     yield "masked_requests_total", "counter", "Requests in which something was masked", masked
+    cuts = [({"how": "value"}, service.intake.cuts.values), ({"how": "left_out"}, service.intake.cuts.left_out)]
+    yield "attributes_cut_total", "counter", "Attributes cut as too long, or left out as too many", cuts
     yield "in_flight_bytes", "gauge", "Bytes received and not yet acknowledged", _one(service.receiver.budget.in_use)
 
 
@@ -114,6 +116,8 @@ def _of_judge(service: Service) -> Iterator[_Metric]:
     yield "verdicts_total", "counter", "Verdicts given, by outcome", verdicts
     judged = [({"reason": reason}, number) for reason, number in sorted(service.spans_by_reason.items())]
     yield "judged_spans_total", "counter", "Spans in verdicts given, by why they belong to their run", judged
+    defects = [({"defect": name}, number) for name, number in sorted(service.defects.items())]
+    yield "judged_defects_total", "counter", "Broken data in verdicts given, by kind", defects
     conflicts = _one(service.conflicting_traces)
     yield "conflicting_traces_total", "counter", "Traces in verdicts given that several runs claim", conflicts
     yield "unjudged_runs_total", "counter", "Runs that no flow matched", _one(service.unjudged)

@@ -34,6 +34,8 @@ FIXED: Final = (
     "max_message",
     "in_flight",
     "window",
+    "max_attributes",
+    "max_attribute_value",
 )
 """Settings that only a restart changes."""
 SWITCHES: Final = ("token_file", "api_token_file", "tls_certificate", "tls_client_ca", "api_client_ca")

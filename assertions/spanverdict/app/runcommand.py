@@ -25,6 +25,7 @@ from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.app.subcommand import run_command
 from spanverdict.app.verdicts import report, spans_in
 from spanverdict.masking.rules import MaskingRules
+from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.receiver.addresses import Address
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.listen import Endpoints
@@ -60,6 +61,7 @@ class RunOptions:
     webhooks: tuple[ReceiverSettings, ...] = ()
     baseline: BaselineChoice | None = None
     masking: MaskingRules = field(default_factory=MaskingRules)
+    limits: AttributeLimits = field(default_factory=AttributeLimits)
 
 
 def run(options: RunOptions, environ: Mapping[str, str] = os.environ) -> int:
@@ -102,6 +104,7 @@ def _config(options: RunOptions, run_id: str, folder: Path) -> ServiceConfig:
         receiver=receiver,
         webhooks=options.webhooks,
         masking=options.masking,
+        limits=options.limits,
         baseline=options.baseline,
         only=run_id,
         patient=(options.otlp_grpc, options.otlp_http) != (PRIVATE, PRIVATE),

@@ -25,6 +25,7 @@ from spanverdict.app.logs import configure_logging
 from spanverdict.app.reload import Reloader
 from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.config.bytesizes import parse_bytes
+from spanverdict.config.limits import read_limits
 from spanverdict.config.masking import read_masking
 from spanverdict.config.settings import Settings
 from spanverdict.config.tokens import read_tokens
@@ -57,6 +58,7 @@ def serve(
         webhooks=read_webhooks(settings.webhooks, environ, settings.webhook_hosts),
         external_url=settings.external_url.rstrip("/"),
         masking=read_masking(settings.masking, environ),
+        limits=read_limits(settings),
         window_bytes=parse_bytes(settings.window),
         keeping=keeping_of(settings.retention),
         baseline=parse_choice(settings.baseline) if settings.baseline is not None else None,

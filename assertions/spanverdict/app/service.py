@@ -30,6 +30,7 @@ from spanverdict.evaluation.outcomes import Event, RuleEvaluated, RuleResult, Ru
 from spanverdict.evaluation.past import Past
 from spanverdict.masking.masker import Masker
 from spanverdict.masking.rules import MaskingRules
+from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.errors import CannotListen, ReceiverError
 from spanverdict.receiver.listen import Endpoints, Receiver
@@ -54,6 +55,8 @@ class ServiceConfig:
     webhooks: tuple[ReceiverSettings, ...] = ()
     external_url: str = ""
     masking: MaskingRules = field(default_factory=MaskingRules)
+    limits: AttributeLimits = field(default_factory=AttributeLimits)
+    """How much is kept of the attributes of a span."""
     """What is taken out of spans before anything of them is kept."""
     baseline: BaselineChoice | None = None
     """What runs are compared with."""
@@ -116,6 +119,8 @@ class Service:
         """Runs that no flow matched, since the start."""
         self.spans_by_reason: Counter[str] = Counter()
         """Spans in verdicts given, by why they are their run's."""
+        self.defects: Counter[str] = Counter()
+        """Broken data in verdicts given, by kind."""
         self.conflicting_traces = 0
         """Traces in verdicts given that several runs claim."""
 
@@ -142,18 +147,19 @@ class Service:
             else:
                 self.judge.start()
             self.masker = Masker(self.config.masking)
-            apart = DecodingProcess(suspicion=self.masker.pattern) if self.config.decode_apart else None
-            self._intake = Intake(
+            apart = self._decoding_process() if self.config.decode_apart else None
+            self.intake = Intake(
                 self.store.journal,
                 self.judge.deliver,
                 self.judge.has_room,
                 problem=lambda: self.keeper.problem,
                 apart=apart,
                 masker=self.masker,
+                limits=self.config.limits,
             )
-            self._intake.start()
-            self._parts.callback(self._intake.close)
-            self.receiver = Receiver(self.config.receiver, self._intake)
+            self.intake.start()
+            self._parts.callback(self.intake.close)
+            self.receiver = Receiver(self.config.receiver, self.intake)
             endpoints = self.receiver.start()
             self._parts.callback(self.receiver.stop)
             self.keeper.start()
@@ -209,7 +215,7 @@ class Service:
         )
         self._comparer = _comparer(self.config)
         self.masker = masker
-        self._intake.mask_with(masker)
+        self.intake.mask_with(masker)
         self.keeper.keeping = changes.keeping
         self.receiver.admit(changes.tokens)
         self.receiver.rates.bytes_per_s = changes.client_bytes_per_s
@@ -225,6 +231,9 @@ class Service:
     def _close_courier(self) -> None:
         if self.courier is not None:
             self.courier.close()
+
+    def _decoding_process(self) -> DecodingProcess:
+        return DecodingProcess(suspicion=self.masker.pattern, limits=self.config.limits)
 
     def _open_courier(self) -> None:
         self.courier: Courier | None = None
@@ -246,6 +255,7 @@ class Service:
         if self.store.conclude(verdict, decision.deliveries, decision.state_changes):
             self.verdicts[str(finished.outcome)] += 1
             self._count_spans(judgement.events)
+            self.defects.update({defect.name: defect.count for defect in finished.defects})
             self.unjudged += not judgement.flows
             _log.info("run %s, revision %d: %s (%s)", run.id, run.revision, finished.outcome, judgement.trigger)
         if self.courier is not None and decision.deliveries:

@@ -17,6 +17,8 @@ class Reason:
     text: str
     impossible: bool = False
     """There is something, and it cannot be right: that is never a pass."""
+    doubtful: bool = False
+    """There was something, and nobody knows what: where there is nothing else, that is not no data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +80,11 @@ class Missing:
     def impossible(self) -> str:
         """Say what cannot be right; empty when there is nothing of that kind."""
         return ", ".join(f"{count} {reason.text}" for count, reason in self.counted() if reason.impossible)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Tell whether there was something of which nobody knows what."""
+        return any(reason.doubtful for _, reason in self.counted())
 
     def counted(self) -> Iterator[tuple[int, Reason]]:
         """Yield how many have each reason, in the order of the reasons; the same text is counted together."""

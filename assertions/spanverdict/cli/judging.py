@@ -62,6 +62,7 @@ def run(**given: Any) -> None:
     from spanverdict.app.flows import load_flows  # noqa: PLC0415
     from spanverdict.app.runcommand import RunOptions, run  # noqa: PLC0415
     from spanverdict.app.verdicts import targets  # noqa: PLC0415
+    from spanverdict.config.limits import limits_of  # noqa: PLC0415
     from spanverdict.config.masking import masking_of  # noqa: PLC0415
     from spanverdict.config.settings import WebhookSettings  # noqa: PLC0415
     from spanverdict.config.webhooks import read_webhooks  # noqa: PLC0415
@@ -87,6 +88,7 @@ def run(**given: Any) -> None:
         webhooks=read_webhooks(hooks, os.environ),
         baseline=given["baseline"],
         masking=masking_of(given["config"], os.environ),
+        limits=limits_of(given["config"]),
     )
     sys.exit(run(options))
 
@@ -144,6 +146,7 @@ def check(**given: Any) -> None:
 
 def _check_here(flows: tuple[Flow, ...], given: dict[str, Any]) -> Sequence[Event]:
     from spanverdict.app.checkcommand import CheckOptions, check  # noqa: PLC0415
+    from spanverdict.config.limits import limits_of  # noqa: PLC0415
     from spanverdict.config.masking import masking_of  # noqa: PLC0415
 
     return check(
@@ -156,6 +159,7 @@ def _check_here(flows: tuple[Flow, ...], given: dict[str, Any]) -> Sequence[Even
             baseline=given["baseline"],
             store=given["store"],
             masking=masking_of(given["config"], os.environ),
+            limits=limits_of(given["config"]),
         )
     )
 

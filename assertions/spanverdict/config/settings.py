@@ -14,6 +14,7 @@ from spanverdict.diagnostics.durations import DurationError, parse_duration
 
 LEAST_AGE_NS: Final = 600 * 10**9
 LEAST_BYTES: Final = 16 << 20
+LEAST_VALUE: Final = 1 << 10
 _NOTHING_ELSE: Final = MappingProxyType({"extra": "forbid"})
 
 
@@ -42,6 +43,16 @@ def _check_store_size(text: str) -> None:
 def _check_size(text: str) -> None:
     if parse_bytes(text) == 0:
         raise ValueError("it has to be more than nothing")
+
+
+def _check_count(number: int) -> None:
+    if number < 1:
+        raise ValueError("it has to be 1 at least")
+
+
+def _check_value_size(text: str) -> None:
+    if parse_bytes(text) < LEAST_VALUE:
+        raise ValueError("it has to be 1KiB at least")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +156,10 @@ class Settings:
     """Received and not yet acknowledged, over all connections; more is refused, to be sent again."""
     window: Annotated[str, Checked(_check_size)] = "1GiB"
     """Memory of the spans at hand; above it those of judged runs and of no run are let go before their time."""
+    max_attributes: Annotated[int, Checked(_check_count)] = 128
+    """Attributes that are kept of a span, and of each event, link, resource and scope: the first ones."""
+    max_attribute_value: Annotated[str, Checked(_check_value_size)] = "64KiB"
+    """How long the value of an attribute may be; the beginning of a longer text is kept."""
     client_rate_limit: Annotated[str, Checked(_check_size)] | None = None
     """What one client (a token, else an address) may send a second, as in 20MiB, inflated; not limited by default."""
     log_format: Literal["text", "json"] = "text"

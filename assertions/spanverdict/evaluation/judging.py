@@ -14,6 +14,7 @@ from spanverdict.evaluation.absentfields import absent_fields
 from spanverdict.evaluation.baselines import NO_BASELINE, Baseline, is_relative
 from spanverdict.evaluation.canary import split
 from spanverdict.evaluation.conditions import Judge
+from spanverdict.evaluation.cutdata import without_cut
 from spanverdict.evaluation.drifting import golden_baseline
 from spanverdict.evaluation.exhibits import worst
 from spanverdict.evaluation.outcomes import ConditionResult, GoldenUse, Outcome, RuleResult
@@ -52,6 +53,7 @@ def judge_samples(
     measurement = rule.check.measure(view)
     if rule.where is not None:
         measurement = of_requests(measurement, rule.where, view)
+    measurement = without_cut(measurement, rule, flow, view)
     if (golden := golden_baseline(rule)) is not None:
         baseline = golden
     elif flow.baseline is not None and is_relative(rule):
@@ -145,10 +147,11 @@ def _without_data(
 ) -> RuleResult:
     """Nothing matched: what `on_no_data` says, and no verdict at all on a run without spans.
 
-    What is there but cannot be read is more than no data, and never a pass.
+    What is there but cannot be read is more than no data, and never a pass; what was cut could have been anything.
     """
     outcome = _ON_NO_DATA[rule.on_no_data]
-    if not len(view.request) or (measurement.problem and outcome is not Outcome.FAILED):
+    in_doubt = measurement.missing.is_doubtful or (measurement.problem and outcome is not Outcome.FAILED)
+    if not len(view.request) or in_doubt:
         outcome = Outcome.INCONCLUSIVE
     missing = measurement.missing
     whys = [f"{len(missing)} {measurement.population} {missing.note()}"] if len(missing) else []

@@ -1,4 +1,4 @@
-"""What is wrong with single spans: times that cannot be, and what was cut off before they were sent."""
+"""What is wrong with single spans: times that cannot be, attributes sent twice, and what was cut off."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 
 from spanverdict.paths.defects import Defect
 from spanverdict.telemetry.identifiers import span_id_hex
+from spanverdict.telemetry.repeatedkeys import with_repeated_keys
 from spanverdict.telemetry.spantable import MAX_TIME, Bools, SpanTable
+from spanverdict.telemetry.vocabulary import CUT
 
 
 def span_defects(table: SpanTable) -> Iterator[Defect]:
@@ -23,6 +25,13 @@ def span_defects(table: SpanTable) -> Iterator[Defect]:
     for what in ("attributes", "events", "links"):
         lost = getattr(table, f"dropped_{what}") > 0
         yield from marked_spans(table, f"dropped_{what}", lost, f"lost {what} before it was sent")
+    if table.pool.keys.id_of(CUT) >= 0:
+        columns = (table.attribute(CUT), table.resource_attribute(CUT), table.scope_attribute(CUT))
+        cut = np.logical_or.reduce([column.codes >= 0 for column in columns])
+        yield from marked_spans(table, "cut_attributes", cut, "had attributes cut when it was received")
+    repeats = with_repeated_keys(table.pool.keys.of_attributes(), table.attributes)
+    what = "has an attribute more than once, of which the last counts"
+    yield from marked_spans(table, "repeated_attribute", repeats, what)
 
 
 def marked_spans(table: SpanTable, name: str, marked: Bools, what: str) -> Iterator[Defect]:

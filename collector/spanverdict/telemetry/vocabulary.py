@@ -28,3 +28,8 @@ class StatusCode(IntEnum):
 FLAG_SAMPLED: Final = 0x001
 FLAG_HAS_IS_REMOTE: Final = 0x100
 FLAG_IS_REMOTE: Final = 0x200
+
+CUT: Final = "spanverdict.cut"
+"""The attribute that names what was cut of a span, resource or scope as too long or too many: `span.prompt`."""
+CUT_ANY: Final = "*"
+"""In place of names: it was too much to tell."""
