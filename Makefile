@@ -62,9 +62,9 @@ schema: $(VENV)/.installed ## make the JSON Schemas in rules/ again, after the r
 bench-gate: $(VENV)/.installed ## fail where decoding, association, stitching or judging became slower than beside a plain implementation
 	$(BIN)/python tests/bench/gate.py
 
-soak: $(VENV)/.installed ## the long versions of the tests that have one
+soak: $(VENV)/.installed ## the long versions of the tests that have one, some hours; CONTRIBUTING.md tells how to run a part
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz # where it cannot be, its tests are skipped
-	SPANVERDICT_SOAK=1 $(BIN)/python -m pytest -m soak --timeout=7200
+	SPANVERDICT_SOAK=1 $(BIN)/python -m pytest -m soak -v --timeout=7200 --durations=0
 
 # Code that a later compiler makes refuses to run on an earlier protobuf, so the compiler is an old one.
 proto: ## make the shallow schema again from its .proto

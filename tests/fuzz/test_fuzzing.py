@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from fuzz.targets import TARGETS, examples, mutations
+from soaking import Progress
 
 SECONDS = int(os.environ.get("SPANVERDICT_FUZZ_SECONDS", "900"))
 COUNTS = {"decoder": 4000, "scanner": 400, "json_reader": 6000, "rule_file": 1500, "selector": 6000, "masker": 4000}
@@ -36,22 +37,30 @@ def test_what_fuzzing_starts_from_is_right(name: str) -> None:
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not installed: pip install --group fuzz")
 @pytest.mark.timeout(SECONDS + 300)
 @pytest.mark.parametrize("name", TARGETS)
-def test_bytes_that_follow_the_coverage_of_our_code(name: str, tmp_path: Path) -> None:
+def test_bytes_that_follow_the_coverage_of_our_code(name: str, tmp_path: Path, progress: Progress) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     for number, data in enumerate(examples(name)):
         (corpus / str(number)).write_bytes(data)
     program = Path(__file__).with_name("coverage_guided.py")
     options = [f"-max_total_time={SECONDS}", "-max_len=4096", "-timeout=30", "-print_final_stats=1", str(corpus)]
-    done = subprocess.run(
-        [sys.executable, str(program), name, *options],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        cwd=tmp_path,
-    )
-    executed = [line for line in done.stderr.splitlines() if "number_of_executed_units" in line]
-    logging.getLogger(__name__).info("%s: %s", name, executed)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    said = tmp_path / "said"
+    with said.open("wb") as stream:
+        fuzzing = subprocess.Popen(
+            [sys.executable, str(program), name, *options], stdout=stream, stderr=stream, cwd=tmp_path
+        )
+        while fuzzing.poll() is None:
+            progress.say(_last_line(said))
+            with suppress(subprocess.TimeoutExpired):
+                fuzzing.wait(5)
+    log = said.read_text("utf-8", "replace")
+    found = [path.read_bytes() for path in tmp_path.glob("*-*") if path.is_file()]  # crash-…, timeout-…, oom-…
+    assert fuzzing.returncode == 0, f"{name}: {found}\n{log[-8000:]}"
+    executed = [line for line in log.splitlines() if "number_of_executed_units" in line]
+    print(name, *executed)
     assert executed
+
+
+def _last_line(said: Path) -> str:
+    """Return the last line that says something of a log that is being written."""
+    return next((line for line in reversed(said.read_text("utf-8", "replace").splitlines()) if line.strip()), "begun")

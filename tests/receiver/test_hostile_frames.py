@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from receiver.sinks import MemorySink, trace_request
 from receiver.wires import GRPC_METHODS
+from soaking import Progress, again, asked
 from spanverdict.receiver import http_connection
 from spanverdict.receiver.addresses import Address
 from spanverdict.receiver.listen import Endpoints
@@ -242,30 +242,33 @@ GRPC_CALL = HELLO + opened([1]) + frame(DATA, END_STREAM, 1, MESSAGE)
 HTTP_CALL = POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY + POST + CHUNKED + b"\r\n2\r\n\x0a\x00\r\n0\r\n\r\n"
 
 
-def bombard(endpoints: Endpoints, connect, calls: int) -> None:
+def bombard(endpoints: Endpoints, connect, calls: Sequence[int], progress: Progress) -> None:
     honest = [connect("grpc", endpoints), connect("http-protobuf", endpoints)]
     assert all(wire.send(BODY).ok for wire in honest)
     before = files_open()
     for address, call in ((endpoints.grpc, GRPC_CALL), (endpoints.http, HTTP_CALL)):
         assert address is not None
-        for number, bytes_sent in enumerate(mutated(call, range(calls))):
+        for number, bytes_sent in zip(progress.through(calls, len(calls), "calls"), mutated(call, calls), strict=True):
             attack(address, bytes_sent, 0.01)
             if number % 50 == 0:
-                assert all(wire.send(BODY).ok for wire in honest), number
+                assert all(wire.send(BODY).ok for wire in honest), f"after call {number}"
     assert all(wire.send(BODY).ok for wire in honest)
     wait_until(lambda: files_open() <= before + 3, "files stay open")
 
 
-def test_calls_with_a_few_bytes_changed_cost_nobody_else_anything(receive, connect) -> None:
+def test_calls_with_a_few_bytes_changed_cost_nobody_else_anything(receive, connect, progress: Progress) -> None:
     _, endpoints = receive(MemorySink(), head_timeout_s=2)
-    bombard(endpoints, connect, 150)
+    bombard(endpoints, connect, range(150), progress)
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
-def test_a_hundred_thousand_calls_with_a_few_bytes_changed(receive, connect) -> None:
+@pytest.mark.timeout(3 * 3600)
+def test_a_hundred_thousand_calls_with_a_few_bytes_changed(receive, connect, progress: Progress) -> None:
+    """Each number is a call to either listener."""
     _, endpoints = receive(MemorySink(), head_timeout_s=2)
-    bombard(endpoints, connect, int(os.environ.get("SPANVERDICT_CALLS", "100000")) // 2)
+    calls = asked("SPANVERDICT_CALLS", 0, 50_000)
+    print("again:", again("tests/receiver -k thousand_calls", SPANVERDICT_CALLS=f"{calls.start}:{calls.stop}"))
+    bombard(endpoints, connect, calls, progress)
 
 
 @pytest.mark.parametrize("begun", [b"", PREFACE[:5], POST[:40]], ids=["silent", "half a preface", "half a head"])

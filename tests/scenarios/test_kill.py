@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import pytest
 
 from scenarios.stories import Server, free_address, start
 from scenarios.survival import RULES, Load, check
+from soaking import Progress, again, asked
 
 pytestmark = pytest.mark.story
 
 KILLS = 20
 
 
-def killed(folder: Path, kills: int, seed: int) -> tuple[Load, dict[str, Any], list[float]]:
+def killed(folder: Path, kills: Iterable[int], seed: int) -> tuple[Load, dict[str, Any], list[float]]:
     """Kill a server so often under load; return the load, the final verdict and how long each start took."""
     rng = random.Random(seed)
     (folder / "survival.yaml").write_text(RULES, encoding="utf-8")
@@ -35,7 +37,7 @@ def killed(folder: Path, kills: int, seed: int) -> tuple[Load, dict[str, Any], l
     server = restarted()
     try:
         with load.going():
-            for _ in range(kills):
+            for _ in kills:
                 load.wait_for_more(rng.randrange(1, 3000))
                 time.sleep(rng.random() * 0.02)  # so that the kill falls anywhere in the work on a batch
                 server.kill()
@@ -52,7 +54,7 @@ def killed(folder: Path, kills: int, seed: int) -> tuple[Load, dict[str, Any], l
 
 def test_every_acknowledged_span_is_in_the_verdict_once_after_20_kills(tmp_path: Path) -> None:
     begun = time.monotonic()
-    load, found, starts = killed(tmp_path, KILLS, seed=os.getpid())
+    load, found, starts = killed(tmp_path, range(KILLS), seed=os.getpid())
     check(load, found)
     print(
         f"{KILLS} kills, {len(load.acknowledged):,} spans, {load.resent} resends, seed {os.getpid()}, "
@@ -63,6 +65,8 @@ def test_every_acknowledged_span_is_in_the_verdict_once_after_20_kills(tmp_path:
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_every_acknowledged_span_is_in_the_verdict_once_after_200_kills(tmp_path: Path) -> None:
-    load, found, _ = killed(tmp_path, 200, seed=int(os.environ.get("SEED", "1")))
+def test_every_acknowledged_span_is_in_the_verdict_once_after_200_kills(tmp_path: Path, progress: Progress) -> None:
+    kills, seed = asked("SPANVERDICT_KILLS", 0, 200), int(os.environ.get("SPANVERDICT_SEED", os.getpid()))
+    print("again:", again("tests/scenarios/test_kill.py -k 200", SPANVERDICT_SEED=seed, SPANVERDICT_KILLS=len(kills)))
+    load, found, _ = killed(tmp_path, progress.through(kills, len(kills), "kills"), seed)
     check(load, found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import logging
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,17 +58,32 @@ def _lines(document: Any) -> list[str]:
     return json.dumps(document, indent=1, sort_keys=True).splitlines()
 
 
-def check(seeds: Sequence[int]) -> Counter[str]:
-    """Tell simulations and return what happened in them; raises what was wrong, with the seed."""
+def survey(seeds: Sequence[int]) -> tuple[Counter[str], list[str]]:
+    """Tell simulations; return what happened in them and, of each that went wrong, its seed and what was wrong."""
     counts: Counter[str] = Counter()
+    wrong = []
     with quiet():
         for seed in seeds:
             try:
                 found = told(seed)
-            except Exception as error:
-                raise AssertionError(f"SPANVERDICT_SEED={seed}: {error!r}") from error
-            wrong = "\n".join(mistakes(seed, found))
-            assert not wrong, f"SPANVERDICT_SEED={seed}\n{wrong}\n" + "\n".join(found.log)
+                about = "\n".join(mistakes(seed, found))
+            except Exception as error:  # noqa: BLE001 - whatever it is, its seed has to be known
+                wrong.append(f"{replay(seed)}\n{''.join(traceback.format_exception(error))}")
+                continue
+            if about:
+                wrong.append(f"{replay(seed)}\n{about}\n" + "\n".join(found.log))
             counts += found.counts
     expected.cache_clear()
+    return counts, wrong
+
+
+def check(seeds: Sequence[int]) -> Counter[str]:
+    """Tell simulations and return what happened in them; raises what was wrong, with the command that tells it again."""
+    counts, wrong = survey(seeds)
+    assert not wrong, "\n\n".join(wrong)
     return counts
+
+
+def replay(seed: int) -> str:
+    """Return the command that tells one simulation again."""
+    return f"SPANVERDICT_SEED={seed} .venv/bin/python -m pytest tests/simulation -k one"

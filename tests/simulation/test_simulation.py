@@ -12,12 +12,11 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from simulation.checking import check, quiet, told
+from simulation.checking import check, quiet, survey, told
+from soaking import Progress, asked
 
-SEEDS = 1000
+SEEDS = 2000
 BLOCK = 100
-LONG = int(os.environ.get("SPANVERDICT_SEEDS", "100000"))
-FIRST_LONG = 1_000_000
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
@@ -41,12 +40,18 @@ def test_one_simulation_told_twice_is_the_same() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(4 * 3600)
-def test_the_same_of_100_000_simulations() -> None:
-    blocks = [range(first, first + BLOCK) for first in range(FIRST_LONG, FIRST_LONG + LONG, BLOCK)]
+@pytest.mark.timeout(6 * 3600)
+def test_the_same_of_100_000_simulations(progress: Progress) -> None:
+    seeds = asked("SPANVERDICT_SEEDS", 1_000_000, 100_000)
+    blocks = [seeds[at : at + BLOCK] for at in range(0, len(seeds), BLOCK)]
     counts: Counter[str] = Counter()
+    wrong: list[str] = []
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        for block in pool.map(check, blocks):
+        for number, (block, found) in enumerate(pool.map(survey, blocks), 1):
             counts += block
-    print(LONG, "simulations:", dict(counts))
-    assert counts["verdicts"] > LONG
+            wrong += found
+            progress.say(f"{number * BLOCK:,} of {len(seeds):,} simulations, {len(wrong)} went wrong")
+    print(f"seeds {seeds.start} to {seeds.stop - 1}:", dict(counts))
+    shown = "\n\n".join(wrong[:5])
+    assert not wrong, f"{len(wrong)} of {len(seeds)} simulations went wrong; the first of them:\n{shown}"
+    assert counts["verdicts"] > len(seeds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from soaking import Progress, again, asked
 from spanverdict.storage.errors import StoreUnavailable, StoreUnusable
 from spanverdict.storage.journal import Damage
 from spanverdict.storage.store import Store
@@ -170,14 +170,13 @@ def crashed(tmp_path_factory) -> Path:
     return copy
 
 
-def mutations(size: int, seed: int, count: int) -> Iterator[tuple[str, int]]:
-    chance = random.Random(seed)
-    for _ in range(count):
+def mutations(size: int, numbers: Iterable[int]) -> Iterator[tuple[str, int]]:
+    for number in numbers:
+        chance = random.Random(number)
         yield chance.choice(("flip", "flip", "cut")), chance.randrange(size)
 
 
 MUTATIONS = 60
-LONG = int(os.environ.get("SPANVERDICT_MUTATIONS", "10000"))
 
 
 @pytest.mark.parametrize(("name", "seed"), [("store.db-wal", 1), ("store.db-wal", 2), ("store.db", 3), ("store.db", 4)])
@@ -185,14 +184,19 @@ def test_whatever_is_broken_no_wrong_batch_is_returned_and_no_loss_is_hidden(
     crashed: Path, tmp_path: Path, name: str, seed: int
 ) -> None:
     """A torn log loses its tail only; a broken main file says which batches are gone, or is refused."""
-    break_and_read(crashed, tmp_path, name, mutations((crashed / name).stat().st_size, seed, MUTATIONS))
+    numbers = range(seed * MUTATIONS, (seed + 1) * MUTATIONS)
+    break_and_read(crashed, tmp_path, name, mutations((crashed / name).stat().st_size, numbers))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", ["store.db-wal", "store.db"])
-def test_the_same_of_10_000_mutations(crashed: Path, tmp_path: Path, name: str) -> None:
-    break_and_read(crashed, tmp_path, name, mutations((crashed / name).stat().st_size, 5, LONG // 2))
+def test_the_same_of_10_000_mutations(crashed: Path, tmp_path: Path, name: str, progress: Progress) -> None:
+    """Each number is a mutation of either file."""
+    numbers = asked("SPANVERDICT_MUTATIONS", 1000, 5000)
+    print("again:", again("tests/storage -k 10_000", SPANVERDICT_MUTATIONS=f"{numbers.start}:{numbers.stop}"))
+    wanted = progress.through(numbers, len(numbers), "mutations")
+    break_and_read(crashed, tmp_path, name, mutations((crashed / name).stat().st_size, wanted))
 
 
 def break_and_read(crashed: Path, tmp_path: Path, name: str, broken: Iterable[tuple[str, int]]) -> None:
