@@ -9,7 +9,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 
 from otlp.messages import TEXTS, any_values
 from spanverdict.otlp.errors import Undecodable
-from spanverdict.otlp.plain import are_plain
+from spanverdict.otlp.plain import look_at
 from spanverdict.otlp.values import decode_attribute
 from spanverdict.telemetry.blocks import WIDTHS, Block, items_of, of_width
 
@@ -22,7 +22,7 @@ def judged(items: list[bytes]) -> dict[bytes, bool]:
         which = of_width(sizes, width)
         if len(which):
             rows = block.rows(starts[which], sizes[which], width)
-            found |= dict(zip(items_of(rows), are_plain(rows).tolist(), strict=True))
+            found |= dict(zip(items_of(rows), look_at(rows).plain.tolist(), strict=True))
     return found
 
 

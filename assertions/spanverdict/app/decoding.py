@@ -7,7 +7,7 @@ from typing import Final
 
 from spanverdict.otlp.decode import Decoded, Tally, decode, decode_all, new_pool
 from spanverdict.otlp.limiting import AttributeLimits, Known, exceeds
-from spanverdict.telemetry.pool import Pool
+from spanverdict.telemetry.pool import Pool, Show
 from spanverdict.telemetry.spantable import SpanTable
 
 POOL_LIMIT: Final = 1_000_000
@@ -25,13 +25,18 @@ class OverLimitsError(Exception):
 class Decoder:
     """Decodes payloads into tables of one pool; begins a fresh pool when it grows large. For one thread.
 
-    With `limits`, payloads that are over them are not decoded.
+    With `limits`, payloads that are over them are not decoded. `show` is given all texts that are new to the pool.
     """
 
     def __init__(
-        self, pool_limit: int = POOL_LIMIT, pool_bytes: int = POOL_BYTES, limits: AttributeLimits | None = None
+        self,
+        pool_limit: int = POOL_LIMIT,
+        pool_bytes: int = POOL_BYTES,
+        limits: AttributeLimits | None = None,
+        show: Show | None = None,
     ) -> None:
-        self._pool: Pool = new_pool(RECENT_ATTRIBUTES)
+        self._show = show
+        self._pool: Pool = new_pool(RECENT_ATTRIBUTES, show)
         self._limit = pool_limit
         self._bytes = pool_bytes
         self._limits = limits
@@ -60,7 +65,7 @@ class Decoder:
 
     def forget(self) -> None:
         """Begin a fresh pool, in which everything is new."""
-        self._pool = new_pool(RECENT_ATTRIBUTES)
+        self._pool = new_pool(RECENT_ATTRIBUTES, self._show)
 
     def _with_room(self) -> Pool:
         known = max(len(self._pool.attributes), len(self._pool.traces))

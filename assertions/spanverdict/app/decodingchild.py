@@ -15,12 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from typing import Any, Final
 
-import numpy as np
-
 from spanverdict.app.channel import Bytes, Channel, Gone, Message
 from spanverdict.app.decoding import Decoder, OverLimitsError
 from spanverdict.masking.detectors import compiled
 from spanverdict.otlp.limiting import AttributeLimits
+from spanverdict.telemetry.blocks import Bytes as Octets
 from spanverdict.telemetry.transfer import TableWriter
 
 COLLECT_AFTER: Final = (50_000, 20, 20)
@@ -37,8 +36,8 @@ def main(number: int, suspicion: str, limits: tuple[int, int] | None = None) -> 
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     search = compiled(suspicion) if suspicion else None
-    decoder = Decoder(limits=AttributeLimits(*limits) if limits is not None else None)
-    serve(Channel(socket.socket(fileno=number)), _Answers(decoder, search))
+    within = AttributeLimits(*limits) if limits is not None else None
+    serve(Channel(socket.socket(fileno=number)), _Answers(search, within))
 
 
 def serve(channel: Channel, answers: _Answers) -> None:
@@ -54,39 +53,46 @@ def serve(channel: Channel, answers: _Answers) -> None:
 class _Answers:
     """Says of payloads what they held, or what went wrong."""
 
-    def __init__(self, decoder: Decoder, suspicion: Any | None) -> None:
-        self._decoder = decoder
+    def __init__(self, suspicion: Any | None, limits: AttributeLimits | None = None) -> None:
         self._suspicion = suspicion
+        self._texts: list[bytes | Octets] = []
+        """What was new in the payloads at hand."""
+        self._decoder = Decoder(limits=limits, show=None if suspicion is None else self._texts.append)
         self._writer: TableWriter | None = None
 
     def to(self, message: Message) -> tuple[bytes, Sequence[Bytes]]:
         """Return head and body of an answer."""
         try:
             looked_at, within, sizes = marshal.loads(message.head)  # noqa: S302 - from the process that started us
-            search = None if looked_at else self._suspicion
+            search = None if looked_at or self._suspicion is None else self._suspicion.search
             return self._decoded([*_payloads(message, sizes)], search, within=within)
         except OverLimitsError:
-            self._writer = None
+            self._forget()
             return marshal.dumps(False), ()
         except Exception as error:  # noqa: BLE001 - told to the clients; it costs these payloads and no others
+            self._forget()  # or what was seen and not searched would be taken for known
             return marshal.dumps(f"{type(error).__name__}: {error}"), ()
+        finally:
+            self._texts.clear()
 
     def _decoded(self, payloads: Sequence[Bytes], search: Any | None, *, within: bool) -> tuple[bytes, Sequence[Bytes]]:
         table, tallies = self._decoder.decode_all(payloads, within=within)
+        # The texts of rejected spans may be missing among those that are new.
+        if search is not None and (any(tally.rejected for tally in tallies) or any(map(search, self._texts))):
+            self._forget()
+            return marshal.dumps(None), ()
         writer = self._writer
         fresh = writer is None or writer.pool is not table.pool
         if writer is None or fresh:
             writer = self._writer = TableWriter(table.pool)
         packed = writer.pack(table)
-        # All texts that are new to the pool are in the head or in rows; rejected spans' may be missing.
-        texts = (packed.head, *(column.reshape(-1).view(np.uint8) for column in packed.columns[: packed.n_parts]))
-        if search is not None and (any(tally.rejected for tally in tallies) or any(map(search.search, texts))):
-            self._decoder.forget()
-            self._writer = None
-            return marshal.dumps(None), ()
         writer.let_go()
         head = marshal.dumps((fresh, [astuple(tally) for tally in tallies], packed.head))
         return head, [column.data.cast("B") for column in packed.columns if len(column)]
+
+    def _forget(self) -> None:
+        self._decoder.forget()
+        self._writer = None
 
 
 def _payloads(message: Message, sizes: Sequence[int]) -> Iterator[memoryview]:

@@ -21,7 +21,7 @@ from spanverdict.otlp.scanning import Unusual, scan
 from spanverdict.otlp.shallow_pb2 import TracesData
 from spanverdict.otlp.values import decode_attribute
 from spanverdict.telemetry.joining import concat
-from spanverdict.telemetry.pool import Pool
+from spanverdict.telemetry.pool import Pool, Show
 from spanverdict.telemetry.spantable import SpanTable
 
 CHUNK: Final = 2048
@@ -47,9 +47,9 @@ class Decoded:
     """Why, a short English phrase a reason."""
 
 
-def new_pool(recent_attributes: int = 0) -> Pool:
-    """Return an empty pool that reads OTLP attributes; see `Pool` for `recent_attributes`."""
-    return Pool(decode_attribute, recent_attributes)
+def new_pool(recent_attributes: int = 0, show: Show | None = None) -> Pool:
+    """Return an empty pool that reads OTLP attributes; see `Pool`."""
+    return Pool(decode_attribute, recent_attributes, show)
 
 
 def decode(payload: bytes | memoryview, pool: Pool) -> Decoded:

@@ -13,12 +13,12 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from spanverdict.otlp.errors import Undecodable
-from spanverdict.otlp.plain import are_plain
+from spanverdict.otlp.plain import look_at
 from spanverdict.otlp.shallow_pb2 import Items, KeyValueList, Resource, Scope
 from spanverdict.otlp.values import decode_attribute
-from spanverdict.telemetry.blocks import items_of
+from spanverdict.telemetry.blocks import Rows, items_of
 from spanverdict.telemetry.interning import Interner
-from spanverdict.telemetry.pool import Pool
+from spanverdict.telemetry.pool import Pool, Show
 
 TRACE_ID_SIZE: Final = 16
 _FEW: Final = 200
@@ -33,13 +33,16 @@ def judge_trace_ids(traces: Interner) -> None:
         traces.judged += 1
 
 
-def judge_strings(strings: Interner) -> None:
-    """Mark new strings that are not UTF-8 as unreadable."""
+def judge_strings(strings: Interner, show: Show | None = None) -> None:
+    """Mark new strings that are not UTF-8 as unreadable, and show all new ones."""
     new = strings.items_by_id[strings.judged :]
     if not new:
         return
     # NUL completes no character, so joining with it neither hides nor makes a fault.
-    if not _is_utf8(b"\0".join(new)):
+    joined = b"\0".join(new)
+    if show is not None:
+        show(joined)
+    if not _is_utf8(joined):
         strings.unreadable.update(strings[item] for item in new if not _is_utf8(item))
     strings.judged += len(new)
 
@@ -52,17 +55,26 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def judge_attributes(attributes: Interner) -> None:
-    """Mark new attributes that cannot be read as unreadable."""
+def judge_attributes(attributes: Interner, show: Show | None = None) -> None:
+    """Mark new attributes that cannot be read as unreadable, and show the texts of all new ones."""
     for start, part in attributes.parts(attributes.judged):
-        if not isinstance(part, np.ndarray):
-            _judge_each(attributes, range(start, start + len(part)), part)
-        elif len(part) < _FEW:
-            _judge_each(attributes, range(start, start + len(part)), items_of(part))
+        if isinstance(part, np.ndarray) and len(part) >= _FEW:
+            _judge_rows(attributes, start, part, show)
         else:
-            doubtful = np.flatnonzero(~are_plain(part))
-            _judge_each(attributes, (start + doubtful).tolist(), items_of(part.take(doubtful, axis=0)))
+            items = items_of(part) if isinstance(part, np.ndarray) else part
+            if show is not None:
+                show(b"\0".join(items))
+            _judge_each(attributes, range(start, start + len(part)), items)
         attributes.judged = start + len(part)
+
+
+def _judge_rows(attributes: Interner, start: int, rows: Rows, show: Show | None) -> None:
+    look = look_at(rows)
+    if show is not None:
+        show(look.searchable())
+    if np.count_nonzero(look.plain) < len(rows):
+        doubtful = np.flatnonzero(~look.plain)
+        _judge_each(attributes, (start + doubtful).tolist(), items_of(rows.take(doubtful, axis=0)))
 
 
 def _judge_each(attributes: Interner, numbers: Sequence[int], items: Sequence[bytes]) -> None:
@@ -91,8 +103,8 @@ def learn_envelopes(pool: Pool) -> None:
     """Record the attributes of new resources and scopes, and which of those cannot be read."""
     _learn_resources(pool)
     _learn_scopes(pool)
-    judge_attributes(pool.attributes)
-    judge_strings(pool.strings)
+    judge_attributes(pool.attributes, pool.show)
+    judge_strings(pool.strings, pool.show)
     _judge_owners(pool.resources, pool.resource_attributes, pool.attributes)
     _judge_owners(pool.scopes, pool.scope_attributes, pool.attributes, judged=False)
     _judge_owners(pool.scopes, pool.scope_names, pool.strings)
@@ -100,6 +112,8 @@ def learn_envelopes(pool: Pool) -> None:
 
 def _learn_resources(pool: Pool) -> None:
     for number in range(len(pool.resource_attributes), len(pool.resources.items_by_id)):
+        if pool.show is not None:
+            pool.show(pool.resources.items_by_id[number])
         try:
             resource = Resource.FromString(pool.resources.items_by_id[number])
         except DecodeError:
@@ -110,6 +124,8 @@ def _learn_resources(pool: Pool) -> None:
 
 def _learn_scopes(pool: Pool) -> None:
     for number in range(len(pool.scope_names), len(pool.scopes.items_by_id)):
+        if pool.show is not None:
+            pool.show(pool.scopes.items_by_id[number])
         try:
             scope = Scope.FromString(pool.scopes.items_by_id[number])
         except DecodeError:

@@ -80,8 +80,8 @@ def lay_out(columns: Numbered, pool: Pool, resource: Int32s, scope: Int32s) -> t
         links=links,
     )
     judge_trace_ids(pool.traces)
-    judge_attributes(pool.attributes)
-    judge_strings(pool.strings)
+    judge_attributes(pool.attributes, pool.show)
+    judge_strings(pool.strings, pool.show)
     found = [
         ("span_id must be 8 bytes and not all zero", _zero(columns.span_ids)),
         ("parent_span_id must be empty or 8 bytes", columns.wrong_parents),

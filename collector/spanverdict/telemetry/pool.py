@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from spanverdict.telemetry.blocks import Bytes
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.items import Items, weight
 from spanverdict.telemetry.keyindex import KEY_BYTES, KeyIndex
@@ -21,6 +22,9 @@ Value: TypeAlias = "str | bool | int | float | bytes | tuple[Value, ...] | Mappi
 
 AttributeDecoder: TypeAlias = Callable[[bytes], tuple[str, Value]]
 """Reads one serialised OTLP `KeyValue`."""
+
+Show: TypeAlias = Callable[[bytes | Bytes], None]
+"""Takes texts, one after the other, between them what is no text."""
 
 Int32s: TypeAlias = npt.NDArray[np.int32]
 
@@ -32,9 +36,12 @@ class Pool:
     `attributes` serialised `KeyValue`s; `resources` and `scopes` serialised messages, whose own
     attribute ids the decoder records in `resource_attributes` and `scope_attributes` (same order).
     With `recent_attributes` equal attributes far apart may have several numbers (see `Interner`).
+    `show` is given all new texts, in names, keys or values, before a table that uses them is returned.
     """
 
-    def __init__(self, decode_attribute: AttributeDecoder, recent_attributes: int = 0) -> None:
+    def __init__(
+        self, decode_attribute: AttributeDecoder, recent_attributes: int = 0, show: Show | None = None
+    ) -> None:
         self.traces = Interner()
         self.strings = Interner()
         self.attributes = Interner(recent_attributes)
@@ -45,6 +52,7 @@ class Pool:
         self.scope_names: list[tuple[int, int]] = []
         """For each scope, the string ids of its name and version."""
         self.decode_attribute = decode_attribute
+        self.show = show
         self.nbytes = 0
         """How much memory all that takes, about, as of the last `weigh`."""
         self._weighed = [0] * 5

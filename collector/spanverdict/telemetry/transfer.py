@@ -43,11 +43,8 @@ class Packed:
     """A table ready to be sent: `head` first, then the bytes of `columns` end to end."""
 
     head: bytes
-    """Among other things, all items that are new and not kept as rows."""
     columns: list[Column]
-    """First the rows of new items, if any."""
-    n_parts: int
-    """How many of the columns are rows of new items."""
+    """The rows of new items, if any, among them."""
 
 
 class TableWriter:
@@ -66,7 +63,7 @@ class TableWriter:
         news = [self._new_items(name, getattr(self.pool, name), rows) for name in _ITEMS]
         news += [self._news(name, getattr(self.pool, name)) for name in _LISTS]
         head = marshal.dumps((self.pool.attributes.recent, news, shape), _MARSHAL_VERSION)
-        return Packed(head, [*rows, *(column for _, column in placed)], len(rows))
+        return Packed(head, [*rows, *(column for _, column in placed)])
 
     def let_go(self) -> None:
         """Forget the attributes that have been told, when nobody here reads them: they were most of the memory."""
