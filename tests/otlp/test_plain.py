@@ -81,3 +81,35 @@ def test_what_takes_a_closer_look_is_not_plain() -> None:
         b"\x0a\x01\x80\x12\x02\x10\x01",
     ]
     assert judged(items) == dict.fromkeys(items, False)
+
+
+def shown(items: list[bytes]) -> bytes:
+    sizes = np.array([len(item) for item in items], np.int64)
+    block = Block.of(items)
+    return look_at(block.rows(np.cumsum([0, *sizes])[:-1], sizes, 64)).searchable().tobytes()
+
+
+@given(st.lists(KEY_VALUES.filter(lambda item: len(item) < 64), min_size=1, max_size=10), st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_all_texts_of_attributes_are_shown_whatever_else_is(items: list[bytes], seed: int) -> None:
+    random.Random(seed).shuffle(items)
+    texts = shown(items).split(b"\0")
+    for item in items:
+        key_value = KeyValue.FromString(item)
+        wanted = {key_value.key, key_value.value.string_value}
+        assert all(any(text.encode() in shown for shown in texts) for text in wanted if "\0" not in text)
+
+
+def test_of_numbers_under_one_key_only_the_first_key_is_shown() -> None:
+    numbers = [key_value("speed", double_value=number / 7) for number in range(300)]
+    ages = [key_value("age", int_value=number) for number in range(1, 300, 7)]
+    texts = [key_value("word", string_value="one"), key_value("word", string_value="two")]
+    shown_texts = [text for text in shown([*numbers, *ages, *texts]).split(b"\0") if text]
+    assert shown_texts == [numbers[0][:7], ages[0][:5], *texts]
+
+
+def test_a_text_that_hides_behind_a_number_is_shown() -> None:
+    value = AnyValue(int_value=5).SerializeToString() + AnyValue(string_value="secret").SerializeToString()
+    item = KeyValue(key="key").SerializeToString() + b"\x12" + bytes([len(value)]) + value
+    assert KeyValue.FromString(item).value.string_value == "secret"
+    assert b"secret" in shown([key_value("key", int_value=5), item])
