@@ -15,8 +15,8 @@ from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int32s, Rows
 KeyReader: TypeAlias = Callable[[SpanTable], AttributeColumn]
 """Reads a `correlate` attribute of every span of a table."""
 
-Node: TypeAlias = tuple[str, object]
-"""What traces hang together by: ("trace", id), ("run", name), ("message", …) or ("key", …)."""
+Node: TypeAlias = bytes | tuple[str, object]
+"""What traces hang together by: the id of a trace, ("run", name), ("message", …) or ("key", …)."""
 
 
 _MESSAGE_KEYS: Final = (*MESSAGE_ID, *DESTINATION, *PARTITION, *OFFSET)
@@ -39,10 +39,10 @@ def bonds(table: SpanTable, keys: Sequence[KeyReader], tags: Sequence[str] = RUN
     """
     ids = table.pool.traces.items_by_id
     traces, of_row = distinct(table.trace)
-    found, of_trace = _by_run([("trace", ids[number]) for number in traces.tolist()], _tags(table, of_row, tags))
+    found, of_trace = _by_run([ids[number] for number in traces.tolist()], _tags(table, of_row, tags))
     owner = np.repeat(of_row, np.diff(table.links.offsets))
     for place, linked in _pairs(owner, table.links.trace):
-        of_trace[place].nodes.append(("trace", ids[linked]))
+        of_trace[place].nodes.append(ids[linked])
     messages = message_columns(table) if _knows(table, _MESSAGE_KEYS) else ()
     for kind, columns in (("message", messages), ("key", [texts_of(read(table)) for read in keys])):
         for number, column in enumerate(columns):

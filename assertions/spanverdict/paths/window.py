@@ -28,8 +28,8 @@ from spanverdict.telemetry.spantable import Int64s, SpanTable
 _BATCH_BYTES: Final = 100
 _LARGE: Final = 1024
 _CLUSTER_BYTES: Final = 800
-_NODE_BYTES: Final = 600
-"""Measured with clusters of one trace each; traces and runs of few spans cost more than these do."""
+_NODE_BYTES: Final = 180
+"""Measured with one run of many traces, and with many of one trace each."""
 
 
 class Tally(Protocol):
@@ -71,7 +71,6 @@ class _Cluster:
     counts: Int64s
     """The number of its spans, then what the tally says."""
     runs: set[str] = field(default_factory=set)
-    traces: set[bytes] = field(default_factory=set)
     nodes: list[Node] = field(default_factory=list)
     parts: set[int] = field(default_factory=set)
     """Numbers of the batches that hold spans of its traces."""
@@ -81,11 +80,13 @@ class _Cluster:
     def weight(self) -> int:
         return len(self.nodes)
 
+    def traces(self) -> Iterator[bytes]:
+        return (node for node in self.nodes if isinstance(node, bytes))
+
     def absorb(self, other: _Cluster) -> None:
         """Take in all of another cluster."""
         self.counts += other.counts
         self.runs |= other.runs
-        self.traces |= other.traces
         self.nodes += other.nodes
         self.parts |= other.parts
         self.last_seen = max(self.last_seen, other.last_seen)
@@ -147,7 +148,7 @@ class Window:
         """Say that traces belong to a run although no span does."""
         for trace in traces:
             self._registered.setdefault(trace, set()).add(run)
-            cluster = self._join([("trace", trace), ("run", run)])
+            cluster = self._join([trace, ("run", run)])
             self._claim(cluster, {run})
             cluster.last_seen = max(cluster.last_seen, now)
 
@@ -281,7 +282,7 @@ class Window:
         """Return the traces in `table` whose clusters do not hold a part."""
         ids = table.pool.traces.items_by_id
         traces = {ids[number] for number in np.unique(table.trace).tolist()}
-        held = {trace for trace in traces if (c := self._clusters.get(("trace", trace))) and part in c.parts}
+        held = {trace for trace in traces if (c := self._clusters.get(trace)) and part in c.parts}
         return traces - held
 
     def _release(self, part: int) -> None:
@@ -300,7 +301,7 @@ class Window:
                 self._unclaimed -= cluster.counts
             for node in cluster.nodes:
                 del self._clusters[node]
-            for trace in cluster.traces:
+            for trace in cluster.traces():
                 self._registered.pop(trace, None)
             for part in cluster.parts:
                 self._release(part)
@@ -313,7 +314,7 @@ class Window:
         ways = [np.ones(len(table), np.int64), *self._tally(table)]
         of_trace = np.stack([np.bincount(of_row, way, len(traces)) for way in ways], axis=1).astype(np.int64)
         homes: dict[_Cluster, int] = {}
-        found = [self._clusters.get(("trace", ids[number])) for number in traces.tolist()]
+        found = [self._clusters.get(ids[number]) for number in traces.tolist()]
         place = np.array([-1 if home is None else homes.setdefault(home, len(homes)) for home in found], np.intp)
         counts = np.zeros((len(homes), len(ways)), np.int64)
         np.add.at(counts, place[place >= 0], of_trace[place >= 0])
@@ -326,7 +327,7 @@ class Window:
         if self._window_run == run:
             return self._parts.spans([*self._parts])
         cluster = self._clusters.get(("run", run))
-        return self._parts.spans(cluster.parts, cluster.traces) if cluster is not None else None
+        return self._parts.spans(cluster.parts, {*cluster.traces()}) if cluster is not None else None
 
     def _join(self, nodes: Sequence[Node]) -> _Cluster:
         """Bring the clusters of all nodes together, the smaller into the larger."""
@@ -337,7 +338,6 @@ class Window:
         new = dict.fromkeys([node for node in nodes if node not in known], home)
         known.update(new)
         home.nodes += new
-        home.traces.update([value for kind, value in new if kind == "trace" and isinstance(value, bytes)])
         return home
 
     def _new_cluster(self) -> _Cluster:
