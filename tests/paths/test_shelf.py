@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spantables import new_pool, table_of, trace_bytes
+from bench.load import make_payload
+from spantables import table_of, trace_bytes
+from spanverdict.otlp.decode import decode, new_pool
 from spanverdict.paths import shelf
 from spanverdict.paths.shelf import Shelf
 from spanverdict.telemetry.spantable import SpanTable
@@ -80,3 +82,21 @@ def test_a_block_of_which_little_is_held_gives_its_memory_back() -> None:
     found = kept.spans([0])
     assert found is not None
     assert found.span_id.tolist() == np.arange(1, 101).tolist()
+
+
+def test_many_spans_of_several_pools_come_together() -> None:
+    pools = new_pool(recent_attributes=30), new_pool(recent_attributes=30)
+    kept, expected = Shelf(), list[tuple[object, object]]()
+    for number in range(24):
+        table = decode(make_payload(1000, 4, number, run_id="r"), pools[number // 12]).table
+        kept.put(number, table)
+        column = table.attribute("request.id")
+        expected += zip(table.span_id.tolist(), [column[row] for row in range(len(table))], strict=True)
+    found = kept.spans([*kept])
+    assert found is not None
+    assert found.pool not in pools
+    column = found.attribute("request.id")
+    assert sorted(zip(found.span_id.tolist(), [column[row] for row in range(len(found))], strict=True)) == sorted(
+        expected
+    )
+    assert {found.resource_attribute("test.suite.run.id")[row] for row in range(0, len(found), 999)} == {"r"}

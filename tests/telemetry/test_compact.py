@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from bench.load import Load, make_payload
 from spantables import table_of
 from spanverdict.otlp.decode import decode, new_pool
-from spanverdict.telemetry.compact import FEW, CompactTable, compacted, unfolded
+from spanverdict.telemetry.compact import FEW, CompactTable, compacted, unfolded, unfolded_into
 from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.narrow import Form, narrowed, plain, widened
 from spanverdict.telemetry.pool import Pool
@@ -150,3 +150,20 @@ def test_a_small_table_takes_little_besides_its_columns() -> None:
     compact: list[CompactTable] = [compacted(table) for table in tables]
     assert compact[0]._places is compact[2]._places
     assert all(one.nbytes < 1500 for one in compact)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 2 * FEW), st.integers(0, 16), st.integers(0, 9), st.booleans()), min_size=1, max_size=5
+    )
+)
+def test_tables_of_several_pools_come_together_in_one(payloads: list[tuple[int, int, int, bool]]) -> None:
+    pools = new_pool(recent_attributes=30), new_pool(recent_attributes=30)
+    tables = [decode(make_payload(*payload, run_id=f"r{which}"), pools[which]).table for *payload, which in payloads]
+    for pool in pools:
+        pool.weigh()
+    there = unfolded_into(new_pool(recent_attributes=30), [(compacted(table), None) for table in tables])
+    here = concat([table.into(there.pool) for table in tables])
+    apart = new_pool()
+    assert_same(here.into(apart), there.into(apart))

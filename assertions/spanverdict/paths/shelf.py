@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from spanverdict.telemetry.compact import Chosen, CompactTable, compacted, unfolded
+from spanverdict.telemetry.adoption import can_adopt
+from spanverdict.telemetry.compact import Chosen, CompactTable, compacted, unfolded, unfolded_into
 from spanverdict.telemetry.distinct import distinct
 from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.pool import Pool
@@ -21,6 +22,8 @@ FOLD_SPANS: Final = 8192
 """So many spans are kept as they came before they are made compact."""
 FOLD_TABLES: Final = 512
 """Or so many tables, however small."""
+_MANY: Final = 20_000
+"""So many spans of several pools are brought together by taking over these pools as they are."""
 _SPARE: Final = 4
 """A block of which less than one part in so many is still held is taken apart."""
 _SPAN_BYTES: Final = 100
@@ -152,19 +155,26 @@ def _among(pool: Pool, numbers: Int32s, traces: AbstractSet[bytes]) -> Bools:
 
 def _together(loose: Sequence[SpanTable], compact: list[tuple[CompactTable, Chosen]]) -> SpanTable | None:
     """Return spans of several tables as one; in a fresh pool where theirs differ, as others may be filling those."""
-    if compact:
-        # All at once: a large run is not laid out twice.
-        compact += [(compacted(concat([*tables])), None) for tables in _by_pool(loose)]
-        pools: dict[int, list[tuple[CompactTable, Chosen]]] = {}
-        for entry in compact:
-            pools.setdefault(id(entry[0].pool), []).append(entry)
-        tables = [unfolded(entries) for entries in pools.values()]
-    else:
-        tables = [concat(of_pool) for of_pool in _by_pool(loose)]
-    if len(tables) < 2:  # noqa: PLR2004 - one pool, or nothing
-        return tables[0] if tables else None
-    pool = Pool(tables[0].pool.decode_attribute)
-    return concat([table.into(pool) for table in tables])
+    if not compact:
+        return _moved_together([concat(tables) for tables in _by_pool(loose)])
+    # All at once: a large run is not laid out twice.
+    compact += [(compacted(concat(tables)), None) for tables in _by_pool(loose)]
+    pools: dict[int, list[tuple[CompactTable, Chosen]]] = {}
+    for entry in compact:
+        pools.setdefault(id(entry[0].pool), []).append(entry)
+    n_spans = sum(len(table) if rows is None else len(rows) for table, rows in compact)
+    if len(pools) == 1 or n_spans < _MANY or not all(can_adopt(entries[0][0].pool) for entries in pools.values()):
+        return _moved_together([unfolded(entries) for entries in pools.values()])
+    first = compact[0][0].pool
+    return unfolded_into(Pool(first.decode_attribute, first.attributes.recent), compact)
+
+
+def _moved_together(tables: Sequence[SpanTable]) -> SpanTable | None:
+    """Join tables of different pools in a fresh one."""
+    if len(tables) > 1:
+        pool = Pool(tables[0].pool.decode_attribute)
+        return concat([table.into(pool) for table in tables])
+    return tables[0] if tables else None
 
 
 def _by_pool(tables: Iterable[SpanTable]) -> Iterator[list[SpanTable]]:

@@ -103,18 +103,23 @@ class Alikes(Sequence[bytes]):
 
     def take(self, places: Places | Int32s) -> list[bytes]:
         """Return items of many places, in any order."""
-        found = np.empty(len(places), object)
         wanted = self._kind_of.take(places)
-        for kind in np.flatnonzero(np.bincount(wanted)).tolist():
+        present = np.flatnonzero(np.bincount(wanted)).tolist()
+        if len(present) == 1:
+            return self._of_kind(present[0], places)
+        found = np.empty(len(places), object)
+        for kind in present:
             mine = wanted == kind
-            # Counts the items of the kind up to each place.
-            which = np.cumsum(self._kind_of == kind, dtype=np.int32).take(places[mine]) - 1
-            if kind == _OTHER:
-                found[mine] = [self._others[number] for number in which.tolist()]
-            else:
-                found[mine] = self._kinds[kind].items(which)
+            found[mine] = self._of_kind(kind, places[mine])
         items: list[bytes] = found.tolist()
         return items
+
+    def _of_kind(self, kind: int, places: Places | Int32s) -> list[bytes]:
+        """Return items of places where all are of one kind."""
+        before = np.cumsum(self._kind_of == kind).take(places) - 1
+        if kind == _OTHER:
+            return [self._others[number] for number in before.tolist()]
+        return self._kinds[kind].items(before)
 
     def samples(self) -> tuple[list[bytes], Bytes | Int32s]:
         """Return items with every key that there is, and for each item which of these has its key."""

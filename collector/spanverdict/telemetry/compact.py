@@ -15,8 +15,10 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from spanverdict.telemetry import numberlists
+from spanverdict.telemetry.adoption import Adoption, adopt
 from spanverdict.telemetry.joining import concat_lists, concat_rows
 from spanverdict.telemetry.narrow import Column, Narrow, is_zero, narrowed, plain, widened
 from spanverdict.telemetry.numberlists import coded
@@ -57,7 +59,18 @@ _COLUMNS: Final = (
     *_named("links.attributes"),
 )
 """In this order. Ends are kept as durations."""
-_Columns: TypeAlias = Mapping[str, Narrow]
+_MEANINGS: Final = {
+    "trace": "traces",
+    "resource": "resources",
+    "scope": "scopes",
+    "name": "strings",
+    "status_message": "strings",
+    "trace_state": "strings",
+    "events.name": "strings",
+    "links.trace": "traces",
+    "links.trace_state": "strings",
+}
+"""What the numbers of columns stand for, where they stand for something that a pool holds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,41 +134,79 @@ def _columns(table: SpanTable, narrow: Callable[[Column], Narrow]) -> Iterator[N
 
 def unfolded(parts: Sequence[tuple[CompactTable, Chosen]]) -> SpanTable:
     """Return some spans of each of several tables of one pool, under each other. At least one table is needed."""
-    chosen = [(table.columns(), _EVERY if rows is None else rows) for table, rows in parts]
-    spans = {name: _joined([widened(c[name], dtype, rows) for c, rows in chosen]) for name, dtype in PLAIN.items()}
+    return _unfolded([_Part(table.columns(), rows) for table, rows in parts], parts[0][0].pool)
+
+
+def unfolded_into(pool: Pool, parts: Sequence[tuple[CompactTable, Chosen]]) -> SpanTable:
+    """Do so with tables of any pools, all of which are adopted by another; see `can_adopt` for them."""
+    pools = {id(table.pool): table.pool for table, _ in parts}
+    adopted = {key: adopt(pool, source) for key, source in pools.items()}
+    return _unfolded([_Part(table.columns(), rows, adopted[id(table.pool)]) for table, rows in parts], pool)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Some spans of a compact table."""
+
+    columns: Mapping[str, Narrow]
+    rows: Chosen
+    adopted: Adoption | None = None
+
+    def numbers(self, name: str, dtype: npt.DTypeLike, places: Rows | slice | None = None) -> Column:
+        """Return a column of the spans, or the given places of one of another length, in numbers of the new pool."""
+        if places is None:
+            places = _EVERY if self.rows is None else self.rows
+        found = widened(self.columns[name], dtype, places)
+        meaning = _MEANINGS.get(name)
+        if self.adopted is None or meaning is None:
+            return found
+        numbers: Column = getattr(self.adopted, meaning).take(found)
+        return numbers
+
+
+def _unfolded(parts: Sequence[_Part], pool: Pool) -> SpanTable:
+    spans = {name: _joined([part.numbers(name, dtype) for part in parts]) for name, dtype in PLAIN.items()}
     spans[_END] = spans[_START] + spans[_END]
+    every = [(part, _EVERY if part.rows is None else part.rows) for part in parts]
     return SpanTable(
-        pool=parts[0][0].pool,
-        attributes=concat_lists([_lists(columns, "attributes", rows) for columns, rows in chosen]),
-        events=concat_rows(Events, [_events(columns, rows) for columns, rows in chosen]),
-        links=concat_rows(Links, [_links(columns, rows) for columns, rows in chosen]),
+        pool=pool,
+        attributes=concat_lists([_lists(part, "attributes", rows) for part, rows in every]),
+        events=concat_rows(Events, [_events(part, rows) for part, rows in every]),
+        links=concat_rows(Links, [_links(part, rows) for part, rows in every]),
         **spans,
     )
 
 
-def _events(columns: _Columns, rows: Rows | slice) -> Events:
-    offsets, places = _chosen(columns["events.sizes"], rows)
-    numbers = {name: widened(columns[f"events.{name}"], dtype, places) for name, dtype in _EVENTS.items()}
-    return Events(offsets, attributes=_lists(columns, "events.attributes", places), **numbers)
+def _events(part: _Part, rows: Rows | slice) -> Events:
+    offsets, places = _chosen(part.columns["events.sizes"], rows)
+    columns = {name: part.numbers(f"events.{name}", dtype, places) for name, dtype in _EVENTS.items()}
+    return Events(offsets, attributes=_lists(part, "events.attributes", places), **columns)
 
 
-def _links(columns: _Columns, rows: Rows | slice) -> Links:
-    offsets, places = _chosen(columns["links.sizes"], rows)
-    numbers = {name: widened(columns[f"links.{name}"], dtype, places) for name, dtype in _LINKS.items()}
-    return Links(offsets, attributes=_lists(columns, "links.attributes", places), **numbers)
+def _links(part: _Part, rows: Rows | slice) -> Links:
+    offsets, places = _chosen(part.columns["links.sizes"], rows)
+    columns = {name: part.numbers(f"links.{name}", dtype, places) for name, dtype in _LINKS.items()}
+    return Links(offsets, attributes=_lists(part, "links.attributes", places), **columns)
 
 
-def _lists(columns: _Columns, owner: str, rows: Rows | slice) -> Ragged:
+def _lists(part: _Part, owner: str, rows: Rows | slice) -> Ragged:
+    offsets, items = _items(part.columns, owner, rows)
+    if part.adopted is not None:
+        items = items + np.int32(part.adopted.first_attribute)
+    return Ragged(offsets, items)
+
+
+def _items(columns: Mapping[str, Narrow], owner: str, rows: Rows | slice) -> tuple[Int64s, Int32s]:
     offsets, places = _chosen(columns[f"{owner}.sizes"], rows)
     frequent = widened(columns[f"{owner}.frequent"], np.int32)
     if not len(frequent):
-        return Ragged(offsets, widened(columns[f"{owner}.rare"], np.int32, places))
+        return offsets, widened(columns[f"{owner}.rare"], np.int32, places)
     codes = widened(columns[f"{owner}.codes"], np.uint8, places)
     items: Int32s = frequent.take(codes, mode="clip")
     for code, others in ((numberlists.RECENT, "recent"), (numberlists.RARE, "rare")):
         _, some = _chosen(columns[f"{owner}.{others}_sizes"], rows)
         items[codes == code] = widened(columns[f"{owner}.{others}"], np.int32, some)
-    return Ragged(offsets, items)
+    return offsets, items
 
 
 def _chosen(sizes: Narrow, rows: Rows | slice) -> tuple[Int64s, Rows | slice]:

@@ -78,6 +78,16 @@ class Interner:
         if self.recent and self._listed > self.recent:
             self._numbers, self._listed = _numbering(), 0
 
+    def add_all(self, source: Interner) -> int:
+        """Add all items of another interner and return the number of the first; both remember recent ones only."""
+        items, others = self.items_by_id, source.items_by_id
+        assert isinstance(items, Items)
+        assert isinstance(others, Items)
+        first = len(items)
+        self._numbers.default_factory = None
+        items.extend_parts(others)
+        return first
+
     def taken(self, numbers: Int32s) -> list[bytes]:
         """Return the items of many numbers, which must not fall."""
         items = self.items_by_id

@@ -115,6 +115,16 @@ class Items(Sequence[bytes]):
         self._length += len(rows)
         self.nbytes += rows.nbytes
 
+    def extend_parts(self, others: Items) -> None:
+        """Add all items of others as they are kept there."""
+        for _, part in others.parts(0, len(others)):
+            if isinstance(part, np.ndarray | Alikes):
+                self._begin(part)
+                self._length += len(part)
+                self.nbytes += part.nbytes
+            else:
+                self.extend(part)
+
     def settle(self) -> None:
         """Make compact what was added; by the thread that adds."""
         for at in range(self._n_settled, len(self._parts)):
@@ -135,7 +145,7 @@ class Items(Sequence[bytes]):
         self._parts, self._starts = [_Gone(self._length)], [0]
         self._n_settled = 0
 
-    def _begin(self, part: list[bytes] | Rows) -> None:
+    def _begin(self, part: list[bytes] | Rows | Alikes) -> None:
         self._parts.append(part)
         self._starts.append(self._length)
 
