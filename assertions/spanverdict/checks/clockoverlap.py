@@ -8,6 +8,7 @@ from spanverdict.checks.bounds import CERTAIN, Bounds
 from spanverdict.checks.clockdoubt import added, bounds, pair_codes
 from spanverdict.checks.runview import RunView, StageTimes
 from spanverdict.checks.unions import children_of, covered_by, fresh_time
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows
 
 
@@ -37,7 +38,7 @@ def _by_several(times: StageTimes, view: RunView) -> tuple[Bools, Int64s]:
     assert view.clocks is not None
     size, clock = len(view.clocks.hosts), view.clock[times.member]
     own = view.clocks.own[clock]
-    kinds = np.unique(times.request[own] * size + clock[own])
+    kinds = ascending(times.request[own] * size + clock[own])
     request = kinds // size
     several = np.bincount(request, minlength=view.n_requests) > 1
     cause = np.full(view.n_requests, CERTAIN)

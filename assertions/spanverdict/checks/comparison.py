@@ -100,7 +100,7 @@ class Comparison:
         awaited, silent = self.record_of_request >= 0, self.answers.silent
         what = " or ".join(str(value) for _, value in self.output.values)
         found = Missing.of_requests(silent[awaited[silent]], lacking(what, self.output.stage))
-        open_rows = np.setdiff1d(self._rows, self.known)
+        open_rows = self._rows[~np.isin(self._rows, self.known)]
         for missing in self._open(open_rows):
             found = found.also(missing)
         stageless = np.flatnonzero(awaited & ~self.view.stage(self.output.stage).present)
@@ -111,7 +111,7 @@ class Comparison:
         for taken in self.answers.taken:
             lack = rows[taken.reason[rows] >= 0]
             yield taken.part(lack).missing(self.answers.request[lack], self.answers.member[lack])
-            rows = np.setdiff1d(rows, lack)
+            rows = rows[taken.reason[rows] < 0]
 
     def pairs(self, row: int) -> Iterator[tuple[str, Value, Value]]:
         """Yield the name, the golden value and the answer of each value that an answer differs in."""

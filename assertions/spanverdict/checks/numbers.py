@@ -14,6 +14,7 @@ from spanverdict.checks.missing import Missing, Reason
 from spanverdict.checks.runview import RunView, StageTimes
 from spanverdict.checks.taken import take
 from spanverdict.checks.valueof import ValueOf
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.pool import Value
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int32s, Int64s, Rows
 
@@ -57,7 +58,7 @@ class Numbers:
 def _of_floats(table: Float64s, known: Bools, codes: Int32s) -> Numbers:
     """Read values that are all floats, all at once; of those that are not `known` none is a number."""
     wrong = (codes >= 0) & ~known[codes]
-    example = _example(table[np.unique(codes[wrong])].tolist())
+    example = _example(table[ascending(codes[wrong])].tolist())
     return Numbers(np.where(known, table, 0.0)[codes], known[codes], wrong, example)
 
 

@@ -10,6 +10,7 @@ from spanverdict.checks.check import Measurement, Unit
 from spanverdict.checks.coverage import Coverage
 from spanverdict.checks.missing import Missing
 from spanverdict.checks.runview import NEVER_ARRIVED, RunView
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.spantable import Bools, Rows
 
 
@@ -90,5 +91,5 @@ def _summary(lacks: list[tuple[str, Bools]], requests: Rows, view: RunView) -> s
     for what in ("attributes", "events", "links"):
         cut = (getattr(view.spans.table, f"dropped_{what}") > 0) & chosen[view.request]
         if cut.any():
-            parts.append(f"{len(np.unique(view.row[cut]))} spans lost {what} before they were sent")
+            parts.append(f"{len(ascending(view.row[cut]))} spans lost {what} before they were sent")
     return "; ".join(parts)

@@ -12,6 +12,7 @@ from spanverdict.checks.latency import Moment
 from spanverdict.checks.missing import Missing
 from spanverdict.checks.order import Order
 from spanverdict.checks.runview import RunView
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.spantable import Bools
 
 UNDECIDED: Final = "started two stages of the order so close that their clocks leave open which was first"
@@ -23,7 +24,7 @@ def measure(order: Order, view: RunView) -> Measurement:
     wrong, undecided, lacking = (np.zeros(view.n_requests, np.bool_) for _ in range(3))
     for place, name in enumerate(order.stages):
         present = view.stage(name).present
-        for earlier in np.unique(before[present & (before >= 0)]).tolist():
+        for earlier in ascending(before[present & (before >= 0)]).tolist():
             found = _passed(order.stages[earlier], name, view)
             here = present & (before == earlier)
             wrong |= here & found.surely_back

@@ -16,6 +16,7 @@ from spanverdict.selectors import Field, Selector
 from spanverdict.selectors.columns import Spans
 from spanverdict.selectors.semconv import other_names
 from spanverdict.selectors.tree import Attribute, Node, Scope, children
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.spantable import Int32s, SpanTable
 
 _CARRIERS: Final = MappingProxyType(
@@ -123,7 +124,7 @@ def _known(table: SpanTable) -> Iterator[Attribute]:
         (Scope.RESOURCE, pool.resource_attributes, table.resource),
         (Scope.INSTRUMENTATION, pool.scope_attributes, table.scope),
     ):
-        items = [item for number in np.unique(numbers).tolist() for item in owned[number]]
+        items = [item for number in ascending(numbers).tolist() for item in owned[number]]
         yield from _named(table, scope, np.array(items, np.int32))
 
 

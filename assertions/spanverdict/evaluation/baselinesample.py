@@ -24,6 +24,7 @@ from spanverdict.checks.missing import Missing
 from spanverdict.evaluation.sample import Interval, Number, Sample
 from spanverdict.evaluation.weighing import WeightedSample
 from spanverdict.rulefiles.statistic import Kind, Statistic
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.spantable import AttributeColumn, Int64s
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
@@ -152,7 +153,7 @@ def kept_places(counted: int, missing: int) -> Int64s:
     of_known = -(-steps * counted // _WHOLE) - 1
     highest = -(-steps * (counted + missing) // _WHOLE) - 1
     places = np.concatenate([[0, counted - 1], of_known, highest, highest - missing])
-    found = np.unique(places[(places >= 0) & (places < counted)])
+    found = ascending(places[(places >= 0) & (places < counted)])
     found.flags.writeable = False  # it is shared
     return found
 

@@ -13,6 +13,7 @@ from spanverdict.checks.runview import RunView
 from spanverdict.evaluation.outcomes import StageShare
 from spanverdict.evaluation.timespent import shares_of
 from spanverdict.paths.critical_path import parents_and_causes
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows
 
 
@@ -119,7 +120,7 @@ def _edge_uses(view: RunView, paths: CriticalPaths) -> list[EdgeUse]:
     n_stages = len(view.stages)
     kind = (paths.stage[ways.source] * n_stages + paths.stage[ways.target]) * 2 + ways.queued
     found = []
-    for number in np.unique(kind).tolist():
+    for number in ascending(kind).tolist():
         here = np.flatnonzero(kind == number)
         (source, target), queued = divmod(number // 2, n_stages), number % 2 == 1
         request = paths.members.request[ways.target[here]]
@@ -127,7 +128,7 @@ def _edge_uses(view: RunView, paths: CriticalPaths) -> list[EdgeUse]:
             paths.names[source],
             paths.names[target],
             queued,
-            len(np.unique(request)),
+            len(ascending(request)),
             len(here),
             Spread.of(ways.time[here]),
         )

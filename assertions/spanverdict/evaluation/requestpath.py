@@ -22,6 +22,7 @@ from spanverdict.paths.joins import Join
 from spanverdict.paths.membership import Membership
 from spanverdict.paths.stitching import Requests
 from spanverdict.rulefiles.models import Flow
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import span_id_hex
 from spanverdict.telemetry.spantable import Rows, SpanTable
 
@@ -117,10 +118,10 @@ class StitchedRun:
         table = self.view.spans.table
         if len(text) < SHORTEST_PREFIX:
             return []
-        traces = np.unique(table.trace)
+        traces = ascending(table.trace)
         meant = [number for number in traces.tolist() if table.pool.trace_hex(number).startswith(text)]
         here = np.isin(table.trace, meant) & (self.view.request >= 0)
-        return [int(number) for number in np.unique(self.view.request[here])]
+        return [int(number) for number in ascending(self.view.request[here])]
 
     def outermost(self, numbers: Sequence[int]) -> list[int]:
         """Return of some requests those that are not wholly part of others, the largest first."""

@@ -15,6 +15,7 @@ from spanverdict.checks.output import Output
 from spanverdict.checks.runview import RunView
 from spanverdict.paths.joins import Join
 from spanverdict.rulefiles.models import Flow
+from spanverdict.telemetry.distinct import ascending, ascending_rows
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES
 from spanverdict.telemetry.pool import Int32s, Pool, Value
 from spanverdict.telemetry.spantable import MAX_TIME, Int64s, Rows
@@ -95,7 +96,7 @@ def facts_of(view: RunView, flow: Flow | None) -> RunFacts:
     stages = {name: _stage_facts(view, labels, extents, labels.names.index(name)) for name in names}
     return RunFacts(
         view.n_requests,
-        len(np.unique(view.row)),
+        len(ascending(view.row)),
         _whole(view, flow, extents, labels),
         stages,
         {name: extents.starts[:, labels.names.index(name)] for name in names},
@@ -167,7 +168,7 @@ class _Extents:
 
 def _stage_facts(view: RunView, labels: Labels, extents: _Extents, place: int) -> StageFacts:
     members = np.flatnonzero(labels.of_member == place)
-    requests = len(np.unique(view.request[members]))
+    requests = len(ascending(view.request[members]))
     _, first = np.unique(view.row[members], return_index=True)
     once = members[first]
     failed = int((view.spans.table.status_code[once] == StatusCode.ERROR).sum())
@@ -227,7 +228,7 @@ def _ways(view: RunView, labels: Labels) -> dict[Way, int]:
     parent, joins = view.members.parents.parent, view.members.joins
     callee = np.flatnonzero((parent >= 0) & (labels.of_member >= 0))
     found = {"call": _requests_of_ways(view, labels, parent[callee], callee)}
-    for why in np.unique(joins.why).tolist():
+    for why in ascending(joins.why).tolist():
         some = joins.taken(joins.why == why)
         found[Join(why).name.lower()] = _requests_of_ways(view, labels, some.source, some.target)
     return {
@@ -250,7 +251,7 @@ def _requests_of_ways(view: RunView, labels: Labels, source: Rows, target: Rows)
     source = _labelled(view, labels, source)
     known = (source >= 0) & (labels.of_member[target] >= 0)
     edges = np.stack([labels.of_member[source], labels.of_member[target], view.request[target]])[:, known]
-    ways, counts = np.unique(np.unique(edges, axis=1)[:2], axis=1, return_counts=True)
+    ways, counts = np.unique(ascending_rows(edges.T).T[:2], axis=1, return_counts=True)
     return {(one, other): count for (one, other), count in zip(ways.T.tolist(), counts.tolist(), strict=True)}
 
 

@@ -11,6 +11,7 @@ from spanverdict.evaluation.preparing import PreparedRun
 from spanverdict.paths.association import REASON_TEXT, Reason
 from spanverdict.paths.sharedvalues import message_columns, texts_of
 from spanverdict.selectors import parse_field
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import is_run_id, span_id_hex
 from spanverdict.telemetry.spantable import AttributeColumn, Rows, SpanTable
 
@@ -74,9 +75,9 @@ class RunReasons:
         """Yield values that a trace shares with others of the run."""
         own = self.run.spans.table.trace == trace
         for name, column in columns:
-            inside = np.unique(column.codes[own & (column.codes >= 0)])
-            outside = np.unique(column.codes[~own & (column.codes >= 0)])
-            for code in np.intersect1d(inside, outside)[:1].tolist():
+            inside = ascending(column.codes[own & (column.codes >= 0)])
+            outside = ascending(column.codes[~own & (column.codes >= 0)])
+            for code in inside[np.isin(inside, outside)][:1].tolist():
                 value = column.values[code]
                 yield f"{name}{'/'.join(map(str, value)) if isinstance(value, tuple) else value}"
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 
 from spanverdict.paths.sharedvalues import DESTINATION, MESSAGE_ID, OFFSET, PARTITION, message_columns, texts_of
-from spanverdict.telemetry.distinct import distinct
+from spanverdict.telemetry.distinct import ascending, distinct
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int32s, Rows, SpanTable
 
@@ -105,7 +105,7 @@ def _tags(table: SpanTable, of_row: Rows, tag_keys: Sequence[str]) -> Iterable[t
 
 def _distinct(numbers: Int32s) -> list[int]:
     """Return the distinct numbers; most tables hold the spans of one resource."""
-    return [int(numbers[0])] if (numbers == numbers[0]).all() else np.unique(numbers).tolist()
+    return [int(numbers[0])] if (numbers == numbers[0]).all() else ascending(numbers).tolist()
 
 
 def _values(column: AttributeColumn, of_row: Rows, among: Bools | None = None) -> list[tuple[int, object]]:
@@ -121,4 +121,4 @@ def _pairs(left: Rows, right: Int32s) -> list[tuple[int, int]]:
     if not len(left):
         return []
     width = int(right.max()) + 1
-    return [divmod(pair, width) for pair in np.unique(left * width + right).tolist()]
+    return [divmod(pair, width) for pair in ascending(left * width + right).tolist()]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from spanverdict.paths.content import content_of, fingerprints
 from spanverdict.paths.defects import Defect
 from spanverdict.paths.forest import mixed
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import span_id_hex
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, UInt64s
@@ -128,7 +129,7 @@ def _settle_clashes(table: SpanTable, rows: Rows, key: Int64s, keep: Bools) -> t
     clash = _any_of(number, dropped) & ~dropped
     if clash.any():
         detail = f"span {_least_name(table, rows[clash])} came with different content; one version is kept"
-        defects.append(Defect("conflicting_span", len(np.unique(number[clash])), detail))
+        defects.append(Defect("conflicting_span", len(ascending(number[clash])), detail))
     servers = rows[shared & server & ~dropped]
     if len(servers):
         detail = f"client and server share one id, as Zipkin does: {_least_name(table, servers)}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spanverdict.telemetry.distinct import ascending_rows
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, UInt64s
 
@@ -82,7 +83,7 @@ class Forest:
         if not len(self.link_from):
             return above, below
         extra = self.parent[self.link_to] != self.link_from
-        linked = np.unique(np.stack([self.link_from[extra], self.link_to[extra]], axis=1), axis=0)
+        linked = ascending_rows(np.stack([self.link_from[extra], self.link_to[extra]], axis=1))
         return np.concatenate([above, linked[:, 0]]), np.concatenate([below, linked[:, 1]])
 
     def descendants(self, of: Bools) -> Bools:

@@ -14,6 +14,7 @@ import numpy as np
 from spanverdict.paths.forest import MAX_HOPS, SpanIndex, find_parents
 from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.paths.pathgraph import nearest
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.ragged import gather, runs
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable
 
@@ -72,7 +73,7 @@ def narrow(
     current = found
     for _ in range(MAX_HOPS):
         own = np.concatenate([*by_text, _by_edge(current, links, width)])
-        carriers = np.unique(own // width)
+        carriers = ascending(own // width)
         specific = np.concatenate([own, _by_edge(current, _sole_parents(current, parent, carriers), width)])
         stays = _may_stay(found, _of_same(specific, same, width), same, parent, width)
         kept = found.kept(stays | (tags[found.row] == found.run))
@@ -108,7 +109,7 @@ def _by_text(found: RowRuns, shared: Bools, ends: _TextEnds, width: int) -> Int6
     """Return (row, run) of rows in shared traces whose text also stands in a trace of one run, as row * width + run."""
     givers = np.flatnonzero(ends.gives & ~shared)
     position, run = found.of(givers)
-    known = np.unique(ends.codes[givers[position]] * width + run)
+    known = ascending(ends.codes[givers[position]] * width + run)
     takers = np.flatnonzero(ends.takes & shared)
     first = np.searchsorted(known, ends.codes[takers] * width)
     sizes = np.searchsorted(known, (ends.codes[takers] + 1) * width) - first
@@ -140,12 +141,12 @@ def _by_edge(current: RowRuns, edges: _Edges, width: int) -> Int64s:
 
 def _of_same(specific: Int64s, same: Rows, width: int) -> Int64s:
     """Gather what was said of a span that came more than once; ascending."""
-    return np.unique(same[specific // width] * width + specific % width)
+    return ascending(same[specific // width] * width + specific % width)
 
 
 def _may_stay(found: RowRuns, specific: Int64s, same: Rows, parent: Rows, width: int) -> Bools:
     """Tell which entries of `found` agree with the nearest specific join at or above their row."""
-    belongs = np.unique(found.row * width + found.run)
+    belongs = ascending(found.row * width + found.run)
     specific = specific[np.isin(specific, belongs)]
     marked = np.zeros(len(parent), np.bool_)
     marked[specific // width] = True

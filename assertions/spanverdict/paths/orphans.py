@@ -17,6 +17,7 @@ import numpy as np
 from spanverdict.paths.defects import Defect
 from spanverdict.paths.pathgraph import nearest
 from spanverdict.paths.stitching import Trees
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import span_id_hex
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable, UInt64s
@@ -140,7 +141,7 @@ def _kind_key(found: MissingParents, kind: Int64s) -> tuple[str, int, str]:
 def _sentence(table: SpanTable, found: MissingParents, chosen: Bools) -> str:
     """Describe missing parents of one kind, with the first of them as an example."""
     at = int(np.flatnonzero(chosen)[0])
-    spans, traces = int(found.spans[chosen].sum()), len(np.unique(found.trace[chosen]))
+    spans, traces = int(found.spans[chosen].sum()), len(ascending(found.trace[chosen]))
     parents = int(chosen.sum())
     of = f" of {service}" if (service := _name(found, int(found.service[at]))) else ""
     by = f", probably of {sender}" if (sender := _name(found, int(found.sender[at]))) else ""

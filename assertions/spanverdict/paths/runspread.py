@@ -14,6 +14,7 @@ import numpy as np
 
 from spanverdict.paths.forest import MAX_HOPS
 from spanverdict.paths.messageroles import Role, message_roles
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.ragged import gather
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable
@@ -114,7 +115,7 @@ def _by_key(n_nodes: int, edges: Sequence[_Pairs]) -> Edges:
 def _unique(left: Int64s, right: Int64s) -> _Pairs:
     """Return distinct pairs; numbers are not negative."""
     width = int(right.max(initial=0)) + 1
-    return np.divmod(np.unique(left.astype(np.int64) * width + right), width)
+    return np.divmod(ascending(left.astype(np.int64) * width + right), width)
 
 
 def _link_edges(table: SpanTable, place: Int64s, of_row: Rows) -> _Pairs:
@@ -277,7 +278,7 @@ def _through(pairs: Int64s, edges: tuple[Edges, Edges], kinds: range, held: Held
     text = node >= held.n_traces
     if not text.any():
         return node, run, why
-    texts = np.unique(node[text] * held.n_runs + run[text])
+    texts = ascending(node[text] * held.n_runs + run[text])
     onward = edges[1].follow(*np.divmod(texts, held.n_runs), kinds)
     direct = (node[~text], run[~text], why[~text])
     node, run, why = (np.concatenate(columns) for columns in zip(direct, onward, strict=True))

@@ -14,6 +14,7 @@ import numpy as np
 from spanverdict.paths.forest import MAX_HOPS, Numbering
 from spanverdict.paths.joins import Join
 from spanverdict.paths.pathgraph import PathGraph
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.ragged import runs
 from spanverdict.telemetry.spantable import Bools, Int64s
@@ -85,7 +86,7 @@ def _spread(graph: PathGraph, seeds: Seeds, closed: Bools) -> Reached:
         pairs, join = _merged(pairs, join, fresh)
         arrived = _beyond(graph, fresh[0], pairs)
     beyond = _new(pairs, arrived)[0]
-    return Reached(pairs, join, len(np.unique(beyond // graph.n_nodes)))
+    return Reached(pairs, join, len(ascending(beyond // graph.n_nodes)))
 
 
 _Pairs = tuple[Int64s, Int64s]

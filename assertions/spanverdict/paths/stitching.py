@@ -183,7 +183,9 @@ def _seeds(table: SpanTable, trees: Trees, starting: Starts, graph: PathGraph) -
         has = values >= 0
         seeds = seeds.with_more(request[has] * graph.n_nodes + graph.value_node(at, values[has]), Join.KEY)
     own_roots = nearest(trees.parent, trees.parent < 0)[row] if trees.orphan.any() else row
-    orphans = np.setdiff1d(np.flatnonzero(trees.orphan), own_roots)
+    is_left = trees.orphan.copy()
+    is_left[own_roots] = False
+    orphans = np.flatnonzero(is_left)
     only = only_value(table.trace[row], request, len(table.pool.traces))[table.trace[orphans]]
     adopted = only >= 0
     return seeds.with_more(only[adopted] * graph.n_nodes + graph.node[orphans[adopted]], Join.TRACE)

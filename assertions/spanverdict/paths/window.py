@@ -19,7 +19,7 @@ import numpy as np
 from spanverdict.paths.association import Association, associate
 from spanverdict.paths.bonds import KeyReader, Node, bonds
 from spanverdict.paths.shelf import Shelf
-from spanverdict.telemetry.distinct import distinct
+from spanverdict.telemetry.distinct import ascending, distinct
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES
 from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.pool import Pool
@@ -281,7 +281,7 @@ class Window:
     def _missing(self, part: int, table: SpanTable) -> set[bytes]:
         """Return the traces in `table` whose clusters do not hold a part."""
         ids = table.pool.traces.items_by_id
-        traces = {ids[number] for number in np.unique(table.trace).tolist()}
+        traces = {ids[number] for number in ascending(table.trace).tolist()}
         held = {trace for trace in traces if (c := self._clusters.get(trace)) and part in c.parts}
         return traces - held
 

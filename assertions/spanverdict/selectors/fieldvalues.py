@@ -15,6 +15,7 @@ from spanverdict.selectors.semconv import other_names
 from spanverdict.selectors.tree import Attribute, Intrinsic, Scope
 from spanverdict.selectors.typecheck import level
 from spanverdict.selectors.values import Tag, Values
+from spanverdict.telemetry.distinct import ascending_rows
 from spanverdict.telemetry.identifiers import span_id_hex
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import (
@@ -175,7 +176,7 @@ def _child_count(spans: Spans) -> Values:
     if len(forest.link_from):
         extra = forest.parent[forest.link_to] != forest.link_from
         edges = np.stack([forest.link_from[extra], forest.link_to[extra]], axis=1)
-        children += np.bincount(np.unique(edges, axis=0)[:, 0], minlength=count)
+        children += np.bincount(ascending_rows(edges)[:, 0], minlength=count)
     return Values.direct(Tag.INT, children)
 
 

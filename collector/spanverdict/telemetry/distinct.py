@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Int32s: TypeAlias = npt.NDArray[np.int32]
 Places: TypeAlias = npt.NDArray[np.intp]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _SPARSE = 16
 """Where the numbers span more than so many times their count, sorting them is faster."""
@@ -33,3 +34,23 @@ def distinct(numbers: Int32s) -> tuple[Int32s, Places]:
     places -= 1
     found: Int32s = (np.flatnonzero(seen) + low).astype(np.int32)
     return found, places.take(steps).astype(np.intp)
+
+
+def ascending(values: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
+    """Return the distinct values of a column, ascending.
+
+    What `np.unique` does; but that loads numpy's masked arrays to see whether it was given one, 2.6 MB for good.
+
+    >>> ascending(np.array([7, 5, 7]))
+    array([5, 7])
+    """
+    found = np.sort(values)
+    first = np.ones(len(found), np.bool_)
+    np.not_equal(found[1:], found[:-1], out=first[1:])
+    return found[first]
+
+
+def ascending_rows(rows: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
+    """Return the distinct rows of a matrix, ascending."""
+    found: npt.NDArray[_Scalar] = np.unique(rows, axis=0, return_index=True)[0]
+    return found

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.ragged import Ragged
 from spanverdict.telemetry.vectors import Bools, Int32s, UInt64s
 
@@ -56,7 +57,7 @@ def _repeating(keys: Keys, weights: UInt64s, lists: Ragged, rows: slice) -> Bool
         _, one, which = np.unique(shapes, return_index=True, return_inverse=True)
         first = one[which]
     repeats = np.zeros(len(shapes), np.bool_)
-    for row in np.unique(first).tolist():
+    for row in ascending(first).tolist():
         found = keys.take(own[starts[row] : starts[row + 1]]).tolist()
         repeats[row] = len(set(found)) < len(found)
     found_in: Bools = repeats.take(first)
