@@ -190,6 +190,36 @@ def test_much_to_decode_starts_it(tmp_path: Path) -> None:
         assert accepted([intake.submit(payload) for payload in payloads]) == [512] * 20
 
 
+def test_a_process_with_nothing_to_do_is_ended_until_there_is_much_to_decode_again(tmp_path: Path, caplog) -> None:
+    process = DecodingProcess(idle_s=0.2)
+    payloads = [make_payload(512, 10, seed) for seed in range(20)]
+    with taking(tmp_path, process) as (intake, store, _):
+        for _ in range(2):
+            end = time.monotonic() + WAIT_S
+            while process.pid is None or not process.ready:
+                assert time.monotonic() < end, "it is not started"
+                assert accepted([intake.submit(payload) for payload in payloads]) == [512] * 20
+            until(lambda: process.pid is None)
+            assert accepted([intake.submit(payloads[0])]) == [512], "decoding goes on here"
+        assert sorted(batch.id for batch in store.journal.read()) == list(range(1, store.journal.bounds().last + 1))
+    assert "ended" not in caplog.text
+
+
+def test_what_is_slow_to_decode_keeps_its_process(tmp_path: Path) -> None:
+    process = DecodingProcess(idle_s=0.05)
+    process.start()
+    until(lambda: process.ready)
+    with taking(tmp_path, process) as (intake, _, _):
+        first = process.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        held = intake.submit(make_payload(5, 3, 1))
+        time.sleep(0.3)  # several times as long as it would wait without a job
+        os.kill(first, signal.SIGCONT)
+        assert accepted([held]) == [5]
+        until(lambda: process.pid is None)
+
+
 def test_when_the_parent_is_killed_its_process_ends(tmp_path: Path) -> None:
     parent_program = (
         "import time; from spanverdict.app.decodingprocess import DecodingProcess\n"

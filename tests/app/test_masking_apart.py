@@ -142,6 +142,23 @@ def test_a_process_that_searches_for_something_else_is_not_relied_on(tmp_path: P
         assert CANARY.encode() not in journaled(store)
 
 
+def test_after_other_masking_was_set_the_process_searches_for_that_also_in_what_it_knows(tmp_path: Path) -> None:
+    masker = Watched(MaskingRules())
+    harmless = [make_payload(20, 10, seed) for seed in range(5)]
+    request = with_attribute(make_payload(20, 10, 7), 3, text("note", f"token is {CANARY}"))
+    with taking(tmp_path, masker) as (intake, store):
+        assert done(intake.submit(request)) == [20], "nothing that the first rules mask"
+        other = Watched(MaskingRules(patterns=(("canary", "c4nary-[0-9]+"),)))
+        intake.mask_with(other)
+        assert done(*map(intake.submit, harmless)) == [20] * 5
+        assert (masker.looks, other.looks) == (0, 0), "the process searches"
+        assert done(intake.submit(request)) == [20]
+        assert other.looks == 1
+        assert journaled(store).count(CANARY.encode()) == 1, "what came before"
+        intake.mask_with(Watched(MaskingRules(secrets=False)))
+        assert done(intake.submit(request)) == [20]
+
+
 def test_what_is_still_to_be_looked_at_is_kept_when_the_intake_closes(tmp_path: Path) -> None:
     with taking(tmp_path, Masker(MaskingRules())) as (intake, store):
         receipts = [intake.submit(secret(number)) for number in range(1, 30)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from collections.abc import Sequence
@@ -59,6 +60,12 @@ class Channel:
             _send_all(self._end, [memoryview(piece) for piece in pieces if len(piece)])
         except OSError as error:
             raise Gone from error
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the next message begins to come, or there is an end of them; False after so long."""
+        poll = select.poll()
+        poll.register(self._end, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def receive(self) -> Message:
         """Wait for the next message.

@@ -35,17 +35,23 @@ def main(number: int, suspicion: str, limits: tuple[int, int] | None = None) -> 
         signal.signal(name, signal.SIG_IGN)  # these are the parent's business, which ends us by hanging up
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
-    search = compiled(suspicion) if suspicion else None
     within = AttributeLimits(*limits) if limits is not None else None
-    serve(Channel(socket.socket(fileno=number)), _Answers(search, within))
+    answers = _Answers(within)
+    answers.search_for(suspicion)
+    serve(Channel(socket.socket(fileno=number)), answers)
 
 
 def serve(channel: Channel, answers: _Answers) -> None:
-    """Say hello, then answer every message in turn."""
+    """Say hello, then answer every message in turn but those that say what to search for."""
     try:
         channel.send(b"")
         while True:
-            channel.send(*answers.to(channel.receive()))
+            message = channel.receive()
+            said = marshal.loads(message.head)  # noqa: S302 - from the process that started us
+            if isinstance(said, str):
+                answers.search_for(said)
+            else:
+                channel.send(*answers.to(message, said))
     except Gone:
         return
 
@@ -53,17 +59,24 @@ def serve(channel: Channel, answers: _Answers) -> None:
 class _Answers:
     """Says of payloads what they held, or what went wrong."""
 
-    def __init__(self, suspicion: Any | None, limits: AttributeLimits | None = None) -> None:
-        self._suspicion = suspicion
+    def __init__(self, limits: AttributeLimits | None = None) -> None:
+        self._limits = limits
+        self._suspicion: Any | None = None
         self._texts: list[bytes | Octets] = []
         """What was new in the payloads at hand."""
-        self._decoder = Decoder(limits=limits, show=None if suspicion is None else self._texts.append)
+        self._decoder = Decoder(limits=limits)
         self._writer: TableWriter | None = None
 
-    def to(self, message: Message) -> tuple[bytes, Sequence[Bytes]]:
-        """Return head and body of an answer."""
+    def search_for(self, suspicion: str) -> None:
+        """Search from now on for a pattern; empty for nothing. All that was known before is new again."""
+        self._suspicion = compiled(suspicion) if suspicion else None
+        self._decoder = Decoder(limits=self._limits, show=self._texts.append if suspicion else None)
+        self._writer = None
+
+    def to(self, message: Message, said: tuple[bool, bool, Sequence[int]]) -> tuple[bytes, Sequence[Bytes]]:
+        """Return head and body of an answer to payloads, of which was said who looked at them, and their sizes."""
+        looked_at, within, sizes = said
         try:
-            looked_at, within, sizes = marshal.loads(message.head)  # noqa: S302 - from the process that started us
             search = None if looked_at or self._suspicion is None else self._suspicion.search
             return self._decoded([*_payloads(message, sizes)], search, within=within)
         except OverLimitsError:

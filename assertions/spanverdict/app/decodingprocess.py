@@ -32,6 +32,8 @@ MAX_TRIES: Final = 2
 """Processes that may end over one payload that is decoded alone."""
 MAX_STARTS: Final = 5
 """Processes that may end one after the other without having decoded anything."""
+IDLE_S: Final = 60.0
+"""After so long without a job the process is ended, so that others have its memory."""
 _PAUSE_S: Final = 0.25
 """Before another start when the last one was to no avail; twice as long each time."""
 
@@ -52,6 +54,10 @@ ENVIRONMENT: Final = MappingProxyType(
 one: to get it again costs more than to fill it."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Idle(Exception):  # noqa: N818 - says what is so
+    """There was nothing to decode for long."""
 
 
 class Job(Protocol):
@@ -94,15 +100,25 @@ class Job(Protocol):
 
 
 class DecodingProcess:
-    """Keeps a process that decodes. Start it once; close it when no more jobs come.
+    """Keeps a process that decodes. Start it when there is much to decode; close it when no more jobs come.
 
-    With `suspicion`, the pattern of what has to be masked, jobs that nobody has looked at are searched for it; with
-    `limits` they are held against these.
+    With `suspicion`, the pattern of what has to be masked, jobs that nobody has looked at are searched for it. It may
+    be set at any time, for the jobs after that. With `limits` jobs are held against these. When nothing comes for
+    `idle_s`, the process is ended until the next start.
     """
 
-    def __init__(self, program: str = PROGRAM, suspicion: str = "", limits: AttributeLimits | None = None) -> None:
+    def __init__(
+        self,
+        program: str = PROGRAM,
+        suspicion: str = "",
+        limits: AttributeLimits | None = None,
+        idle_s: float = IDLE_S,
+    ) -> None:
         self._program = program
+        self._idle_s = idle_s
         self.suspicion = suspicion
+        self._told = ""
+        """What the process searches for."""
         self._limits = limits
         self._unfinished: deque[Job] = deque()
         self._channel: Channel | None = None
@@ -117,6 +133,8 @@ class DecodingProcess:
         self._starts = 0
         """Processes started since a job was last finished."""
         self._ready = False
+        self._resting = False
+        """It was ended as there was nothing to do."""
         self._thread: threading.Thread | None = None
 
     @property
@@ -130,8 +148,9 @@ class DecodingProcess:
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
-        """Start the process, without waiting for it; changes nothing when that was done before."""
-        if self._thread is None:
+        """Start the process, without waiting for it; changes nothing while there is one."""
+        if self._thread is None or (self._resting and not self._thread.is_alive()):
+            self._resting = False
             self._thread = threading.Thread(target=self._keep, name="decoding", daemon=True)
             self._thread.start()
 
@@ -143,7 +162,7 @@ class DecodingProcess:
             self._unfinished.append(job)
             if self._channel is not None:
                 try:
-                    _send(self._channel, job)
+                    self._send(self._channel, job)
                 except Gone:
                     self._channel = None  # whoever receives notices, too, and decodes all again
         return True
@@ -160,10 +179,23 @@ class DecodingProcess:
                 self._process.kill()  # it has nothing to lose
         self._thread.join()
 
+    def _send(self, channel: Channel, job: Job) -> None:
+        """Send a job, and before it what to search for where that has changed."""
+        suspicion = self.suspicion
+        if suspicion != self._told:
+            channel.send(marshal.dumps(suspicion))
+            self._told = suspicion
+        payloads = job.payloads
+        head = (job.looked_at, job.within_limits, [len(payload) for payload in payloads])
+        channel.send(marshal.dumps(head), payloads)
+
     def _keep(self) -> None:
         while (channel := self._begin()) is not None:
             try:
                 self._follow(channel)
+            except _Idle:
+                self._reap(channel)
+                return
             except Gone:
                 self._reap(channel)
             except Exception:  # noqa: BLE001 - the thread must outlive any one process
@@ -185,7 +217,8 @@ class DecodingProcess:
                 ours.close()
                 return None
             try:
-                self._process = _spawn(self._program, theirs, self.suspicion, self._limits)
+                self._told = self.suspicion
+                self._process = _spawn(self._program, theirs, self._told, self._limits)
             except OSError as error:
                 _log.error("no decoding process can be started: %s", error)
                 ours.close()
@@ -198,7 +231,18 @@ class DecodingProcess:
         while not self._caught_up(channel):
             self._decode_first_alone(channel)
         while True:
-            self._finish_first(channel.receive())
+            if not channel.wait(self._idle_s):
+                self._rest_if_idle()
+            else:
+                self._finish_first(channel.receive())
+
+    def _rest_if_idle(self) -> None:
+        """Take no more jobs, unless there is one; raises `_Idle`."""
+        with self._lock:
+            if not self._unfinished:
+                self._channel, self._ready, self._resting, self._starts = None, False, True, 0
+                self._tables = TableReader(decode_attribute)
+                raise _Idle
 
     def _caught_up(self, channel: Channel) -> bool:
         """When nothing is left over, send what comes from now on."""
@@ -220,7 +264,7 @@ class DecodingProcess:
             self._finished()
         else:
             self._tries += 1
-            _send(channel, job)
+            self._send(channel, job)
             self._finish_first(channel.receive())
 
     def _finish_first(self, answer: Message) -> None:
@@ -258,7 +302,7 @@ class DecodingProcess:
         if process is not None:
             process.kill()
             code = process.wait()
-            if not self._closing.is_set():
+            if not (self._closing.is_set() or self._resting):
                 _log.error("the decoding process ended (%d); another one takes over", code)
 
     def _give_up(self) -> None:
@@ -268,12 +312,6 @@ class DecodingProcess:
         while self._unfinished:
             self._unfinished[0].failed(Unavailable("decoding was interrupted"))
             self._finished()
-
-
-def _send(channel: Channel, job: Job) -> None:
-    payloads = job.payloads
-    head = (job.looked_at, job.within_limits, [len(payload) for payload in payloads])
-    channel.send(marshal.dumps(head), payloads)
 
 
 def _spawn(program: str, end: socket.socket, suspicion: str, limits: AttributeLimits | None) -> subprocess.Popen[bytes]:

@@ -126,6 +126,8 @@ class Intake:
 
     def mask_with(self, masker: Masker) -> None:
         """Mask with this from the next requests on."""
+        if self._apart is not None:
+            self._apart.suspicion = masker.pattern
         self._masker = masker
 
     def step(self) -> bool:
