@@ -15,6 +15,7 @@ from spanverdict.checks.runview import RunView, StageTimes
 from spanverdict.checks.taken import take
 from spanverdict.checks.valueof import ValueOf
 from spanverdict.telemetry.distinct import ascending
+from spanverdict.telemetry.manyvalues import numbers_in, types_in
 from spanverdict.telemetry.pool import Value
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int32s, Int64s, Rows
 
@@ -71,8 +72,11 @@ def numbers_of(column: AttributeColumn, rows: Rows, read_one: Reading | None = N
     used = np.zeros(len(column.values) + 1, np.bool_)
     used[codes] = True
     used = used[:-1]
-    if read_one is None and set(map(type, column.values)) == {float}:
-        floats = np.array(column.values, np.float64)
+    all_at_once = None if read_one is not None else numbers_in(column.values)
+    if all_at_once is not None and all_at_once.dtype == np.int64:
+        return Numbers(np.append(all_at_once, 0)[codes], codes >= 0, np.zeros(len(codes), np.bool_), "")
+    if all_at_once is not None:
+        floats = np.asarray(all_at_once, np.float64)
         finite = np.append((floats >= -_BEYOND) & (floats < _BEYOND), False)
         if finite[codes].any():
             return _of_floats(np.append(floats, 0.0), finite, codes)
@@ -83,7 +87,7 @@ def numbers_of(column: AttributeColumn, rows: Rows, read_one: Reading | None = N
     table: Int64s | Float64s = np.zeros(len(known), np.int64) if whole else np.zeros(len(known), np.float64)
     table[np.flatnonzero(used)] = [0 if found is None else found for found in read]
     wrong = (codes >= 0) & ~known[codes]
-    if column.values and None in column.values:
+    if type(None) in types_in(column.values):
         wrong &= ~np.array([*(value is None for value in column.values), False])[codes]
     return Numbers(table[codes], known[codes], wrong, _example(compress(column.values, used & ~known[:-1])))
 

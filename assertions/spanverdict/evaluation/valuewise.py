@@ -11,6 +11,7 @@ from spanverdict.evaluation.doubt import surely
 from spanverdict.rulefiles.conditions import Condition
 from spanverdict.rulefiles.statistic import Kind
 from spanverdict.rulefiles.vectors import holding
+from spanverdict.telemetry.manyvalues import numbers_in
 from spanverdict.telemetry.spantable import AttributeColumn, Bools
 
 _BEYOND = 2**63
@@ -29,6 +30,10 @@ def answers(condition: Condition, measurement: Measurement, kind: Kind) -> tuple
         holds = holding(condition, values)
         return holds, ~holds
     used, position = np.unique(values.codes, return_inverse=True)
+    numbers = numbers_in(values.values) if kind is not Kind.NONE and len(used) and used[0] >= 0 else None
+    if numbers is not None:
+        holds = holding(condition, numbers.take(used))[position]
+        return holds, ~holds
     distinct = [values.values[code] for code in used.tolist()]
     if kind is not Kind.NONE:
         holds = _holding(condition, distinct)[position]

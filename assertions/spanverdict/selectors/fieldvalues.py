@@ -60,6 +60,8 @@ def attribute_column(field: Attribute | Intrinsic, spans: Spans) -> AttributeCol
     found = of_spans(field, spans)
     if found.codes is not None and found.objects:
         used = found.tags != Tag.ABSENT
+        if used.all():
+            return AttributeColumn(found.codes.astype(np.int32), found.objects)
         moved = np.append(np.where(used, np.cumsum(used) - 1, -1), -1).take(found.codes)
         return AttributeColumn(moved.astype(np.int32), tuple(compress(found.objects, used)))
     present, ints = found.present(), found.row_ints()

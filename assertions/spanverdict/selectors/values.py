@@ -12,6 +12,7 @@ import numpy as np
 from spanverdict.selectors.literals import fits
 from spanverdict.selectors.numeric import Float64s, Numbers
 from spanverdict.selectors.words import KINDS, STATUSES
+from spanverdict.telemetry.manyvalues import numbers_in, types_in
 from spanverdict.telemetry.pool import Value
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int8s, Int32s, Int64s, Rows
 
@@ -123,14 +124,12 @@ class Values:
     @staticmethod
     def of_column(column: AttributeColumn) -> Values:
         """Return a decoded attribute; the loop is over distinct values."""
-        count, kinds = len(column.values), set(map(type, column.values))
+        count, kinds = len(column.values), types_in(column.values)
         if kinds == {str}:
             return Values.of_texts(column.codes, cast("Sequence[str]", column.values))
-        if kinds == {float}:
-            floats = np.array(column.values, np.float64)
-            return Values(
-                np.full(count, Tag.FLOAT, np.int8), np.zeros(count, np.int64), floats, column.values, column.codes
-            )
+        numbers = numbers_in(column.values)
+        if numbers is not None:
+            return _of_numbers(numbers, column)
         tags, ints, floats = np.zeros(count, np.int8), np.zeros(count, np.int64), np.zeros(count)
         for number, value in enumerate(column.values):
             tags[number] = _tag(value)
@@ -152,6 +151,18 @@ class Values:
             (*first.objects, *second.objects),
             np.where(first.present(), first.codes, moved),
         )
+
+
+def _of_numbers(numbers: Int64s | Float64s, column: AttributeColumn) -> Values:
+    """Return an attribute whose values are all integers of 64 bits, or all floats."""
+    whole = numbers.dtype == np.int64
+    return Values(
+        np.full(len(numbers), Tag.INT if whole else Tag.FLOAT, np.int8),
+        numbers.astype(np.int64) if whole else np.zeros(len(numbers), np.int64),
+        np.zeros(len(numbers)) if whole else numbers.astype(np.float64),
+        column.values,
+        column.codes,
+    )
 
 
 class _Coded(Values):

@@ -12,7 +12,19 @@ from typing import Final, overload
 
 import numpy as np
 
-from spanverdict.telemetry.blocks import WIDTHS, Block, Bools, Bytes, Int32s, Places, Rows, items_of, of_width
+from spanverdict.telemetry.blocks import (
+    WIDTHS,
+    Block,
+    Bools,
+    Bytes,
+    Int32s,
+    Laid,
+    Places,
+    Rows,
+    items_of,
+    laid,
+    of_width,
+)
 
 KEY: Final = 0x0A
 """Begins an attribute, followed by the size of its key and the key."""
@@ -56,6 +68,11 @@ class _Kind:
 
     def items(self, which: Places) -> list[bytes]:
         """Return some of the items."""
+        data, size = self.data(which), len(self.model)
+        return [data[size * place : size * (place + 1)] for place in range(len(which))]
+
+    def data(self, which: Places) -> bytes:
+        """Return some of the items end to end."""
         found = np.empty((len(which), len(self.model)), np.uint8)
         found[:] = self.model
         differences = self.differences.take(which, axis=0)
@@ -64,8 +81,7 @@ class _Kind:
             pairs = np.stack([differences >> 4, differences & 15], axis=2).reshape(len(which), -1)
             differences = self.digits.take(pairs[:, :n_places])
         found[:, self.places] = differences
-        data, size = found.tobytes(), len(self.model)
-        return [data[size * place : size * (place + 1)] for place in range(len(which))]
+        return found.tobytes()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,10 +132,34 @@ class Alikes(Sequence[bytes]):
 
     def _of_kind(self, kind: int, places: Places | Int32s) -> list[bytes]:
         """Return items of places where all are of one kind."""
-        before = np.cumsum(self._kind_of == kind).take(places) - 1
+        before = self._before(kind, places)
         if kind == _OTHER:
             return [self._others[number] for number in before.tolist()]
         return self._kinds[kind].items(before)
+
+    def laid_out(self, places: Places | Int32s) -> Laid:
+        """Return items of many places, in any order, laid out in bytes."""
+        wanted = self._kind_of.take(places)
+        starts, sizes = np.zeros(len(places), np.intp), np.zeros(len(places), np.int64)
+        data, length = [], 0
+        for kind in np.flatnonzero(np.bincount(wanted)).tolist():
+            mine = np.flatnonzero(wanted == kind)
+            part, first, size = self._laid_of_kind(kind, places[mine])
+            starts[mine], sizes[mine] = first + length, size
+            length += len(part)
+            data.append(part)
+        return b"".join(data), starts, sizes
+
+    def _laid_of_kind(self, kind: int, places: Places | Int32s) -> Laid:
+        before = self._before(kind, places)
+        if kind == _OTHER:
+            return laid([self._others[number] for number in before.tolist()])
+        size = len(self._kinds[kind].model)
+        return self._kinds[kind].data(before), np.arange(len(before)) * size, np.full(len(before), size)
+
+    def _before(self, kind: int, places: Places | Int32s) -> Places:
+        """Return how many items of a kind stand before each place."""
+        return np.cumsum(self._kind_of == kind).take(places) - 1
 
     def samples(self) -> tuple[list[bytes], Bytes | Int32s]:
         """Return items with every key that there is, and for each item which of these has its key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ class AttributeColumn:
 
     codes: Int32s
     """(n_rows,) positions in `values`; -1 where the attribute is absent."""
-    values: tuple[Value, ...]
+    values: Sequence[Value]
     """Distinct serialised values, decoded; equal values may stand at several positions."""
 
     def __getitem__(self, row: int) -> Value:
@@ -55,8 +56,6 @@ def ragged_column(pool: Pool, attributes: Ragged, key: str, known: Keyed | None 
     if not len(places):
         return AttributeColumn(codes, ())
     numbers, positions = distinct(attributes.items[places])
-    if pool.attributes.recent:
-        numbers, same = np.unique(pool.first_equals(numbers), return_inverse=True)
-        positions = same[positions]
-    codes[laid.rows[places]] = positions
-    return AttributeColumn(codes, pool.values(numbers))
+    values, same = pool.read(numbers)
+    codes[laid.rows[places]] = positions if same is None else same.take(positions)
+    return AttributeColumn(codes, values)

@@ -56,6 +56,33 @@ class Block:
         return rows
 
 
+Laid: TypeAlias = tuple[bytes, Places, Int64s]
+"""Bytes that items stand in, where each begins, and the size of each."""
+
+
+def laid(items: Sequence[bytes]) -> Laid:
+    """Lay items out end to end."""
+    sizes = np.fromiter(map(len, items), np.int64, len(items))
+    return b"".join(items), sizes.cumsum() - sizes, sizes
+
+
+def joined(parts: Sequence[Laid]) -> Laid:
+    """Put what is laid out one behind the other.
+
+    >>> data, starts, sizes = joined([laid([b"abc", b"d"]), laid([b"ef"])])
+    >>> data, starts.tolist(), sizes.tolist()
+    (b'abcdef', [0, 3, 4], [3, 1, 2])
+    """
+    before = np.cumsum([0, *(len(data) for data, _, _ in parts)]).tolist()
+    nothing = np.zeros(0, np.int64)
+    starts = [starts + first for (_, starts, _), first in zip(parts, before, strict=False)]
+    return (
+        b"".join([data for data, _, _ in parts]),
+        np.concatenate([nothing, *starts]),
+        np.concatenate([nothing, *(sizes for _, _, sizes in parts)]),
+    )
+
+
 def _kept(width: int) -> Rows:
     """Return for each size what keeps that many bytes of a row."""
     kept = np.arange(width) < np.arange(width)[:, None]

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from spanverdict.telemetry.blocks import WIDTHS, Block, Int32s, Int64s, Places, Rows, items_of, of_width
+from spanverdict.telemetry.blocks import WIDTHS, Block, Int32s, Int64s, Places, Rows, items_of, laid, of_width
 from spanverdict.telemetry.items import Items
 from spanverdict.telemetry.recall import Recall
 
@@ -92,6 +92,12 @@ class Interner:
         """Return the items of many numbers, which must not fall."""
         items = self.items_by_id
         return items.take(numbers) if isinstance(items, Items) else [items[number] for number in numbers.tolist()]
+
+    def block(self, numbers: Int32s) -> tuple[Block, Places, Int64s]:
+        """Return the items of many numbers, which must not fall, in a block; with where each begins, and its size."""
+        items = self.items_by_id
+        found = items.laid_out(numbers) if isinstance(items, Items) else laid(self.taken(numbers))
+        return Block.of([found[0]]), *found[1:]
 
     def parts(self, start: int) -> Iterator[tuple[int, Sequence[bytes] | Rows]]:
         """Yield the items from a number on in parts, as they are kept, each with the number of its first."""

@@ -9,7 +9,7 @@ from typing import Final, Never, TypeAlias, overload
 import numpy as np
 
 from spanverdict.telemetry.alikes import Alikes, alikes_among, alikes_in
-from spanverdict.telemetry.blocks import Int32s, Places, Rows, items_of
+from spanverdict.telemetry.blocks import Int32s, Laid, Places, Rows, items_of, joined, laid, sizes_of
 
 Part: TypeAlias = "list[bytes] | Rows | Alikes | _Gone"
 
@@ -96,6 +96,17 @@ class Items(Sequence[bytes]):
                 found += _some(part, places)
         return found
 
+    def laid_out(self, numbers: Int32s) -> Laid:
+        """Return items of many numbers, which must not fall, laid out in bytes."""
+        bounds = np.searchsorted(numbers, self._starts)
+        ends = np.append(bounds[1:], len(numbers))
+        return joined(
+            [
+                _laid(self._parts[at], numbers[bounds[at] : ends[at]] - np.int32(self._starts[at]))
+                for at in np.flatnonzero(bounds < ends).tolist()
+            ]
+        )
+
     def extend(self, items: Sequence[bytes]) -> None:
         """Add items."""
         if not isinstance(self._parts[-1], list):
@@ -153,6 +164,13 @@ class Items(Sequence[bytes]):
 def weight(items: Sequence[bytes]) -> int:
     """Return how much memory Python objects take, about."""
     return sum(map(len, items)) + _OBJECT_BYTES * len(items)
+
+
+def _laid(part: Part, places: Int32s) -> Laid:
+    if isinstance(part, np.ndarray):
+        rows = part[places]
+        return rows.tobytes(), np.arange(len(rows)) * (8 * rows.shape[1]), sizes_of(rows)
+    return part.laid_out(places) if isinstance(part, Alikes) else laid([part[place] for place in places.tolist()])
 
 
 def _as_list(part: Sequence[bytes] | Rows) -> Sequence[bytes]:

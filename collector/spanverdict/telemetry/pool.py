@@ -6,16 +6,18 @@ pool keeps what they stand for. Values are decoded once per distinct value, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.blocks import Bytes
+from spanverdict.telemetry.blocks import Bytes, Places
+from spanverdict.telemetry.distinct import distinct
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.items import Items, weight
 from spanverdict.telemetry.keyindex import KEY_BYTES, KeyIndex
+from spanverdict.telemetry.manyvalues import MANY, first_equals, many_values
 
 Value: TypeAlias = "str | bool | int | float | bytes | tuple[Value, ...] | Mapping[str, Value] | None"
 """An attribute value: a scalar, an array (tuple) or a key-value list (mapping)."""
@@ -85,11 +87,30 @@ class Pool:
         decode = self.decode_attribute
         return tuple([decode(item)[1] for item in self.attributes.taken(numbers)])
 
+    def read(self, numbers: Int32s) -> tuple[Sequence[Value], Places | None]:
+        """Return the distinct values of interned attributes of one key, whose numbers ascend, and where each one's is.
+
+        Without places every number has a value of its own.
+        """
+        if len(numbers) < MANY:
+            used, places = np.unique(self.first_equals(numbers), return_inverse=True)
+            return self.values(used), places
+        block, starts, sizes = self.attributes.block(numbers)
+        same = None
+        if self.attributes.recent:
+            kept, same = np.unique(first_equals(block, starts, sizes), return_inverse=True)
+            numbers, starts, sizes = numbers.take(kept), starts.take(kept), sizes.take(kept)
+        return many_values(block, starts, sizes) or self.values(numbers), same
+
     def first_equals(self, numbers: Int32s) -> Int32s:
         """Renumber attributes so that equal ones have equal numbers, that of the least among `numbers`."""
         if not self.attributes.recent:
             return numbers
-        used, positions = np.unique(numbers, return_inverse=True)
+        if not len(numbers):
+            return numbers
+        used, positions = distinct(numbers)
+        if len(used) >= MANY:
+            return used.take(first_equals(*self.attributes.block(used))).take(positions)
         items, first = self.attributes.taken(used), dict[bytes, int]()
         return np.array([*map(first.setdefault, items, used.tolist())], np.int32)[positions]
 
