@@ -128,7 +128,7 @@ def test_a_decoded_request_tells_whether_it_has_to_be_cut(sent: TracesData, copi
     payload, pool = sent.SerializeToString(), new_pool(1000)
     known = Known.of(pool)
     table = decode(payload, pool).table
-    assert exceeds(table, known, SMALL) == bool(cut(payload, SMALL)[1])
+    assert exceeds(table, len(payload), known, SMALL) == bool(cut(payload, SMALL)[1])
 
 
 @settings(deadline=None)

@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status
 
 from receiver.sinks import MemorySink, trace_request
 from receiver.wires import JSON, PROTOBUF
+from spanverdict.receiver import auth
 from spanverdict.receiver.auth import BearerTokens
 from spanverdict.receiver.errors import Unauthenticated
 
@@ -50,6 +51,17 @@ def test_a_wrong_or_missing_token_is_refused_and_counted(guarded, connect, wire_
 def test_only_the_bearer_scheme_with_the_whole_token_counts(header):
     with pytest.raises(Unauthenticated):
         BearerTokens(["secret"]).check(header)
+
+
+@pytest.mark.parametrize("token", ["first", "last", "nothing", ""])
+def test_whatever_is_shown_is_compared_with_every_token_as_digests_of_one_length(monkeypatch, token):
+    """So the time it takes tells nothing of how close it came."""
+    compared = []
+    monkeypatch.setattr(auth.hmac, "compare_digest", lambda one, other: compared.append((one, other)) or one == other)
+    BearerTokens(["first", "middle", "last"]).admits(f"Bearer {token}".encode())
+    assert len(compared) == 3
+    assert {len(part) for pair in compared for part in pair} == {32}
+    assert not any(text.encode() in part for text in ("first", "last") for pair in compared for part in pair)
 
 
 def test_the_scheme_is_case_insensitive_and_without_tokens_everybody_may_send():

@@ -58,7 +58,8 @@ class Decoder:
         pool = self._with_room()
         known = Known.of(pool)
         table, tallies = decode_all(payloads, pool)
-        if self._limits is not None and not within and exceeds(table, known, self._limits):
+        n_bytes = sum(map(len, payloads))
+        if self._limits is not None and not within and exceeds(table, n_bytes, known, self._limits):
             self.forget()
             raise OverLimitsError
         return table, tallies

@@ -70,7 +70,7 @@ class _Reader:
         if not self._wary:
             known = Known.of(self.pool)
             decoded = decode(payload, self.pool)
-            self._wary = exceeds(decoded.table, known, self._limits)
+            self._wary = exceeds(decoded.table, len(payload), known, self._limits)
             if not self._wary:
                 return decoded
         payload, cuts = cut(payload, self._limits)

@@ -77,8 +77,8 @@ class Known:
         return Known(len(pool.attributes), len(pool.resource_attributes), len(pool.scope_attributes))
 
 
-def exceeds(table: SpanTable, known: Known, limits: AttributeLimits) -> bool:
-    """Tell whether spans that were just decoded are over the limits.
+def exceeds(table: SpanTable, n_bytes: int, known: Known, limits: AttributeLimits) -> bool:
+    """Tell whether spans that were just decoded, from so many bytes, are over the limits.
 
     Of values, resources and scopes only those are looked at that are new to the pool. So a pool in which something
     was found is of no more use.
@@ -87,7 +87,9 @@ def exceeds(table: SpanTable, known: Known, limits: AttributeLimits) -> bool:
     if any(_longest(lists) > most for lists in (table.attributes, table.events.attributes, table.links.attributes)):
         return True
     new = (*pool.resource_attributes[known.resources :], *pool.scope_attributes[known.scopes :])
-    return any(len(owned) > most for owned in new) or _has_long(pool, known.attributes, limits.value_bytes)
+    if any(len(owned) > most for owned in new):
+        return True
+    return n_bytes > limits.value_bytes and _has_long(pool, known.attributes, limits.value_bytes)
 
 
 def _longest(lists: Ragged) -> int:
@@ -98,8 +100,10 @@ def _longest(lists: Ragged) -> int:
 
 def _has_long(pool: Pool, known: int, limit: int) -> bool:
     """Tell whether a new attribute may hold a value that is too long; what is kept as rows is always short."""
-    parts = (part for _, part in pool.attributes.parts(known) if not isinstance(part, np.ndarray))
-    return any(len(item) > limit and _cut_value(item, limit) is not item for part in parts for item in part)
+    parts = [part for _, part in pool.attributes.parts(known) if not isinstance(part, np.ndarray)]
+    if max((max(map(len, part), default=0) for part in parts), default=0) <= limit:
+        return False
+    return any(_cut_value(item, limit) is not item for part in parts for item in part)
 
 
 def cut(payload: bytes, limits: AttributeLimits) -> tuple[bytes, Cuts]:
