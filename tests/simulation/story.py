@@ -51,7 +51,7 @@ class Story:
 
     def told(self) -> Ended:
         """Let everything happen."""
-        clock = SimpleNamespace(time_ns=self._world.wall, perf_counter=lambda: 0.0)
+        clock = SimpleNamespace(time_ns=self._world.wall, perf_counter=lambda: 0.0, monotonic=lambda: self._world.now)
         with ExitStack() as held:
             held.callback(self._world.disk.close)
             for module in (intake, service, storedruns):
@@ -133,6 +133,8 @@ class Story:
             world.after(begin + rng.choice((0.001, 0.5, 8)), lambda: self._trouble(None))
         if rng.random() < 0.2:
             world.after(rng.uniform(0, 20), self._jump)
+        for _ in range(rng.choice((0, 0, 1, 4))):
+            world.after(rng.uniform(0, rng.choice((5, 70))), self._end_decoding)
         if rng.random() < 0.3:
             self._plan_other_rules(rng.uniform(0, rng.choice((5, 20, 70))))
 
@@ -161,6 +163,11 @@ class Story:
     def _trouble(self, kind: str | None) -> None:
         self._world.note(f"commits fail {kind} they happen" if kind else "commits succeed")
         self._world.disk.trouble = kind
+
+    def _end_decoding(self) -> None:
+        if self._server is not None and self._server.decoding is not None:
+            self._counts["decoding ended"] += 1
+            self._server.decoding.die()
 
     def _jump(self) -> None:
         # Forward by less than the ten minutes that a restart reads again: beyond that, it cannot know what is recent.

@@ -17,6 +17,7 @@ from soaking import Progress, asked
 
 SEEDS = 2000
 BLOCK = 100
+TROUBLE = ("crashes", "resends", "failed commits", "jumps", "reloads", "decoding ended")
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
@@ -24,7 +25,7 @@ def test_whatever_happens_the_verdicts_are_those_of_the_spans_sent_in_order_once
     counts = check(range(first, first + BLOCK))
     assert counts["verdicts"] >= BLOCK * 0.8
     assert counts["revisions"] > counts["verdicts"], "late spans bring revisions"
-    assert min(counts[what] for what in ("crashes", "resends", "failed commits", "jumps", "reloads")) > 0, counts
+    assert min(counts[what] for what in TROUBLE) > 0, counts
 
 
 def test_one_simulation_told_twice_is_the_same() -> None:

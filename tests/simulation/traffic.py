@@ -128,7 +128,11 @@ def _claiming(rng: random.Random, plan: Plan, spans: Sequence[Row]) -> Plan:
 
 
 def _burden(rng: random.Random, row: Row) -> None:
-    """Give a span what is to be masked, or let it have lost attributes at its sender's limits."""
+    """Give a span what is to be masked, more than is kept, or let it have lost attributes at its sender's limits."""
+    if rng.random() < 0.1:
+        row["attributes"] = {"note": "long" * rng.choice((9, 19)), **row["attributes"]}
+    if rng.random() < 0.05:
+        row["attributes"] |= {f"more.{number}": number for number in range(3)}
     if rng.random() < 0.1:
         row["attributes"]["http.request.header.authorization"] = SECRET
     if rng.random() < 0.05:

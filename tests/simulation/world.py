@@ -22,12 +22,14 @@ from queue import Empty
 from types import SimpleNamespace
 from typing import Any
 
+from simulation.decoding import SteppedDecoding
 from spanverdict.app.docket import Docket, DocketConfig
 from spanverdict.app.intake import Intake
 from spanverdict.app.judge import Judge, Judgement
 from spanverdict.app.service import Changes, Service, ServiceConfig
 from spanverdict.app.storedruns import StoredRuns
 from spanverdict.masking.masker import Masker
+from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.receiver.sink import Receipt
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.database import Readers
@@ -36,6 +38,7 @@ from spanverdict.storage.schema import migrate
 from spanverdict.storage.store import Store
 from spanverdict.storage.writer import Apply, Change, Writer
 
+LIMITS = AttributeLimits(count=3, value_bytes=48)
 EPOCH = 1_760_000_000 * 1_000_000_000
 
 
@@ -193,6 +196,8 @@ class Server:
     archive: StoredRuns
     judged_by: dict[str, tuple[Flow, ...]]
     """The rules of each run's last judgement that was known to be kept, or else of the first."""
+    decoding: SteppedDecoding | None = None
+    """Where payloads are decoded, if not beside all else."""
 
     @classmethod
     def started(cls, world: World, flows: tuple[Flow, ...], judged_by: dict[str, tuple[Flow, ...]]) -> Server:
@@ -214,10 +219,17 @@ class Server:
             clock=lambda: world.now - booted,
             _inbox=Inbox(world),  # type: ignore[arg-type]
         )
-        service._intake = Intake(
-            service.store.journal, service.judge.deliver, service.judge.has_room, masker=service.masker
-        )
         server = cls(world, service, writer, archive, judged_by)
+        if world.rng.random() < 0.5:
+            server.decoding = SteppedDecoding(world, service.masker.pattern, LIMITS, server._look_again)
+        service.intake = Intake(
+            service.store.journal,
+            service.judge.deliver,
+            service.judge.has_room,
+            apart=server.decoding,
+            masker=service.masker,
+            limits=LIMITS,
+        )
         service.judge.conclude = server._conclude
         return server
 
@@ -230,7 +242,7 @@ class Server:
 
     def receive(self, payload: bytes) -> Future[Receipt]:
         """Take a request; it is decoded a moment later, with what else came."""
-        receipt = self.service._intake.submit(payload)
+        receipt = self.service.intake.submit(payload)
         self.world.after(self.world.rng.choice((0.0, 0.001, 0.03)), self._decode)
         return receipt
 
@@ -250,7 +262,7 @@ class Server:
             baseline=old.baseline,
             webhooks=old.webhooks,
             external_url=old.external_url,
-            masking=replace(old.masking),
+            masking=replace(old.masking, redact=(*old.masking.redact, "never.sent")),
             keeping=old.keeping,
             tokens=(),
             client_bytes_per_s=None,
@@ -262,10 +274,14 @@ class Server:
         self.writer.let_go()
         self.service.store._readers.close()
 
+    def _look_again(self) -> None:
+        if not self.service.intake._waiting.empty():
+            self.world.after(0.001, self._decode)
+
     def _decode(self) -> None:
         with suppress(Empty):
-            if not self.service._intake._waiting.empty():
-                self.service._intake.step()
+            if not self.service.intake._waiting.empty():
+                self.service.intake.step()
 
     def _slowly(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:

@@ -55,9 +55,9 @@ class ServiceConfig:
     webhooks: tuple[ReceiverSettings, ...] = ()
     external_url: str = ""
     masking: MaskingRules = field(default_factory=MaskingRules)
+    """What is taken out of spans before anything of them is kept."""
     limits: AttributeLimits = field(default_factory=AttributeLimits)
     """How much is kept of the attributes of a span."""
-    """What is taken out of spans before anything of them is kept."""
     baseline: BaselineChoice | None = None
     """What runs are compared with."""
     only: str | None = None
