@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from demo_runs import DEMO, ROOT
+from spanverdict.cli.program import COMMANDS
 
 DEPLOY = ROOT / "deploy"
 YAML_FILES = sorted(DEPLOY.rglob("*.yaml"))
@@ -117,9 +118,10 @@ class TestDockerfile:
         assert command[-1].startswith(f"{volume}/")
         assert any(f"-o 65532 -g 65532 {volume}" in run for run in stage.all("RUN")), "the volume is its user's"
         (health,) = stage.all("HEALTHCHECK")
-        program = json.loads(health.partition("CMD ")[2])
-        compile(program[2], "HEALTHCHECK", "exec")
-        assert "http://127.0.0.1:8080/healthz" in program[2]
+        name, command = json.loads(health.partition("CMD ")[2])
+        assert (name, command) == ("spanverdict", "healthcheck")
+        assert command in COMMANDS
+        assert f"SPANVERDICT_READY_FILE={volume}/listening" in stage.all("ENV"), "both know where the server listens"
 
 
 def sent_to_the_builder(source: str) -> bool:

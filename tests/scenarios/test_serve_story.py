@@ -371,6 +371,37 @@ def test_a_server_that_cannot_start_says_so_on_one_line(case: str, places: dict[
     assert "not-base64" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        "a port in use",
+        "no address",
+        "a store that is none",
+        "rules that are not there",
+        "an unknown setting",
+        "broken YAML",
+    ],
+)
+def test_where_logs_are_json_so_is_why_a_server_cannot_start(case: str, places: dict[str, str], tmp_path: Path) -> None:
+    options, code, words = BAD[case]
+    given = [option.format(**places) for option in options]
+    done = tell("serve", *ports(), "--store", tmp_path / "s.sqlite", *given, env={"SPANVERDICT_LOG_FORMAT": "json"})
+    assert done.returncode == code, done.stderr
+    records = [json.loads(line) for line in done.stderr.splitlines()]
+    assert words.format(**places) in "\n".join(record["message"] for record in records)
+    assert records[-1]["level"] == "error"
+
+
+def test_where_logs_are_json_so_are_mistakes_in_rule_files(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("version: 1\nflow: f\nstage: []\n", encoding="utf-8")
+    done = tell("serve", *ports(), "--store", tmp_path / "s.sqlite", "--rules", wrong, "--log-format", "json")
+    assert done.returncode == 2
+    told = [json.loads(line)["message"] for line in done.stderr.splitlines()]
+    assert any(text.startswith(f"{wrong}:3:1: ") and text.endswith("]") for text in told)
+    assert told[-1] == "the rule files have mistakes; nothing was judged"
+
+
 def test_a_second_server_on_the_same_ports_does_not_disturb_the_first(server: Server, tmp_path: Path) -> None:
     address = server.addresses["otlp-grpc"]
     done = tell("serve", *ports(), "--otlp-grpc", address, "--store", tmp_path / "s.sqlite")

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from spanverdict.app.errors import CommandError
+from spanverdict.diagnostics.diagnostic import Diagnostic
 from spanverdict.diagnostics.render import render_all
 from spanverdict.rulefiles.beside import ReadBeside, read_beside
 from spanverdict.rulefiles.loader import load_files
 from spanverdict.rulefiles.models import Flow
 
 
-def load_flows(paths: Sequence[str], tags: Collection[str] = (), read: ReadBeside = read_beside) -> tuple[Flow, ...]:
+def print_diagnostics(found: Sequence[Diagnostic]) -> None:
+    """Show mistakes on standard error, each with its line."""
+    print(render_all(found), file=sys.stderr)  # noqa: T201 - for people
+
+
+def load_flows(
+    paths: Sequence[str],
+    tags: Collection[str] = (),
+    read: ReadBeside = read_beside,
+    tell: Callable[[Sequence[Diagnostic]], None] = print_diagnostics,
+) -> tuple[Flow, ...]:
     """Load the flows of a command, only the rules that carry one of `tags` when any are given.
 
-    `read` reads the golden files that they name.
+    `read` reads the golden files that they name, `tell` gets all that is wrong, if anything is.
 
     Raises:
-        CommandError: a file has a mistake (all of them were printed to standard error), or no rule is left.
+        CommandError: a file has a mistake, or no rule is left.
     """
     flows, problems = load_files(paths, read)
     found = problems.sorted()
     if found:
-        print(render_all(found), file=sys.stderr)  # noqa: T201 - diagnostics go to standard error
+        tell(found)
     if problems.fatal:
         raise CommandError("the rule files have mistakes; nothing was judged")
     if not flows:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
+
+from spanverdict.diagnostics.diagnostic import Diagnostic, Level
 
 LogFormat: TypeAlias = Literal["text", "json"]
 
@@ -18,6 +21,22 @@ def configure_logging(log_format: LogFormat, level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines(_TEXT))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def complain(message: str) -> None:
+    """Say why a command ends, on standard error: as text, or as a record where records are JSON."""
+    if any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers):
+        logging.getLogger("spanverdict").error("%s", message)
+    else:
+        print(f"spanverdict: {message}", file=sys.stderr)  # noqa: T201 - for people
+
+
+def log_diagnostics(found: Sequence[Diagnostic]) -> None:
+    """Log mistakes of files, a record each."""
+    for one in found:
+        hint = f"; {one.hint}" if one.hint else ""
+        level = logging.ERROR if one.level is Level.ERROR else logging.WARNING
+        logging.getLogger("spanverdict").log(level, "%s: %s%s [%s]", one.position, one.message, hint, one.code)
 
 
 def escaped(text: str) -> str:

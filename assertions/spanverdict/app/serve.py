@@ -19,9 +19,9 @@ from spanverdict.app.apidoors import ApiDoors, api_doors
 from spanverdict.app.backend import ServiceBackend
 from spanverdict.app.baselinechoice import parse_choice
 from spanverdict.app.errors import CommandError, ExitCode
-from spanverdict.app.flows import load_flows
+from spanverdict.app.flows import load_flows, print_diagnostics
 from spanverdict.app.keeping import keeping_of
-from spanverdict.app.logs import configure_logging
+from spanverdict.app.logs import configure_logging, log_diagnostics
 from spanverdict.app.reload import Reloader
 from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.config.bytesizes import parse_bytes
@@ -50,7 +50,8 @@ def serve(
     configure_logging(settings.log_format, logging.getLogger().level)
     if settings.log_format == "json":
         _log.setLevel(logging.INFO)  # where it listens is printed otherwise, and that would be no JSON
-    flows = load_flows(settings.rules) if settings.rules else ()
+    tell = log_diagnostics if settings.log_format == "json" else print_diagnostics
+    flows = load_flows(settings.rules, tell=tell) if settings.rules else ()
     config = ServiceConfig(
         store=settings.store,
         flows=flows,
@@ -75,7 +76,7 @@ def serve(
         _serve_web(service, doors, listener, parts)
         taken = {"otlp-grpc": endpoints.grpc, "otlp-http": endpoints.http, "http": address}
         last.callback(selftelemetry.start([one.port for one in taken.values() if one is not None], environ))
-        _announce(taken, ready_file, parts)
+        _announce(taken, ready_file, parts, tls=config.receiver.tls is not None)
         reloader = Reloader(service, doors, settings, read, environ)
         while told.get() == signal.SIGHUP:
             reloader.reload()
@@ -133,7 +134,7 @@ def _take_web_address(settings: Settings) -> tuple[socket.socket, Address]:
     return listener, Address(address.host, port_of(listener))
 
 
-def _announce(taken: Mapping[str, Address | None], ready_file: Path | None, parts: ExitStack) -> None:
+def _announce(taken: Mapping[str, Address | None], ready_file: Path | None, parts: ExitStack, *, tls: bool) -> None:
     """Say where it listens, on standard error and in the ready file, one `name address` a line."""
     lines = [f"{name} {address}" for name, address in taken.items() if address is not None]
     for line in lines:
@@ -145,7 +146,7 @@ def _announce(taken: Mapping[str, Address | None], ready_file: Path | None, part
         return
     partial = ready_file.with_name(f"{ready_file.name}.partial")
     try:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        partial.write_text("\n".join(lines + ["tls on"] * tls) + "\n", encoding="utf-8")
         partial.replace(ready_file)
     except OSError as error:
         raise CommandError(f"cannot write the ready file {ready_file}: {error.strerror}") from None

@@ -184,7 +184,10 @@ def _check_here(flows: tuple[Flow, ...], given: dict[str, Any]) -> Sequence[Even
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="How to log, on standard error. Default: text.")
 @click.option(
-    "--ready-file", type=click.Path(path_type=Path), help="Written when it listens: a name and address a line."
+    "--ready-file",
+    type=click.Path(path_type=Path),
+    envvar="SPANVERDICT_READY_FILE",
+    help="Written when it listens: a name and address a line, and `tls on` where they speak TLS.",
 )
 def serve(config: Path | None, ready_file: Path | None, **flags: Any) -> None:
     """Receive and judge the runs of a test environment until told to stop.
@@ -192,11 +195,16 @@ def serve(config: Path | None, ready_file: Path | None, **flags: Any) -> None:
     Flags beat the environment (SPANVERDICT_OTLP_GRPC, …), which beats the file. Port 0 is a free one. SIGHUP reads
     rules, tokens, certificates, webhooks and masking anew; where something is wrong with them, nothing changes.
     """
+    import logging  # noqa: PLC0415
+
+    from spanverdict.app.logs import configure_logging  # noqa: PLC0415
     from spanverdict.app.serve import serve as serve_until_stopped  # noqa: PLC0415
     from spanverdict.config.settings import Settings  # noqa: PLC0415
     from spanverdict.config.sources import read_settings  # noqa: PLC0415
 
     flags["rules"] = flags["rules"] or None
+    if (flags["log_format"] or os.environ.get("SPANVERDICT_LOG_FORMAT")) == "json":  # for mistakes in the settings, too
+        configure_logging("json", logging.getLogger().level)
 
     def read() -> Settings:
         return read_settings(config, os.environ, flags)

@@ -25,17 +25,19 @@ COMMANDS: Final = {
     "diff": "history",
     "golden": "goldens",
     "runs": "history",
+    "healthcheck": "health",
 }
 """All commands, in the order in which one meets them, each with the file that it stands in."""
 
-_SILENT: Final = frozenset({"lint", "schema"})
+_SILENT: Final = frozenset({"lint", "schema", "healthcheck"})
 """Commands that log nothing: importing what logs takes as long as reading a hundred rules."""
 
 _EXIT_CODES = """
 \b
 Exit codes:
   0  passed
-  1  a rule failed, or a test; for query: nothing matched; for golden and diff: something differs
+  1  a rule failed, or a test; for query: nothing matched; for golden and diff: something differs;
+     for healthcheck: the server is not well
   2  usage, configuration or rule file
   3  lint findings only (lint)
   4  no data, incomplete or inconclusive
@@ -113,5 +115,7 @@ def _crash(error: Exception) -> ExitCode:
 
 
 def _complain(message: str, code: ExitCode) -> ExitCode:
-    print(f"spanverdict: {message}", file=sys.stderr)  # noqa: T201 - for people
+    from spanverdict.app.logs import complain  # noqa: PLC0415 - as above
+
+    complain(message)
     return code
