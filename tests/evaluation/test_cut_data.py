@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ruleruns import Row, call, flow_of, judged, only, span
-from spanverdict.evaluation.outcomes import Outcome
+from ruleruns import Row, call, events, flow_of, judged, only, span
+from spanverdict.evaluation.outcomes import Outcome, RunFinished
 from spanverdict.telemetry.vocabulary import CUT, CUT_ANY
 
 OPEN = (Outcome.INCONCLUSIVE, Outcome.SKIPPED)
@@ -67,9 +67,9 @@ REQUESTS = st.lists(st.tuples(SCORES, EVENTS, HARMS, st.sampled_from(["label", "
 
 def whole(requests: Sequence[Any]) -> list[Row]:
     rows = []
-    for number, (attributes, events, _, _) in enumerate(requests):
+    for number, (attributes, happened, _, _) in enumerate(requests):
         made = call(f"{number + 1:032x}", 1000 * number, score=attributes)
-        made[1]["events"] = [{"name": name, "time": 1, "attributes": {"code": code}} for name, code in events]
+        made[1]["events"] = [{"name": name, "time": 1, "attributes": {"code": code}} for name, code in happened]
         rows += made
     return rows
 
@@ -149,6 +149,16 @@ def test_a_resource_of_which_something_was_cut_is_in_doubt_on_all_its_spans() ->
         if "resource" in row:
             row["resource"] = {"service.name": "shop", CUT: ["resource.team"]}
     assert only(rows, rule).outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_verdict_counts_what_was_cut_and_names_it() -> None:
+    rows = harmed([*MANY, ({"label": "wrong", "score": 0.5}, [], "cut", "label")])
+    rows[0]["attributes"] = [("a", 1), ("a", 2)]
+    finished = events(rows, FLOW)[-1]
+    assert isinstance(finished, RunFinished)
+    found = {defect.name: (defect.count, defect.detail) for defect in finished.defects}
+    assert found["cut_attributes"][0] == found["repeated_attribute"][0] == 1
+    assert found["cut_attributes"][1].endswith(") was cut at span.label")
 
 
 def test_what_lost_attributes_elsewhere_is_no_trouble_of_a_stage() -> None:

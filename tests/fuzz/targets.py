@@ -28,6 +28,7 @@ from spanverdict.otlp import decode as decoding
 from spanverdict.otlp.decode import decode, new_pool
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.otlp.json import json_to_protobuf
+from spanverdict.otlp.limiting import AttributeLimits, Cuts, cut
 from spanverdict.otlp.values import MAX_DEPTH
 from spanverdict.rulefiles.loader import load
 from spanverdict.selectors import SelectorError, parse
@@ -116,10 +117,25 @@ def masker(data: bytes) -> None:
     assert (len(after.table), after.rejected) == (len(before.table), before.rejected)
 
 
+def limiter(data: bytes) -> None:
+    """Cutting never fails, costs no span, and leaves nothing to be cut."""
+    kept, cuts = cut(data, LIMITS)
+    assert bool(cuts) == (kept is not data)
+    assert cut(kept, LIMITS) == (kept, Cuts())
+    try:
+        before = decode(data, new_pool())
+    except Undecodable:
+        return
+    after = decode(kept, new_pool())
+    assert len(after.table) >= len(before.table)
+    assert len(after.table) + after.rejected == len(before.table) + before.rejected
+
+
 TARGETS: Mapping[str, Target] = {
-    target.__name__: target for target in (decoder, scanner, json_reader, rule_file, selector, masker)
+    target.__name__: target for target in (decoder, scanner, json_reader, rule_file, selector, masker, limiter)
 }
 MASKER = Masker(MaskingRules())
+LIMITS = AttributeLimits(count=5, value_bytes=130)
 
 
 def examples(name: str) -> list[bytes]:
@@ -136,7 +152,17 @@ def examples(name: str) -> list[bytes]:
         return [EXAMPLE_JSON]
     if name == "scanner":
         return [_spans_of(payload)[0] for payload in payloads]
+    if name == "limiter":
+        return [*payloads, _with_long_values(payloads[0])]
     return payloads
+
+
+def _with_long_values(payload: bytes) -> bytes:
+    message = TracesData.FromString(payload)
+    (span,) = message.resource_spans[0].scope_spans[0].spans
+    span.attributes.add(key="prompt", value={"string_value": "é" * 200})
+    span.events.add(name="e").attributes.add(key="stack", value={"bytes_value": bytes(200)})
+    return message.SerializeToString()
 
 
 EXAMPLE_JSON = json.dumps(

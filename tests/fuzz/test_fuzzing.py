@@ -15,7 +15,15 @@ from fuzz.targets import TARGETS, examples, mutations
 from soaking import Progress
 
 SECONDS = int(os.environ.get("SPANVERDICT_FUZZ_SECONDS", "900"))
-COUNTS = {"decoder": 4000, "scanner": 400, "json_reader": 6000, "rule_file": 1500, "selector": 6000, "masker": 4000}
+COUNTS = {
+    "decoder": 4000,
+    "scanner": 400,
+    "json_reader": 6000,
+    "rule_file": 1500,
+    "selector": 6000,
+    "masker": 4000,
+    "limiter": 4000,
+}
 
 
 @pytest.mark.parametrize("name", TARGETS)

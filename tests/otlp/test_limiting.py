@@ -176,6 +176,20 @@ def test_of_very_many_attributes_it_is_said_that_it_may_be_any() -> None:
     assert MAX_NAMES < 10_000 - 128
 
 
+def framed(tag: bytes, content: bytes) -> bytes:
+    """Write a field of less than 16 KiB."""
+    return tag + bytes([len(content) & 0x7F | 0x80, len(content) >> 7]) + content
+
+
+def test_tags_that_are_longer_than_they_need_be_get_nothing_past_the_limits() -> None:
+    attribute = text("k", "v").SerializeToString()
+    field = b"\xca\x80\x80\x00" + bytes([len(attribute)]) + attribute
+    span = Span(trace_id=b"t" * 16, span_id=b"spanspan", name="s").SerializeToString() + field * 200
+    payload = framed(b"\x0a", framed(b"\x12", framed(b"\x12", span)))
+    assert len(TracesData.FromString(payload).resource_spans[0].scope_spans[0].spans[0].attributes) == 200
+    assert cut(payload, AttributeLimits())[1] == Cuts(left_out=72)
+
+
 @pytest.mark.parametrize("payload", [b"", b"\x0a\xff", b"no protobuf at all"])
 def test_what_cannot_be_read_is_left_to_whoever_refuses_it(payload: bytes) -> None:
     assert cut(payload, SMALL) == (payload, Cuts())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import numpy as np
 
 from spanverdict.paths.defects import Defect
 from spanverdict.telemetry.identifiers import span_id_hex
+from spanverdict.telemetry.pool import Value
 from spanverdict.telemetry.repeatedkeys import with_repeated_keys
 from spanverdict.telemetry.spantable import MAX_TIME, Bools, SpanTable
 from spanverdict.telemetry.vocabulary import CUT
+
+_NAMED: Final = 3
+"""Attributes that are named of an example."""
 
 
 def span_defects(table: SpanTable) -> Iterator[Defect]:
@@ -26,12 +31,24 @@ def span_defects(table: SpanTable) -> Iterator[Defect]:
         lost = getattr(table, f"dropped_{what}") > 0
         yield from marked_spans(table, f"dropped_{what}", lost, f"lost {what} before it was sent")
     if table.pool.keys.id_of(CUT) >= 0:
-        columns = (table.attribute(CUT), table.resource_attribute(CUT), table.scope_attribute(CUT))
-        cut = np.logical_or.reduce([column.codes >= 0 for column in columns])
-        yield from marked_spans(table, "cut_attributes", cut, "had attributes cut when it was received")
+        yield from _cut(table)
     repeats = with_repeated_keys(table.pool.keys.of_attributes(), table.attributes)
     what = "has an attribute more than once, of which the last counts"
     yield from marked_spans(table, "repeated_attribute", repeats, what)
+
+
+def _cut(table: SpanTable) -> Iterator[Defect]:
+    columns = (table.attribute(CUT), table.resource_attribute(CUT), table.scope_attribute(CUT))
+    cut = np.logical_or.reduce([column.codes >= 0 for column in columns])
+    if cut.any():
+        first = int(np.argmax(cut))
+        named = [str(name) for column in columns for name in _names_in(column[first])]
+        more = " …" if len(named) > _NAMED else ""
+        yield from marked_spans(table, "cut_attributes", cut, f"was cut at {', '.join(named[:_NAMED])}{more}")
+
+
+def _names_in(value: Value) -> Iterable[Value]:
+    return value if isinstance(value, tuple) else ()
 
 
 def marked_spans(table: SpanTable, name: str, marked: Bools, what: str) -> Iterator[Defect]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -23,8 +24,16 @@ MAX_NAMES: Final = 64
 """Attributes that are named as cut; of more it is said that it may be any."""
 _MARK: Final = bytes((0x0A, len(CUT))) + CUT.encode()
 """How an attribute begins that names what was cut before."""
-_LEAST: Final = 2
-"""Bytes that even an empty attribute takes."""
+_TAGS: Final = MappingProxyType(
+    {
+        pb.Resource: (b"\x0a", b"\x8a"),
+        pb.Scope: (b"\x1a", b"\x9a"),
+        pb.Span: (b"\x4a", b"\xca", b"\x1a", b"\x9a", b"\x22", b"\xa2"),
+        pb.Event: (b"\x1a", b"\x9a"),
+        pb.Link: (b"\x22", b"\xa2"),
+    }
+)
+"""With one of these bytes begins each attribute in such a message: a tag as it should be, or longer than need be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +126,9 @@ def cut(payload: bytes, limits: AttributeLimits) -> tuple[bytes, Cuts]:
         return payload, Cuts()
     cutter = _Cutter(limits)
     for part in request.resource_spans:
-        cutter.each(part.resource, pb.Resource, lambda message: cutter.owner(message, "resource"))
+        cutter.each(part.resource, pb.Resource, cutter.resource)
         for scope_spans in part.scope_spans:
-            cutter.each(scope_spans.scope, pb.Scope, lambda message: cutter.owner(message, "instrumentation"))
+            cutter.each(scope_spans.scope, pb.Scope, cutter.scope)
             cutter.each(scope_spans.spans, pb.Span, cutter.span)
     return (request.SerializeToString(), cutter.cuts) if cutter.cuts else (payload, cutter.cuts)
 
@@ -130,16 +139,14 @@ class _Cutter:
     def __init__(self, limits: AttributeLimits) -> None:
         self.cuts = Cuts()
         self._limits = limits
-        self._short = min(limits.value_bytes, _LEAST * limits.count)
-        """Whatever is no longer than that is within the limits."""
 
     def each(
         self, parts: MutableSequence[bytes], kind: type[Message], change: Callable[[Any], Sequence[str]]
     ) -> list[str]:
-        """Cut serialised messages in place and return the names of what was cut; those that are short are not read."""
+        """Cut serialised messages in place and return the names of what was cut."""
         found: list[str] = []
         for number, part in enumerate(parts):
-            if len(part) <= self._short:
+            if not self._may_exceed(part, kind):
                 continue
             try:
                 message = kind.FromString(part)
@@ -151,9 +158,20 @@ class _Cutter:
                 found += names
         return found
 
-    def owner(self, message: Any, scope: str) -> Sequence[str]:
-        """Cut the attributes of a resource or a scope, and say so on it."""
-        return _said(message, self.attributes(message, scope))
+    def _may_exceed(self, part: bytes, kind: type[Message]) -> bool:
+        """Tell whether a message may be over the limits; few are read only to find that they are not."""
+        count = self._limits.count
+        if len(part) > self._limits.value_bytes:
+            return True
+        return len(part) > count and sum(map(part.count, _TAGS[kind])) > count
+
+    def resource(self, message: Any) -> Sequence[str]:
+        """Cut the attributes of a resource, and say so on it."""
+        return _said(message, self.attributes(message, "resource"))
+
+    def scope(self, message: Any) -> Sequence[str]:
+        """Cut the attributes of an instrumentation scope, and say so on it."""
+        return _said(message, self.attributes(message, "instrumentation"))
 
     def span(self, span: Any) -> Sequence[str]:
         """Cut the attributes of a span, its events and its links, and say so on it."""
