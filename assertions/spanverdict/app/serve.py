@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from spanverdict.app import selftelemetry
+from spanverdict.app.allocation import keep_freed_memory
 from spanverdict.app.apidoors import ApiDoors, api_doors
 from spanverdict.app.backend import ServiceBackend
 from spanverdict.app.baselinechoice import parse_choice
@@ -43,6 +44,7 @@ def serve(
 ) -> ExitCode:
     """Serve until SIGTERM or SIGINT; SIGHUP reads the settings anew. Raises `CommandError` when it cannot start."""
     _collect_seldom()
+    keep_freed_memory()
     told: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: told.put(number))

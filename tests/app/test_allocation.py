@@ -1,0 +1,42 @@
+"""Memory that was freed is used again, and not got from the system page by page."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from spanverdict.app.allocation import keep_freed_memory
+
+FEW = 50
+"""Left alone it is some hundreds."""
+CYCLES = """
+import resource, sys
+if sys.argv[1] == "kept":
+    from spanverdict.app.allocation import keep_freed_memory
+    keep_freed_memory()
+for cycle in range(60):
+    if cycle == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    requests = [b"x" * 160_000 for _ in range(12)]
+    del requests
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(how: str) -> int:
+    command = [sys.executable, "-c", CYCLES, how]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have their own ways")
+def test_what_a_request_used_is_kept_for_the_next_one() -> None:
+    assert faults("kept") < FEW
+
+
+def test_a_c_library_without_such_settings_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    keep_freed_memory()
