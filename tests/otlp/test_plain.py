@@ -11,18 +11,16 @@ from otlp.messages import TEXTS, any_values
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.otlp.plain import look_at
 from spanverdict.otlp.values import decode_attribute
-from spanverdict.telemetry.blocks import WIDTHS, Block, items_of, of_width
+from spanverdict.telemetry.blocks import Block, by_width, items_of
 
 
 def judged(items: list[bytes]) -> dict[bytes, bool]:
     sizes = np.array([len(item) for item in items], np.int64)
     starts = np.cumsum([0, *sizes])[:-1]
     block, found = Block.of(items), {}
-    for width in WIDTHS:
-        which = of_width(sizes, width)
-        if len(which):
-            rows = block.rows(starts[which], sizes[which], width)
-            found |= dict(zip(items_of(rows), look_at(rows).plain.tolist(), strict=True))
+    for width, which in by_width(sizes):
+        rows = block.rows(starts[which], sizes[which], width)
+        found |= dict(zip(items_of(rows), look_at(rows).plain.tolist(), strict=True))
     return found
 
 

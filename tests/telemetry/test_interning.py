@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanverdict.telemetry import interning, recall
-from spanverdict.telemetry.blocks import PADDING, WIDTHS, Block, equal_rows, items_of, kept, of_width, sizes_of
+from spanverdict.telemetry.blocks import PADDING, WIDTHS, Block, by_width, equal_rows, items_of, kept, sizes_of
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.items import Items
 
@@ -99,8 +99,7 @@ def test_rows_hold_items_of_every_size_and_nothing_else(items: list[bytes]) -> N
     block, starts, sizes = laid_out(items, between=b"\xff")
     assert block.cut(starts, sizes) == items
     found = {}
-    for width in WIDTHS:
-        which = of_width(sizes, width)
+    for width, which in by_width(sizes):
         rows = block.rows(starts[which], sizes[which], width)
         assert sizes_of(rows).tolist() == sizes[which].tolist()
         assert rows.any(axis=1).all()

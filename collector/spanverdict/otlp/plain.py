@@ -63,7 +63,9 @@ def look_at(rows: Rows) -> Look:
         is_number[rest] = _are_numbers(octets, head.take(rest), framed.take(rest), value.take(rest), size.take(rest))
     ends = np.where(is_number, key_end, sizes)
     texts = kept(rows, ends)
-    plain: Bools = (octets[:, 0] == _KEY) & (is_text | is_number) & equal_rows(texts & _HIGH_BITS, _NONE)
+    plain: Bools = (octets[:, 0] == _KEY) & (is_text | is_number)
+    if np.bitwise_or.reduce(texts, axis=None) & _HIGH_BITS:
+        plain &= equal_rows(texts & _HIGH_BITS, _NONE)
     return Look(plain, texts, ends)
 
 
@@ -76,12 +78,14 @@ def _are_numbers(octets: Bytes, head: Int64s, framed: Int64s, value: Places, siz
 
 
 def _at(places: Places, octets: Bytes, dtype: str) -> npt.NDArray[Any]:
-    """Return what stands at places in all bytes of rows; what would reach beyond them is read as ones."""
+    """Return what stands at places in all bytes of rows, one a row; what would reach beyond them is read as ones."""
     kind = np.dtype(dtype)
     last = octets.size - kind.itemsize
     every: npt.NDArray[Any] = np.ndarray((last + 1,), kind, octets, strides=(1,))
-    found = every[np.minimum(places, last)]
-    found[places > last] = np.iinfo(kind).max
+    beyond = places[-1] > last
+    found = every[np.minimum(places, last) if beyond else places]
+    if beyond:
+        found[-1] = np.iinfo(kind).max
     return found
 
 

@@ -12,19 +12,7 @@ from typing import Final, overload
 
 import numpy as np
 
-from spanverdict.telemetry.blocks import (
-    WIDTHS,
-    Block,
-    Bools,
-    Bytes,
-    Int32s,
-    Laid,
-    Places,
-    Rows,
-    items_of,
-    laid,
-    of_width,
-)
+from spanverdict.telemetry.blocks import Block, Bools, Bytes, Int32s, Laid, Places, Rows, by_width, items_of, laid
 
 KEY: Final = 0x0A
 """Begins an attribute, followed by the size of its key and the key."""
@@ -188,10 +176,8 @@ def alikes_among(items: Sequence[bytes]) -> Alikes:
     block = Block.of(items)
     sizes = np.fromiter(map(len, items), np.int64, len(items))
     starts = sizes.cumsum() - sizes
-    for width in WIDTHS:
-        which = of_width(sizes, width)
-        if len(which):
-            _find_kinds(block.rows(starts.take(which), sizes.take(which), width), which, kinds, kind_of)
+    for width, which in by_width(sizes):
+        _find_kinds(block.rows(starts.take(which), sizes.take(which), width), which, kinds, kind_of)
     others = [items[place] for place in np.flatnonzero(kind_of == _OTHER).tolist()]
     return Alikes(tuple(kinds), kind_of, tuple(others))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -22,7 +22,9 @@ WIDTHS: Final = (32, 64, 128)
 PADDING: Final = 512
 """Zeros behind a block, so that a row can be taken from its end."""
 
+_FEW_WORDS: Final = 4
 _FOUR_TRUE: Final = np.uint32(0x01010101)
+_EIGHT_TRUE: Final = np.uint64(0x0101010101010101)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,10 +99,15 @@ def kept(rows: Rows, sizes: Int64s) -> Rows:
     return rows & _KEPT[8 * rows.shape[1]].take(sizes, axis=0)
 
 
-def of_width(sizes: Int64s, width: int) -> Places:
-    """Return which items of given sizes have rows of a width."""
-    least = 0 if width == WIDTHS[0] else width // 2
-    return ((sizes >= least) & (sizes < width)).nonzero()[0]
+def by_width(sizes: Int64s) -> Iterator[tuple[int, Places]]:
+    """Yield for each width which items of given sizes have rows of it, where there are any."""
+    narrow = np.minimum(sizes, WIDTHS[-1]).astype(np.uint8)
+    least = 0
+    for width in WIDTHS:
+        which = (narrow - np.uint8(least) < np.uint8(width - least)).nonzero()[0]
+        least = width
+        if len(which):
+            yield width, which
 
 
 def items_of(rows: Rows) -> list[bytes]:
@@ -121,8 +128,12 @@ def sizes_of(rows: Rows) -> Int64s:
 
 def equal_rows(some: Rows, others: Rows) -> Bools:
     """Compare row by row; `all(axis=1)` would be slow, as it is on many short rows."""
-    words = (some == others).view(np.uint32)
-    equal: Bools = words[:, 0] == _FOUR_TRUE
+    same = some == others
+    if same.shape[1] == _FEW_WORDS:
+        equal: Bools = same.view(np.uint32)[:, 0] == _FOUR_TRUE
+        return equal
+    words = same.view(np.uint64)
+    equal = words[:, 0] == _EIGHT_TRUE
     for column in range(1, words.shape[1]):
-        equal &= words[:, column] == _FOUR_TRUE
+        equal &= words[:, column] == _EIGHT_TRUE
     return equal

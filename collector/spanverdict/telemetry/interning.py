@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from spanverdict.telemetry.blocks import WIDTHS, Block, Int32s, Int64s, Places, Rows, items_of, laid, of_width
+from spanverdict.telemetry.blocks import Block, Int32s, Int64s, Places, Rows, by_width, items_of, laid
 from spanverdict.telemetry.items import Items
 from spanverdict.telemetry.recall import Recall
 
@@ -114,13 +114,11 @@ class Interner:
         numbers = np.empty(len(starts), np.int32)
         numbers.fill(-1)
         n_left = len(numbers)
-        for width in WIDTHS:
-            which = of_width(sizes, width)
-            if len(which):
-                numbers[which] = self._number_rows(block, starts.take(which), sizes.take(which), width)
-                n_left -= len(which)
-            if not n_left:
-                return numbers
+        for width, which in by_width(sizes):
+            numbers[which] = self._number_rows(block, starts.take(which), sizes.take(which), width)
+            n_left -= len(which)
+        if not n_left:
+            return numbers
         rest = (numbers < 0).nonzero()[0]
         numbers[rest] = self.number_all(block.cut(starts.take(rest), sizes.take(rest)))
         return numbers

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.blocks import WIDTHS, Block, Bytes, Int64s, Places, Rows, equal_rows, of_width
+from spanverdict.telemetry.blocks import WIDTHS, Block, Bytes, Int64s, Places, Rows, by_width, equal_rows
 
 Numbers: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
@@ -135,11 +135,9 @@ def _integers(array: Bytes, starts: Places, sizes: Int64s) -> ManyNumbers | None
 def first_equals(block: Block, starts: Places, sizes: Int64s) -> Places:
     """Return for each item the place of the first that is equal to it."""
     first = np.arange(len(starts))
-    for width in WIDTHS:
-        which = of_width(sizes, width)
-        if len(which) > 1:
-            rows = block.rows(starts.take(which), sizes.take(which), width)
-            first[which] = which.take(_first_equal_rows(rows))
+    for width, which in by_width(sizes):
+        rows = block.rows(starts.take(which), sizes.take(which), width)
+        first[which] = which.take(_first_equal_rows(rows))
     long = np.flatnonzero(sizes >= WIDTHS[-1])
     if len(long):
         known: dict[bytes, int] = {}

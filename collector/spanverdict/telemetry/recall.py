@@ -52,7 +52,7 @@ class Recall:
     def look_up(self, rows: Rows, slots: Places) -> Int32s:
         """Return the numbers remembered for rows, -1 for those that are not."""
         same = equal_rows(self.rows.take(slots, axis=0), rows)
-        return np.where(same, self.numbers.take(slots), np.int32(-1))
+        return self.numbers.take(slots) | (same.view(np.int8) - np.int8(1))  # faster than `where`: -1 has all bits
 
     def remember(self, rows: Rows, slots: Places, numbers: Int32s) -> None:
         """Remember rows in place of what stood in their slots, which must all be different."""
@@ -67,7 +67,7 @@ class Recall:
         Of the rows that meet in a slot one holds it; those that differ from it stand for themselves.
         """
         own = np.arange(len(rows))
-        self.holders[slots] = own
+        self.holders[slots] = own.astype(np.int32)
         holder = self.holders.take(slots)
         holds: Bools = holder == own
         others = (~holds).nonzero()[0]
