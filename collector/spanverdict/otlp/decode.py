@@ -27,7 +27,7 @@ from spanverdict.telemetry.spantable import SpanTable
 CHUNK: Final = 2048
 """Spans turned into columns at a time, which bounds the memory that a large request takes."""
 
-MANY: Final = 256
+MANY: Final = 200
 """From so many spans on, scanning is faster than protobuf."""
 
 MAX_PROBLEMS: Final = 5
