@@ -25,6 +25,7 @@ from many_rules import rule_lines
 
 from bench.goals import Goal, command, finish
 from spantables import attribute_ids
+from spanverdict.app.pages import take_small_pages
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import RuleEvaluated, RunInfo
@@ -224,6 +225,7 @@ def main() -> int:
     parser.add_argument("--rules", type=int, default=10)
     parser.add_argument("--profile", action="store_true", help="list where the time goes")
     asked = parser.parse_args()
+    take_small_pages()  # as every command does that judges
     flow, table = flow_of(asked.requests, asked.rules), large_run(asked.requests)
     begun = time.perf_counter()
     found = associate(table)

@@ -288,3 +288,19 @@ def test_runs_are_known_by_the_attributes_that_are_asked_for() -> None:
     found = named.spans_of("r")
     assert found is not None
     assert found[1].tags == ("acme.run",)
+
+
+def test_spans_that_were_let_go_are_not_seen_beside_those_of_a_run_that_came_with_them() -> None:
+    rows = [
+        {"trace": "a", "id": 1, "attributes": {"test.suite.run.id": "kept"}},
+        {"trace": "b", "id": 2},
+    ]
+    window = Window()
+    window.add(1, table_of(rows), 1.0)
+    found = window.spans_of("kept")
+    assert found is not None
+    assert found[1].untagged_spans == 1 or len(found[0]) == 1
+    assert window.forget(2.0, {"kept"}).untagged == 1
+    found = window.spans_of("kept")
+    assert found is not None
+    assert (len(found[0]), found[1].untagged_spans) == (1, 0)

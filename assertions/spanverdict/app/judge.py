@@ -20,6 +20,7 @@ from opentelemetry import metrics, trace
 
 from spanverdict.app.docket import RETRY_S, Docket, Evidence
 from spanverdict.app.liverun import LiveRun
+from spanverdict.app.pages import take_small_pages
 from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import Event, RunFinished, RunInfo, RunStarted
 from spanverdict.evaluation.past import NOTHING_BEFORE, Past
@@ -223,6 +224,7 @@ class Judge:
 
     def _get_ready(self) -> None:
         """Judge nothing once, so that the first verdict does not wait for modules to be loaded."""
+        take_small_pages()
         for _ in evaluate(self.docket.config.flows, SpanTable.empty(new_pool()), RunInfo("")):
             pass
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from spanverdict.app.associating import defects_of, tags_of
 from spanverdict.app.errors import CommandError, ExitCode
+from spanverdict.app.pages import take_small_pages
 from spanverdict.evaluation.engine import CAP, evaluate
 from spanverdict.evaluation.outcomes import Event, RunInfo
 from spanverdict.evaluation.past import NOTHING_BEFORE, Past
@@ -38,6 +39,7 @@ def read_spans(
     Raises:
         CommandError: a file cannot be read; it says which and where.
     """
+    take_small_pages()
     reader, masker = _Reader(limits or AttributeLimits()), Masker(masking or MaskingRules())
     tables = [SpanTable.empty(reader.pool)]
     for path in paths:

@@ -43,7 +43,7 @@ def settle_rows(table: SpanTable) -> tuple[SpanTable, Rows, tuple[Defect, ...]]:
     order = rows[_canonical_order(table, rows)]
     if np.array_equal(order, np.arange(len(table))):
         return table, order, defects
-    return table.take(order), order, defects
+    return table.reordered(order) if len(order) == len(table) else table.take(order), order, defects
 
 
 def trace_ranks(table: SpanTable) -> Int64s:

@@ -118,6 +118,8 @@ class Window:
         """The part that holds the spans of each batch."""
         self._last: dict[int, int] = {}
         """The last batch of each part."""
+        self._torn: set[int] = set()
+        """Parts that hold spans of clusters that were let go, besides those of others."""
         self._holders: dict[int, int] = {}
         """For each part, how many clusters still hold it."""
         self._registered: dict[bytes, set[str]] = {}
@@ -290,6 +292,7 @@ class Window:
         if self._holders[part] == 0:
             self._share(self._parts.drop(part), -1)
             del self._holders[part]
+            self._torn.discard(part)
             for batch in range(part, self._last.pop(part) + 1):
                 del self._batches[batch]
 
@@ -304,6 +307,7 @@ class Window:
             for trace in cluster.traces():
                 self._registered.pop(trace, None)
             for part in cluster.parts:
+                self._torn.add(part)
                 self._release(part)
         untagged = sum(int(cluster.counts[0]) for cluster in clusters if not cluster.runs)
         return Forgotten(frozenset(run for cluster in clusters for run in cluster.runs), untagged)
@@ -327,7 +331,10 @@ class Window:
         if self._window_run == run:
             return self._parts.spans([*self._parts])
         cluster = self._clusters.get(("run", run))
-        return self._parts.spans(cluster.parts, {*cluster.traces()}) if cluster is not None else None
+        if cluster is None:
+            return None
+        whole = all(self._holders[part] == 1 and part not in self._torn for part in cluster.parts)
+        return self._parts.spans(cluster.parts, None if whole else {*cluster.traces()})
 
     def _join(self, nodes: Sequence[Node]) -> _Cluster:
         """Bring the clusters of all nodes together, the smaller into the larger."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -43,6 +44,24 @@ def keyed(pool: Pool, attributes: Ragged) -> Keyed:
     """Return all attributes of all rows, with their keys."""
     rows = np.repeat(np.arange(len(attributes), dtype=np.int32), np.diff(attributes.offsets))
     return Keyed(pool.keys.of_attributes().take(attributes.items), rows)
+
+
+ColumnCache: TypeAlias = dict[tuple[str, str], AttributeColumn | Keyed]
+"""What was read so far, by scope and key."""
+
+
+def attribute_column(pool: Pool, attributes: Ragged, key: str, columns: ColumnCache) -> AttributeColumn:
+    """Return the span attribute `key` of each row; what is read of the lists is kept for the next one."""
+    column = columns.get(("span", key))
+    if isinstance(column, AttributeColumn):
+        return column
+    if pool.keys.id_of(key) < 0:
+        return AttributeColumn(np.full(len(attributes), -1, np.int32), ())
+    known = columns.get(("keyed", ""))
+    if not isinstance(known, Keyed):
+        known = columns["keyed", ""] = keyed(pool, attributes)
+    column = columns["span", key] = ragged_column(pool, attributes, key, known)
+    return column
 
 
 def ragged_column(pool: Pool, attributes: Ragged, key: str, known: Keyed | None = None) -> AttributeColumn:

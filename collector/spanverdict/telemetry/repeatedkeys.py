@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.ragged import Ragged
+from spanverdict.telemetry.reordered import Reordered
 from spanverdict.telemetry.vectors import Bools, Int32s, UInt64s
 
 Keys: TypeAlias = npt.NDArray[np.uint16] | Int32s
@@ -31,6 +32,8 @@ def with_repeated_keys(keys: Keys, lists: Ragged) -> Bools:
     >>> with_repeated_keys(keys, rows).tolist()
     [False, True]
     """
+    if isinstance(lists, Reordered):
+        return with_repeated_keys(keys, lists.source)[lists.rows]
     weights = _mixed(keys.astype(np.uint64))
     pieces = (slice(start, start + _AT_ONCE) for start in range(0, len(lists), _AT_ONCE))
     return np.concatenate([np.zeros(0, np.bool_), *(_repeating(keys, weights, lists, piece) for piece in pieces)])

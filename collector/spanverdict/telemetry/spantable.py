@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from spanverdict.telemetry.attributecolumn import AttributeColumn, Keyed, keyed, ragged_column
+from spanverdict.telemetry.attributecolumn import AttributeColumn, ColumnCache, attribute_column, ragged_column
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.ragged import Ragged, gather, ragged
 from spanverdict.telemetry.renumbering import moved, moved_items, moved_lists
+from spanverdict.telemetry.reordered import Reordered
 from spanverdict.telemetry.spanlists import Events, Links, no_events, no_links
 from spanverdict.telemetry.vectors import Bools, Int8s, Int32s, Int64s, Rows, UInt32s, UInt64s
 
@@ -68,7 +69,7 @@ class SpanTable:
     """Attribute ids of each span in the order sent."""
     events: Events
     links: Links
-    _columns: dict[tuple[str, str], AttributeColumn | Keyed] = field(default_factory=dict, repr=False)
+    _columns: ColumnCache = field(default_factory=dict, repr=False)
     """What was read so far, by scope and key."""
 
     def __len__(self) -> int:
@@ -80,12 +81,19 @@ class SpanTable:
 
     def take(self, rows: Rows) -> SpanTable:
         """Return the given rows in the given order; a row may come more than once."""
+        return self._with(rows, self.attributes.take(rows))
+
+    def reordered(self, rows: Rows) -> SpanTable:
+        """Return all rows, each once, in the given order."""
+        return self._with(rows, Reordered(self.attributes, rows, self.pool, self._columns))
+
+    def _with(self, rows: Rows, attributes: Ragged) -> SpanTable:
         event_offsets, event_rows = gather(self.events.offsets, rows)
         link_offsets, link_rows = gather(self.links.offsets, rows)
         plain = {name: getattr(self, name)[rows] for name in PLAIN}
         return SpanTable(
             pool=self.pool,
-            attributes=self.attributes.take(rows),
+            attributes=attributes,
             events=Events(
                 event_offsets,
                 self.events.time_unix_nano[event_rows],
@@ -133,7 +141,9 @@ class SpanTable:
         pool = self.pool
         match scope:
             case "span":
-                return self._span_column(key)
+                if isinstance(self.attributes, Reordered):
+                    return self.attributes.column(key)
+                return attribute_column(pool, self.attributes, key, self._columns)
             case "event":
                 return ragged_column(pool, self.events.attributes, key)
             case "link":
@@ -149,14 +159,6 @@ class SpanTable:
         place[used] = np.arange(len(used))
         column = ragged_column(pool, ragged([owned[number] for number in used.tolist()]), key)
         return AttributeColumn(column.codes[place[numbers]], column.values)
-
-    def _span_column(self, key: str) -> AttributeColumn:
-        if self.pool.keys.id_of(key) < 0:
-            return AttributeColumn(np.full(len(self), -1, np.int32), ())
-        known = self._columns.get(("keyed", ""))
-        if not isinstance(known, Keyed):
-            known = self._columns["keyed", ""] = keyed(self.pool, self.attributes)
-        return ragged_column(self.pool, self.attributes, key, known)
 
     @property
     def nbytes(self) -> int:
