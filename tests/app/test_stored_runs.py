@@ -37,3 +37,40 @@ def test_a_judged_run_is_taken_up_when_late_spans_of_its_declared_traces_may_com
     store.runs.declare(RunDeclaration("open"), now)
     records, _ = StoredRuns(store).left_over()
     assert [record.id for record in records] == ["open", "untagged"]
+
+
+MINUTE = 60 * 10**9
+
+
+def taken_up(store: Store, *minutes_ago: float) -> list[float]:
+    """Journal a batch for each time by the clock on the wall; return the times of those that a restart reads again."""
+    now = time.time_ns()
+    for minutes in minutes_ago:
+        store.journal.append(b"", now - int(minutes * MINUTE)).result(10)
+    _, batches = StoredRuns(store).left_over()
+    return [minutes_ago[number - 1] for number, _ in batches]
+
+
+def test_what_came_in_the_last_ten_minutes_is_taken_up_and_nothing_older(store: Store) -> None:
+    assert taken_up(store, 12, 11.5, 10.6, 9.7, 5, 0.1) == [9.7, 5, 0.1]
+
+
+def test_what_came_before_the_clock_was_set_forward_is_taken_up(store: Store) -> None:
+    assert taken_up(store, 95, 89, 85, 81, 80.5, 3, 2) == [89, 85, 81, 80.5, 3, 2]
+
+
+def test_what_came_before_the_clock_was_set_forward_at_the_very_end_is_taken_up(store: Store) -> None:
+    assert taken_up(store, 72, 69, 61, 0) == [69, 61, 0]
+
+
+def test_a_clock_that_was_set_back_hides_nothing(store: Store) -> None:
+    assert taken_up(store, 70, 12, 5, 1, 45, 44, 43)[-3:] == [45, 44, 43]
+
+
+def test_a_runs_late_spans_may_come_after_the_clock_was_set_forward(store: Store) -> None:
+    now = time.time_ns()
+    store.journal.append(b"", now - 82 * MINUTE).result(10)
+    judged(store, "untagged", (TRACE,), now - 81 * MINUTE)
+    store.journal.append(b"", now).result(10)
+    records, _ = StoredRuns(store).left_over()
+    assert [record.id for record in records] == ["untagged"]

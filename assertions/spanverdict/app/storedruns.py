@@ -5,14 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from spanverdict.app.decoding import Decoder
 from spanverdict.app.docket import KEEP_S, Recalled
 from spanverdict.app.liverun import LiveRun
 from spanverdict.otlp.errors import Undecodable
+from spanverdict.storage.journal import Journal
 from spanverdict.storage.records import RunRecord, RunTouch
 from spanverdict.storage.store import Store
 from spanverdict.telemetry.spantable import SpanTable
+
+KEEP_NS: Final = int(KEEP_S * 1e9)
+SILENCE_NS: Final = 60_000_000_000
+"""Batches so far apart may have come one right after the other, by a clock that was set meanwhile."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,12 +70,25 @@ class StoredRuns:
         the recent ones, whose spans a run may still claim.
         """
         journal = self._store.journal
-        since = min(time.time_ns(), journal.last_received) - int(KEEP_S * 1e9)
+        since = _since(journal)
         records = (*self._store.runs.unfinished(), *self._store.runs.claiming(since))
         recent = journal.first_since(since)
         spans = [(record.first_batch, record.last_batch) for record in records if record.first_batch]
         ranges = merged([*spans, (recent, journal.bounds().last)])
         return records, (batch for first, last in ranges for batch in self.batches(first, last))
+
+
+def _since(journal: Journal) -> int:
+    """Return from when on what came is recent, in ns since the epoch.
+
+    A silence before that may be a clock that was set forward, so what came just before the silence is recent as well.
+    """
+    since = min(time.time_ns(), journal.last_received) - KEEP_NS
+    first = journal.first_since(since)
+    before, after = journal.received(first - 1), journal.received(first)
+    if before is None or (after is not None and after - before < SILENCE_NS):
+        return since
+    return min(since, before - KEEP_NS)
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -104,6 +104,12 @@ class Journal:
                 high = middle
         return low
 
+    def received(self, batch_id: int) -> int | None:
+        """Return when a batch came, in ns since the epoch; None when it is not there."""
+        bounds = self.bounds()
+        batch = self._read_one(batch_id, None) if bounds.first <= batch_id <= bounds.last else None
+        return None if batch is None else batch.received_unix_nano
+
     def bounds(self) -> Bounds:
         """First and last id that the journal holds."""
         return self._state().bounds
