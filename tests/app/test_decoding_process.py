@@ -258,6 +258,12 @@ def verdict(folder: Path, payloads: Sequence[bytes], process: DecodingProcess | 
     return render(document(judgement.events))
 
 
+def test_what_the_administrator_tunes_holds_for_the_process_too(apart, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
+    environ = Path(f"/proc/{apart().pid}/environ").read_bytes().replace(b"\0", b":")  # the C library may cut it there
+    assert b":GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.malloc.hugetlb=1:" in environ
+
+
 @pytest.mark.parametrize("before", ["", FORGETFUL], ids=["one pool", "many pools"])
 def test_the_verdict_is_the_same_byte_for_byte(tmp_path: Path, apart, before: str) -> None:
     payloads = [make_payload(300, 10, seed, run_id="r") for seed in range(12)]
