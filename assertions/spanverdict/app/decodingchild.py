@@ -12,7 +12,6 @@ import marshal
 import signal
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple
 from typing import Any, Final
 
 from spanverdict.app.channel import Bytes, Channel, Gone, Message
@@ -100,7 +99,8 @@ class _Answers:
             writer = self._writer = TableWriter(table.pool)
         packed = writer.pack(table)
         writer.let_go()
-        head = marshal.dumps((fresh, [astuple(tally) for tally in tallies], packed.head))
+        said = [(tally.accepted, tally.rejected, tally.problems, tally.undecodable) for tally in tallies]
+        head = marshal.dumps((fresh, said, packed.head))
         return head, [column.data.cast("B") for column in packed.columns if len(column)]
 
     def _forget(self) -> None:

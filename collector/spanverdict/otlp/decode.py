@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -31,8 +30,6 @@ MANY: Final = 200
 """From so many spans on, scanning is faster than protobuf."""
 
 MAX_PROBLEMS: Final = 5
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +58,7 @@ def decode(payload: bytes | memoryview, pool: Pool) -> Decoded:
     Raises:
         Undecodable: the payload is not OTLP at all.
     """
-    return _together(_lay_out([_open(payload)], pool), pool)
+    return _together(_lay_out(_open([payload]), pool), pool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +79,13 @@ def decode_all(payloads: Sequence[bytes | memoryview], pool: Pool) -> tuple[Span
     request that is not OTLP costs the others nothing. `pool` is filled as by `decode`.
     """
     try:
-        requests = [_open(payload) for payload in payloads]
-        parts = _lay_out(requests, pool)
+        opened = _open(payloads)
+        parts = _lay_out(opened, pool)
     except Undecodable:
         return _decode_each(payloads, pool)
     if any(part.faults for part in parts):
         return _decode_each(payloads, pool)
-    return _together(parts, pool).table, tuple(Tally(len(request.spans)) for request in requests)
+    return _together(parts, pool).table, tuple(map(Tally, opened.counts))
 
 
 def _decode_each(payloads: Sequence[bytes | memoryview], pool: Pool) -> tuple[SpanTable, tuple[Tally, ...]]:
@@ -105,7 +102,7 @@ def _decode_each(payloads: Sequence[bytes | memoryview], pool: Pool) -> tuple[Sp
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class _Opened:
     """Serialised spans, and the runs of them that share a resource and a scope."""
 
     spans: list[bytes]
@@ -113,23 +110,33 @@ class _Request:
     """One a run, in order; so the next two."""
     scopes: list[bytes]
     sizes: list[int]
+    counts: list[int]
+    """Spans a request."""
 
 
-def _open(payload: bytes | memoryview) -> _Request:
-    try:
-        message = TracesData.FromString(payload)  # type: ignore[arg-type] # any buffer will do
-    except DecodeError:
-        raise Undecodable("the request is not a readable ExportTraceServiceRequest message") from None
-    request = _Request([], [], [], [])
+def _open(payloads: Sequence[bytes | memoryview]) -> _Opened:
+    opened = _Opened([], [], [], [], [])
+    known = 0
+    for payload in payloads:
+        try:
+            message = TracesData.FromString(payload)  # type: ignore[arg-type] # any buffer will do
+        except DecodeError:
+            raise Undecodable("the request is not a readable ExportTraceServiceRequest message") from None
+        _take_spans(message, opened)
+        opened.counts.append(len(opened.spans) - known)
+        known = len(opened.spans)
+    return opened
+
+
+def _take_spans(message: TracesData, opened: _Opened) -> None:
     for resource_spans in message.resource_spans:
         resource = b"".join(resource_spans.resource)
         for scope_spans in resource_spans.scope_spans:
             found = scope_spans.spans[:]
-            request.spans.extend(found)
-            request.resources.append(resource)
-            request.scopes.append(b"".join(scope_spans.scope))
-            request.sizes.append(len(found))
-    return request
+            opened.spans.extend(found)
+            opened.resources.append(resource)
+            opened.scopes.append(b"".join(scope_spans.scope))
+            opened.sizes.append(len(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +149,11 @@ class _Part:
     faults: Counter[str]
 
 
-def _lay_out(requests: Sequence[_Request], pool: Pool) -> list[_Part]:
-    sizes = _joined([request.sizes for request in requests])
-    resource = pool.resources.number_all(_joined([request.resources for request in requests])).repeat(sizes)
-    scope = pool.scopes.number_all(_joined([request.scopes for request in requests])).repeat(sizes)
+def _lay_out(opened: _Opened, pool: Pool) -> list[_Part]:
+    resource = pool.resources.number_all(opened.resources).repeat(opened.sizes)
+    scope = pool.scopes.number_all(opened.scopes).repeat(opened.sizes)
     learn_envelopes(pool)
-    spans = _joined([request.spans for request in requests])
+    spans = opened.spans
     pieces = (slice(start, start + CHUNK) for start in range(0, len(spans), CHUNK))
     return [
         _without_faults(*lay_out(_numbered(spans[piece], pool), pool, resource[piece], scope[piece]))
@@ -162,10 +168,6 @@ def _numbered(spans: list[bytes], pool: Pool) -> Numbered:
         except Unusual:
             pass
     return number_columns(read_columns(spans), pool)
-
-
-def _joined(lists: Sequence[list[_T]]) -> list[_T]:
-    return lists[0] if len(lists) == 1 else [*chain.from_iterable(lists)]
 
 
 def _without_faults(table: SpanTable, faults: Sequence[Fault]) -> _Part:
