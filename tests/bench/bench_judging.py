@@ -21,9 +21,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from many_rules import rule_lines
-
 from bench.goals import Goal, command, finish
+from bench.many_rules import rule_lines
 from spantables import attribute_ids
 from spanverdict.app.pages import take_small_pages
 from spanverdict.diagnostics.diagnostic import Problems

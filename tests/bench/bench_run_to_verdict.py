@@ -28,12 +28,11 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from many_rules import rule_lines
-
 from bench.bench_judging import RULES, large_run
 from bench.bench_verdict_latency import RUN, batches, message_of
 from bench.goals import Goal, command, finish
 from bench.ledger import ACKNOWLEDGED, REFUSED, stored_span_ids
+from bench.many_rules import rule_lines
 from bench.sender import CONNECT, PAUSE_S, Send
 from bench.server import Server, serving
 from spanverdict.telemetry.spantable import SpanTable

@@ -46,7 +46,7 @@ class Bench:
 BENCHES: Final = (
     Bench("decode"),
     Bench("judging", "--rules 50"),
-    Bench("growth", quick="--requests 1000,10000,50000"),
+    Bench("growth", quick="--spans 10000,100000,500000 --runs 1,2000 --rules 10,100"),
     Bench("selectors"),
     Bench("paths"),
     Bench("verdict_latency", "--requests 200,500,1000 --repeat 3", quick="--requests 200,1000 --repeat 1"),
