@@ -68,6 +68,40 @@ def test_joined_batches_have_a_largest_size(desk: Desk, monkeypatch: pytest.Monk
     assert desk.docket.taken == [([1, 2], 4), ([3, 4], 4), ([5], 2)]
 
 
+def test_columns_that_wait_for_minutes_let_no_more_in(desk: Desk) -> None:
+    """A restart takes in the last ten minutes again, and must not miss what was not yet taken in."""
+    pool = new_pool()
+    desk.now += 10 * judge_room.MAX_LAG_S
+    assert desk.judge.has_room(), "nothing waits, however long nothing came"
+    desk.judge.deliver((1,), table_of([ingest(1)], pool))
+    assert desk.judge.has_room()
+    desk.now += judge_room.MAX_LAG_S / 2
+    desk.judge.deliver((2,), table_of([ingest(2)], new_pool()))
+    assert desk.judge.has_room()
+    desk.now += judge_room.MAX_LAG_S / 2 + 1
+    assert not desk.judge.has_room()
+    desk.judge.step()
+    assert desk.judge.has_room()
+
+
+def test_who_is_told_to_stop_takes_in_no_more_than_there_is_time_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = desk.docket.take_in
+
+    def slow(batches: Sequence[int], table: SpanTable, now: float) -> None:
+        desk.now += 2
+        known(batches, table, now)
+
+    monkeypatch.setattr(desk.docket, "take_in", slow)
+    for number in range(1, 10):
+        desk.judge.deliver((number,), table_of([ingest(number, run=f"r{number}")], new_pool()))
+    desk.judge.stop()
+    assert not desk.judge.step()
+    assert [ids for ids, _ in desk.docket.taken] == [[1], [2], [3]]
+    assert [name for name, _ in desk.noted] == ["r1", "r2", "r3"]
+
+
 def test_the_verdict_is_on_all_that_was_joined(desk: Desk) -> None:
     pool = new_pool()
     desk.judge.deliver((1,), table_of([ingest(1)], pool))

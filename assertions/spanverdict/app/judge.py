@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from opentelemetry import metrics, trace
 
-from spanverdict.app.docket import RETRY_S, Docket, Evidence
+from spanverdict.app.docket import KEEP_S, RETRY_S, Docket, Evidence
 from spanverdict.app.liverun import LiveRun
 from spanverdict.app.pages import take_small_pages
 from spanverdict.evaluation.engine import evaluate
@@ -43,6 +43,10 @@ _NOTE_EVERY_S: Final = 0.2
 """How often the store is told of more batches of runs that it knows. Each time costs a commit."""
 MAX_BACKLOG_BYTES: Final = 64 * 1024 * 1024
 """Columns that may wait to be taken in, some 600,000 spans; until there are fewer, no more are accepted."""
+MAX_LAG_S: Final = KEEP_S / 2
+"""For how long columns may wait, until no more are accepted: a restart takes in anew what came in the last `KEEP_S`."""
+DRAIN_S: Final = 5.0
+"""How long, when told to stop, to go on taking in; a restart does it with what is left."""
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("spanverdict")
@@ -149,6 +153,9 @@ class Judge:
     _retry_at: float = 0.0
     _rested_at: float = 0.0
     _backlog: int = 0
+    _oldest: float = 0.0
+    """When the first of the columns that wait came, or the last one before it."""
+    _drain_until: float = math.inf
     _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def deliver(self, batches: Sequence[int], table: SpanTable) -> None:
@@ -164,7 +171,8 @@ class Judge:
 
     def has_room(self) -> bool:
         """Tell whether more may be accepted now; from any thread."""
-        return self._backlog < MAX_BACKLOG_BYTES and self.docket.has_room()
+        lags = self._backlog > 0 and self.clock() - self._oldest > MAX_LAG_S
+        return self._backlog < MAX_BACKLOG_BYTES and not lags and self.docket.has_room()
 
     def hear(self, record: RunRecord, traces: Sequence[bytes] = ()) -> None:
         """Hand over what was declared of a run, its end included; from any thread."""
@@ -186,7 +194,8 @@ class Judge:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take in what was handed over and end, without judging what is not complete."""
+        """Take in what was handed over, as far as that takes seconds, and end without judging what is not complete."""
+        self._drain_until = self.clock() + DRAIN_S
         self._stopping.set()
         self._inbox.put(_Stop(self.clock()))
         if self._thread is not None:
@@ -196,10 +205,12 @@ class Judge:
         """Wait for something, take in what is there, judge what is due; False when told to stop."""
         items, drained = self._collect()
         for item in _joined(items):
+            if self.clock() > self._drain_until:
+                break
             with _contained("take in what came"):
                 self._take_in(item)
         now = self.clock()
-        going = not any(isinstance(item, _Stop) for item in items)
+        going = now <= self._drain_until and not any(isinstance(item, _Stop) for item in items)
         self._tell(now if going else math.inf)
         if going:
             # What waits in the inbox came later than the last item and may keep a run from being due.
@@ -261,11 +272,14 @@ class Judge:
 
     def _wait_for(self, nbytes: int) -> None:
         with self._counting:
+            if not self._backlog:
+                self._oldest = self.clock()
             self._backlog += nbytes
 
     def _take_in(self, item: _Item) -> None:
         if isinstance(item, _Batch):
             self._wait_for(-item.nbytes)
+            self._oldest = max(self._oldest, item.at)
             with _tracer.start_as_current_span("associate"):
                 self.docket.take_in(item.ids, item.table, item.at)
         elif isinstance(item, _Word):
