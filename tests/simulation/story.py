@@ -132,7 +132,7 @@ class Story:
             world.after(begin, lambda kind=kind: self._trouble(kind))  # type: ignore[misc]
             world.after(begin + rng.choice((0.001, 0.5, 8)), lambda: self._trouble(None))
         if rng.random() < 0.2:
-            world.after(rng.uniform(0, 20), self._jump)
+            world.after(rng.uniform(0, rng.choice((20, 60))), self._jump)
         for _ in range(rng.choice((0, 0, 1, 4))):
             world.after(rng.uniform(0, rng.choice((5, 70))), self._end_decoding)
         if rng.random() < 0.3:
@@ -170,8 +170,7 @@ class Story:
             self._server.decoding.die()
 
     def _jump(self) -> None:
-        # Forward by less than the ten minutes that a restart reads again: beyond that, it cannot know what is recent.
-        self._world.wall_offset += self._world.rng.choice((-HOUR, -HOUR // 60, HOUR // 60, HOUR // 12))
+        self._world.wall_offset += self._world.rng.choice((-HOUR, -HOUR // 60, HOUR // 60, HOUR // 12, HOUR))
         self._counts["jumps"] += 1
         self._world.note("the clock on the wall jumps")
 
