@@ -52,6 +52,8 @@ def _or_else(first: AttributeColumn, other: AttributeColumn) -> AttributeColumn:
 
 def texts_of(column: AttributeColumn) -> AttributeColumn:
     """Return the column as texts, each distinct text at one position; absent where there is nothing to compare."""
+    if not column.values:
+        return column
     numbers: dict[str, int] = {}
     texts = [text_of(value) for value in column.values]
     moved = [-1 if text is None else numbers.setdefault(text, len(numbers)) for text in texts]

@@ -82,14 +82,29 @@ class LinkEdges:
     """Links of a span to itself; never followed."""
 
 
-def resolve_links(table: SpanTable, index: SpanIndex | None = None) -> LinkEdges:
-    """Find the rows that the links of `table` point to; `index`, if at hand, is that of the table by trace."""
+def resolve_links(table: SpanTable, index: SpanIndex | None = None, *, settled: bool = False) -> LinkEdges:
+    """Find the rows that the links of `table` point to; `index`, if at hand, is that of the table by trace.
+
+    A table that is settled, in canonical order and with every span once, takes less time.
+    """
     carrier = np.repeat(np.arange(len(table)), np.diff(table.links.offsets))
     index = index or SpanIndex(table, table.trace.astype(np.int64))
-    linked = index.find(table.links.trace.astype(np.int64), table.links.span_id)
+    trace = table.links.trace.astype(np.int64)
+    linked = _found_in_traces(table, index, trace) if settled else index.find(trace, table.links.span_id)
     here, own = linked >= 0, linked == carrier
     use = here & ~own
     return LinkEdges(linked[use], carrier[use], int((~here).sum()), int(own.sum()))
+
+
+def _found_in_traces(table: SpanTable, index: SpanIndex, trace: Int64s) -> Rows:
+    """Return the rows that links point to in a settled table, -1 for none; its traces follow each other."""
+    heads = np.flatnonzero(np.diff(table.trace, prepend=-1))
+    first = np.full(len(table.pool.traces), -1, np.intp)
+    first[table.trace[heads]] = heads
+    found = np.full(len(trace), -1, np.intp)
+    here = np.flatnonzero(first[trace] >= 0)
+    found[here] = index.find_near(first[trace[here]], 1, trace[here], table.links.span_id[here])
+    return found
 
 
 def message_edges(table: SpanTable, links: LinkEdges) -> tuple[Rows, Rows]:

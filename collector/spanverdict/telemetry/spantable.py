@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from spanverdict.telemetry.attributecolumn import AttributeColumn, ColumnCache, attribute_column, ragged_column
 from spanverdict.telemetry.pool import Pool
@@ -15,6 +16,8 @@ from spanverdict.telemetry.renumbering import moved, moved_items, moved_lists
 from spanverdict.telemetry.reordered import Reordered
 from spanverdict.telemetry.spanlists import Events, Links, no_events, no_links
 from spanverdict.telemetry.vectors import Bools, Int8s, Int32s, Int64s, Rows, UInt32s, UInt64s
+
+_MANY: Final = 4096
 
 __all__ = (
     "MAX_TIME",
@@ -90,7 +93,7 @@ class SpanTable:
     def _with(self, rows: Rows, attributes: Ragged) -> SpanTable:
         event_offsets, event_rows = gather(self.events.offsets, rows)
         link_offsets, link_rows = gather(self.links.offsets, rows)
-        plain = {name: getattr(self, name)[rows] for name in PLAIN}
+        plain: dict[str, Any] = {name: _taken(getattr(self, name), rows) for name in PLAIN}
         return SpanTable(
             pool=self.pool,
             attributes=attributes,
@@ -221,6 +224,13 @@ PLAIN = {
     "dropped_links": np.uint32,
 }
 """The columns that hold one number a span, and their types."""
+
+
+def _taken(column: npt.NDArray[Any], rows: Rows) -> npt.NDArray[Any]:
+    """Return the given rows of a column; where all of many are the same number, some others of them do as well."""
+    if _MANY < len(rows) <= len(column) and (column == column[0]).all():
+        return column[: len(rows)]
+    return column[rows]
 
 
 def _nbytes(part: object) -> int:
