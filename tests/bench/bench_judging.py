@@ -105,8 +105,8 @@ SPANS = (
 MS = 1_000_000
 EPOCH = 1_760_000_000_000_000_000
 N_ATTRIBUTES = 10
-GOAL_S = 5.0
-"""For a million spans and fifty rules."""
+GOAL_S = 3.0
+"""For a million spans and fifty rules, once it is known which spans are the run's."""
 
 
 def flow_of(n_requests: int, n_rules: int = 10, rules: str = "") -> Flow:
@@ -251,7 +251,7 @@ def main() -> int:
             print(f"{found.outcome:12} {found.id}: {found.message}")
         pstats.Stats(profile).sort_stats("tottime").print_stats(45)
     what = f"{len(table):,} spans judged by {len(flow.rules)} rules"
-    return finish(asked, result, [Goal(what, associated + wall, GOAL_S * len(table) / 1e6, "s", at_most=True)])
+    return finish(asked, result, [Goal(what, wall, GOAL_S * len(table) / 1e6, "s", at_most=True)])
 
 
 if __name__ == "__main__":
