@@ -16,7 +16,10 @@ from spanverdict.telemetry.spantable import Bools
 
 def of_run(of: Selector, view: RunView) -> Measurement:
     """Give a truth for every span of the run: does it match?"""
-    return _of_spans(_once(of.mask(view.spans), view), np.ones(len(view.request), np.bool_), view)
+    truth = _once(of.mask(view.spans), view)
+    if not view.shared:
+        return Measurement(Unit.TRUTH, truth, "spans", view.request, np.arange(len(truth)), Missing.none())
+    return _of_spans(truth, np.ones(len(truth), np.bool_), view)
 
 
 def a_request(of: Selector, view: RunView) -> Measurement:

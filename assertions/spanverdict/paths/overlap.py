@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import Int64s
 
 
@@ -21,8 +22,9 @@ def meeting(low: Int64s, high: Int64s, strays: int) -> tuple[int, int] | None:
     if first <= last:
         return first, last
     count = len(low)
-    order = np.lexsort((np.repeat([0, 1], count), np.concatenate([low, high])))
-    place, ends = np.concatenate([low, high])[order], order >= count
+    places = np.concatenate([low, high])
+    order = order_of(places, np.repeat([0, 1], count))
+    place, ends = places[order], order >= count
     inside = np.cumsum(np.where(ends, -1, 1)) + ends
     enough = np.flatnonzero(inside >= count - strays)
     return (int(place[enough[0]]), int(place[enough[-1]])) if len(enough) else None
