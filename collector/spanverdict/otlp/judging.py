@@ -15,14 +15,17 @@ from google.protobuf.message import DecodeError
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.otlp.plain import look_at
 from spanverdict.otlp.shallow_pb2 import Items, KeyValueList, Resource, Scope
+from spanverdict.otlp.shapes import shape_of
 from spanverdict.otlp.values import decode_attribute
-from spanverdict.telemetry.blocks import Rows, items_of
+from spanverdict.telemetry.blocks import Places, Rows, items_of
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.pool import Pool, Show
 
 TRACE_ID_SIZE: Final = 16
 _FEW: Final = 200
 """So many attributes protobuf reads sooner than a look at them pays."""
+_MOST_SHAPES: Final = 8
+"""A shape that fewer than one in so many attributes have tells that they have many."""
 
 
 def judge_trace_ids(traces: Interner) -> None:
@@ -58,27 +61,46 @@ def _is_utf8(text: bytes) -> bool:
 def judge_attributes(attributes: Interner, show: Show | None = None) -> None:
     """Mark new attributes that cannot be read as unreadable, and show the texts of all new ones."""
     for start, part in attributes.parts(attributes.judged):
-        if isinstance(part, np.ndarray) and len(part) >= _FEW:
-            _judge_rows(attributes, start, part, show)
+        places = np.arange(start, start + len(part))
+        if isinstance(part, np.ndarray):
+            _judge_rows(attributes, places, part, show)
         else:
-            items = items_of(part) if isinstance(part, np.ndarray) else part
-            if show is not None:
-                show(b"\0".join(items))
-            _judge_each(attributes, range(start, start + len(part)), items)
+            _judge_items(attributes, places, part, show)
         attributes.judged = start + len(part)
 
 
-def _judge_rows(attributes: Interner, start: int, rows: Rows, show: Show | None) -> None:
+def _judge_rows(attributes: Interner, places: Places, rows: Rows, show: Show | None) -> None:
+    while len(rows) >= _FEW:
+        shape = shape_of(rows[:1])
+        if shape is None:
+            break
+        fit = shape.fit(rows)
+        alike = fit.nonzero()[0]
+        if show is not None:
+            show(shape.texts(rows.take(alike, axis=0) if shape.is_text else rows[:1]))
+        rest = (~fit).nonzero()[0]
+        rows, places = rows.take(rest, axis=0), places.take(rest)
+        if len(alike) * _MOST_SHAPES < len(fit):
+            break
+    if len(rows) < _FEW:
+        _judge_items(attributes, places, items_of(rows), show)
+        return
     look = look_at(rows)
     if show is not None:
         show(look.searchable())
-    if np.count_nonzero(look.plain) < len(rows):
-        doubtful = np.flatnonzero(~look.plain)
-        _judge_each(attributes, (start + doubtful).tolist(), items_of(rows.take(doubtful, axis=0)))
+    doubtful = (~look.plain).nonzero()[0]
+    _judge_each(attributes, places.take(doubtful), items_of(rows.take(doubtful, axis=0)))
 
 
-def _judge_each(attributes: Interner, numbers: Sequence[int], items: Sequence[bytes]) -> None:
+def _judge_items(attributes: Interner, places: Places, items: Sequence[bytes], show: Show | None) -> None:
+    if show is not None:
+        show(b"\0".join(items))
+    _judge_each(attributes, places, items)
+
+
+def _judge_each(attributes: Interner, places: Places, items: Sequence[bytes]) -> None:
     if not _are_attributes(items):
+        numbers = places.tolist()
         attributes.unreadable.update(n for n, item in zip(numbers, items, strict=True) if not _is_attribute(item))
 
 
