@@ -44,6 +44,7 @@ class Bench:
 
 
 BENCHES: Final = (
+    Bench("footprint", quick="--repeat 2 --idle 1"),
     Bench("decode"),
     Bench("judging", "--rules 50"),
     Bench("growth", quick="--spans 10000,100000,500000 --runs 1,2000 --rules 10,100"),

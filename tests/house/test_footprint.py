@@ -47,3 +47,24 @@ def test_judging_loads_no_masked_arrays_and_none_of_the_servers_libraries(case: 
     loaded = loaded_by("check", f"rules/{pack}/flow.yaml", "--input", f"rules/{pack}/traces/{name}.json")
     assert loaded & {"numpy.ma", "pydantic", "grpc", "uvicorn", "starlette", "httpx", "rich"} == set()
     assert "spanverdict.evaluation.engine" in loaded
+
+
+def test_an_idle_server_has_loaded_nothing_that_only_some_servers_need(tmp_path: Path) -> None:
+    """Each of these takes megabytes: settings that are right, no webhooks, and no telemetry to export need none."""
+    program = (
+        "import pathlib, sys, threading, time; from spanverdict.cli import main\n"
+        "ready, modules = map(pathlib.Path, sys.argv[1:3]); sys.argv[1:3] = []\n"
+        "def tell():\n"
+        "    while not ready.exists(): time.sleep(0.01)\n"
+        "    modules.write_text('\\n'.join(sys.modules)); import os, signal; os.kill(os.getpid(), signal.SIGTERM)\n"
+        "threading.Thread(target=tell, daemon=True).start(); main()"
+    )
+    ready, modules = tmp_path / "ready", tmp_path / "modules"
+    listeners = [f"--{name}=127.0.0.1:0" for name in ("otlp-grpc", "otlp-http", "http")]
+    options = [*listeners, f"--store={tmp_path / 'store'}", f"--ready-file={ready}", "--rules=deploy/demo/scoring.yaml"]
+    command = [sys.executable, "-c", program, str(ready), str(modules), "serve", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=60)
+    loaded = set(modules.read_text().splitlines())
+    unneeded = {"pydantic", "numpy.ma", "numpy.random", "httpx", "rich", "opentelemetry.sdk", "tomllib"}
+    assert loaded & unneeded == set(), done.stderr
+    assert {"grpc", "uvicorn", "spanverdict.app.judge"} <= loaded

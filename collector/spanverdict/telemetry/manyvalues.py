@@ -6,6 +6,7 @@ laid out as nearly all writers do it, and values of several types, are left to w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias, overload
 
@@ -163,5 +164,5 @@ def _first_equal_rows(rows: Rows) -> Places:
     return first
 
 
-_FACTORS: Final = np.random.default_rng(5).integers(1, 2**63, WIDTHS[-1] // 8, np.uint64) * np.uint64(2) + np.uint64(1)
-"""Of a hash that need not be kept from anybody: what meets in it costs one more sort."""
+_FACTORS: Final = np.frombuffer(os.urandom(WIDTHS[-1]), np.uint64) | np.uint64(1)
+"""Of a hash; what meets in it costs one more sort. Not from numpy's generator, which is 2 MB to load."""
