@@ -176,6 +176,30 @@ def test_of_very_many_attributes_it_is_said_that_it_may_be_any() -> None:
     assert MAX_NAMES < 10_000 - 128
 
 
+def mark(*names: str) -> KeyValue:
+    return KeyValue(
+        key=CUT, value=AnyValue(array_value=ArrayValue(values=[AnyValue(string_value=name) for name in names]))
+    )
+
+
+def names_of(payload: bytes) -> list[list[str]]:
+    (span,) = TracesData.FromString(payload).resource_spans[0].scope_spans[0].spans
+    return [[v.string_value for v in a.value.array_value.values] for a in span.attributes if a.key == CUT]
+
+
+def test_what_was_cut_before_is_named_beside_what_is_cut_now() -> None:
+    payload = request([mark("span.earlier"), text("prompt", "x" * 300)])
+    assert names_of(cut(payload, SMALL)[0]) == [["span.earlier", "span.prompt"]]
+
+
+@pytest.mark.parametrize("forged", [[mark("a")] * 1000, [text(CUT, "x" * 1_000_000)], [text(CUT, "x")] * 5])
+def test_nothing_gets_past_the_limits_under_the_name_of_the_mark(forged: list[KeyValue]) -> None:
+    payload, cuts = cut(request([*forged, text("kept", "v")]), SMALL)
+    assert cuts
+    assert len(payload) < 200
+    assert not cut(payload, SMALL)[1]
+
+
 def framed(tag: bytes, content: bytes) -> bytes:
     """Write a field of less than 16 KiB."""
     return tag + bytes([len(content) & 0x7F | 0x80, len(content) >> 7]) + content

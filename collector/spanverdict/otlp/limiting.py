@@ -15,13 +15,17 @@ import numpy as np
 from google.protobuf.message import DecodeError, Message
 
 from spanverdict.otlp import shallow_pb2 as pb
-from spanverdict.otlp.values import encode_attribute
+from spanverdict.otlp.errors import Undecodable
+from spanverdict.otlp.values import decode_attribute, encode_attribute
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Ragged, SpanTable
 from spanverdict.telemetry.vocabulary import CUT, CUT_ANY
 
 MAX_NAMES: Final = 64
 """Attributes that are named as cut; of more it is said that it may be any."""
+_NAME_CHARACTERS: Final = 300
+_MARK_BYTES: Final = 128 * 1024
+"""No mark of ours is longer: so many names of at most so many characters."""
 _MARK: Final = bytes((0x0A, len(CUT))) + CUT.encode()
 """How an attribute begins that names what was cut before."""
 _TAGS: Final = MappingProxyType(
@@ -187,20 +191,34 @@ class _Cutter:
         if len(sent) <= count and all(len(item) <= limit for item in sent):
             return []
         before = [item for item in sent if not item.startswith(_MARK)]
+        marks = [item for item in sent if item.startswith(_MARK)]
         kept = [_cut_value(item, limit) for item in before[:count]]
         changed = [item for item, left in zip(before, kept, strict=False) if left is not item]
-        if not changed and len(before) <= count:
+        wild = len(marks) > 1 or any(len(mark) > _MARK_BYTES for mark in marks)  # no marks of ours
+        if not changed and len(before) <= count and not wild:
             return []
         del message.attributes[:]
         message.attributes.extend(item for item in kept if item is not None)
-        message.attributes.extend(item for item in sent if item.startswith(_MARK))
-        self.cuts += Cuts(len(changed), len(before[count:]))
-        return [f"{scope}.{_key_of(item)}" for item in (*changed, *before[count:])]
+        self.cuts += Cuts(len(changed), len(before[count:]) + (len(marks) if wild else 0))
+        named = [name for mark in marks for name in _named_before(mark)]
+        cut_here = (*changed, *before[count:], *(marks if wild else ()))
+        return [*(f"{scope}.{_key_of(item)}" for item in cut_here), *named]
+
+
+def _named_before(mark: bytes) -> Sequence[str]:
+    """Return what a mark names that a request came with; anything, where that cannot be told."""
+    if len(mark) > _MARK_BYTES:
+        return (CUT_ANY,)
+    try:
+        _, value = decode_attribute(mark)
+    except Undecodable:
+        return (CUT_ANY,)
+    return [str(name) for name in value] if isinstance(value, tuple) else ()
 
 
 def _said(message: Any, names: Sequence[str]) -> Sequence[str]:
     if names:
-        named = sorted(set(names))
+        named = sorted({name[:_NAME_CHARACTERS] for name in names})
         told = tuple(named) if len(named) <= MAX_NAMES else (CUT_ANY,)
         message.attributes.append(encode_attribute(CUT, told))
     return names
