@@ -35,6 +35,7 @@ from bench.many_rules import rule_lines
 from bench.stages import cpu_seconds, judged, stitched
 from spanverdict.app.decoding import Decoder
 from spanverdict.app.docket import Docket, DocketConfig, Recalled
+from spanverdict.app.pages import take_small_pages
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import RunInfo
@@ -189,6 +190,7 @@ def main() -> int:
     parser.add_argument("--one", metavar="TABLE=N", help="measure one row only, and print it as JSON")
     asked = parser.parse_args()
     if asked.one:
+        take_small_pages()  # as every command does that judges
         name, _, count = asked.one.partition("=")
         print(json.dumps(TABLES[name](int(count))))
         return 0

@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 
 SAMPLE_S = 0.05
-LOOK_S = 1.0
+LOOK_S = 2.0
 REST_S = 0.2
 REST_AT_MOST_S = 5.0
 ENOUGH_SAMPLES = 10
@@ -61,7 +61,7 @@ class Server:
     memory: list[tuple[float, int]] = field(default_factory=list)
     """Resident bytes by time, all along."""
     peak_backlog: int = 0
-    """Bytes of columns that the judge had not taken in, at most; looked at once a second."""
+    """Bytes of columns that the judge had not taken in, at most; looked at every two seconds."""
     _watched: psutil.Process = field(init=False)
 
     def __post_init__(self) -> None:

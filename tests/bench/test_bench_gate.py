@@ -13,17 +13,17 @@ from bench.gate import ALLOWED, TURNS, Stage, measured
 from bench.stages import cpu_seconds
 
 
-class Costs(Stage):
-    """A stage whose rounds cost what they are told to, again and again; the plain one always 1."""
-
-    def __init__(self, name: str, ours: Sequence[float]) -> None:
-        super().__init__(name, object, lambda _: None, lambda: None, 1, 1)
-        object.__setattr__(self, "turns", itertools.cycle(ours))
+class Rounds(Stage):
+    """A stage whose rounds have the ratios that they are told to, again and again."""
 
     turns: Iterator[float]
 
-    def round(self, slower: float) -> tuple[float, float]:
-        return next(self.turns) * (1 + slower), 1.0
+    def __init__(self, name: str, ratios: Sequence[float]) -> None:
+        super().__init__(name, object, lambda _: None, lambda: None)
+        object.__setattr__(self, "turns", itertools.cycle(ratios))
+
+    def ratio(self, slower: float) -> float:
+        return next(self.turns) / (1 + slower)
 
 
 @pytest.mark.parametrize("module", [gate, bench_growth])
@@ -32,26 +32,38 @@ def test_the_examples_of_the_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
 
-def test_the_least_of_all_rounds_counts_so_disturbed_ones_do_not() -> None:
-    assert measured([Costs("decode", [0.9, 0.5, 3.0, 0.7])], {}, rounds=4) == {"decode": 2.0}
+def test_the_median_of_all_rounds_counts_so_disturbed_ones_do_not() -> None:
+    assert measured([Rounds("decode", [2.0, 0.1, 2.1, 9.0, 1.9])], {}, rounds=5) == {"decode": 2.0}
 
 
 def test_it_is_measured_on_while_a_ratio_is_too_low() -> None:
-    late = Costs("decode", [*[0.8] * 9, 0.5])
-    assert measured([late], {"decode": 2.0}, rounds=2) == {"decode": 2.0}
-    assert measured([Costs("decode", [*[0.8] * 9, 0.5])], {"decode": 1.0}, rounds=2) == {"decode": 1.25}
+    disturbed_first = [*[1.0] * 5, *[2.0] * 20]
+    assert measured([Rounds("decode", disturbed_first)], {"decode": 1.9}, rounds=5) == {"decode": 2.0}
+    assert measured([Rounds("decode", disturbed_first)], {"decode": 0.9}, rounds=5) == {"decode": 1.0}
 
 
-def test_what_is_really_slower_stays_so_however_long_it_is_measured() -> None:
-    slow = measured([Costs("decode", [0.5])], {"decode": 2.0 * ALLOWED}, rounds=3, slower=0.1)
-    assert slow["decode"] < 2.0 * ALLOWED
-    assert TURNS > 1
+def test_what_is_slower_by_a_tenth_stays_so_however_long_it_is_measured() -> None:
+    least = {"decode": 2.0 * ALLOWED}
+    noisy = [2.0, 1.95, 2.05, 1.98, 2.02]
+    assert measured([Rounds("decode", noisy)], least, rounds=5, slower=0.0)["decode"] >= least["decode"]
+    assert measured([Rounds("decode", noisy)], least, rounds=5, slower=0.1)["decode"] < least["decode"]
 
 
 def test_only_the_stage_that_is_too_slow_is_measured_on() -> None:
-    good, bad = Costs("decode", [1.0, 0.5]), Costs("judging", [1.0])
-    found = measured([good, bad], {"decode": 1.0, "judging": 2.0}, rounds=1)
-    assert found == {"decode": 1.0, "judging": 1.0}
+    taken = []
+
+    class Counted(Rounds):
+        def ratio(self, slower: float) -> float:
+            taken.append(self.name)
+            return super().ratio(slower)
+
+    found = measured([Counted("decode", [2.0]), Counted("judging", [1.0])], {"decode": 1.0, "judging": 2.0}, rounds=1)
+    assert found == {"decode": 2.0, "judging": 1.0}
+    assert (taken.count("decode"), taken.count("judging")) == (1, TURNS)
+
+
+def test_the_plain_implementations_do_what_ours_do() -> None:
+    assert [stage.name for stage in gate.stages()] == ["decode", "association", "stitching", "judging"]
 
 
 def test_cpu_time_of_work_is_measured() -> None:
