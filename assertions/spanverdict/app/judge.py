@@ -41,8 +41,8 @@ _PAUSE_S: Final = 0.05
 """How long after a round the next one begins while batches come: it takes in more of them at a time."""
 _NOTE_EVERY_S: Final = 0.2
 """How often the store is told of more batches of runs that it knows. Each time costs a commit."""
-MAX_BACKLOG_BYTES: Final = 64 * 1024 * 1024
-"""Columns that may wait to be taken in, some 600,000 spans; until there are fewer, no more are accepted."""
+MAX_BACKLOG_BYTES: Final = 128 * 1024 * 1024
+"""Columns that may wait to be taken in, some 900,000 spans: so many come while a large run is judged."""
 MAX_LAG_S: Final = KEEP_S / 2
 """For how long columns may wait, until no more are accepted: a restart takes in anew what came in the last `KEEP_S`."""
 DRAIN_S: Final = 5.0
