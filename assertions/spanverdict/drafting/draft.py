@@ -17,6 +17,7 @@ from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.judging import worst_outcome
 from spanverdict.evaluation.outcomes import Outcome, RuleEvaluated, RuleResult, RunInfo
 from spanverdict.evaluation.preparing import PreparedRun, prepare, view_of
+from spanverdict.reporting.quantities import counted
 from spanverdict.rulefiles.loader import load
 from spanverdict.rulefiles.models import Flow
 from spanverdict.telemetry.spantable import SpanTable
@@ -145,8 +146,9 @@ def _text(plan: Plan, rules: Sequence[DraftRule], seen: Mapping[str, Mapping[str
 
 def _preface(plan: Plan, table: SpanTable) -> list[str]:
     packs = ", ".join(sorted({pack for key, pack in _ADVICE.items() if (table.attribute(key).codes >= 0).any()}))
+    basis = f"{counted(plan.requests, 'requests')} in {counted(len(table), 'spans')}"
     lines = [
-        f"# Drafted from {plan.requests} requests in {len(table)} spans. The limits are what was seen and half as much",
+        f"# Drafted from {basis}. The limits are what was seen and half as much",
         "# again: say what your users need instead, name the stages as your team does, delete what does not matter.",
     ]
     if packs:

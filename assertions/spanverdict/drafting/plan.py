@@ -9,6 +9,7 @@ from typing import Final
 
 from spanverdict.diagnostics.yamlcompose import resolve
 from spanverdict.drafting.shapes import Seen, Shape, yaml_text
+from spanverdict.reporting.quantities import counted
 from spanverdict.telemetry.vocabulary import SpanKind
 
 MANDATORY: Final = 0.9
@@ -143,7 +144,7 @@ def _remark(stage: PlannedStage, plan: Plan) -> str:
     seen = stage.seen
     if seen is None:
         return ""
-    some = f"seen in {min(seen.requests, plan.requests)} of {plan.requests} requests"
+    some = f"seen in {min(seen.requests, plan.requests)} of {counted(plan.requests, 'requests')}"
     times = "" if seen.single else f", up to {seen.most} times"
     return f"    # {some}{times}"
 
