@@ -26,19 +26,24 @@ _OTHER: Final = 255
 """In place of a kind."""
 _OBJECT_BYTES: Final = 60
 _KIND_BYTES: Final = 500
+_FEW: Final = 32
+"""Nor are the last of the items, once they are less than one part in so many."""
 _WORD: Final = 8
+_TO_SIZE: Final = np.uint64(56)
 _NO_DIGIT: Final = 255
 _DIGITS: Final = (b"0123456789abcdef", b"0123456789ABCDEF", b"0123456789-:. TZ")
 """Texts of these characters alone take half a byte each."""
 
 
-def _values_of(digits: bytes) -> Bytes:
-    values = np.full(256, _NO_DIGIT, np.uint8)
-    values[np.frombuffer(digits, np.uint8)] = np.arange(len(digits))
-    return values
+def _values_of(digits: bytes) -> bytes:
+    """Return what translates characters to their places among digits, and all others to none."""
+    values = bytearray([_NO_DIGIT]) * 256
+    for place, digit in enumerate(digits):
+        values[digit] = place
+    return bytes(values)
 
 
-_VALUES: Final = tuple((np.frombuffer(digits, np.uint8), _values_of(digits)) for digits in _DIGITS)
+_VALUES: Final = tuple((digits, _values_of(digits)) for digits in _DIGITS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,28 +189,37 @@ def alikes_among(items: Sequence[bytes]) -> Alikes:
 
 def _find_kinds(rows: Rows, places: Places, kinds: list[_Kind], kind_of: Bytes) -> None:
     """Add the kinds that are among rows, whose items have the given places among all."""
-    left = np.arange(len(rows))
-    most = len(kinds) + _MOST_KINDS
-    while len(left) >= _LEAST and len(kinds) < min(most, _OTHER):
-        among = rows if len(left) == len(rows) else rows.take(left, axis=0)
-        alike = _like_first(among)
-        if np.count_nonzero(alike) >= _LEAST:
-            kind_of[places[left[alike]]] = len(kinds)
-            kinds.append(_kind(among[alike]))
-        else:
-            most -= 1
-        left = left[~alike]
+    few = max(_LEAST, len(rows) // _FEW)
+    tries = _MOST_KINDS
+    while len(rows) >= few and tries and len(kinds) < _OTHER:
+        tries -= 1
+        words = np.ascontiguousarray(rows.T)
+        alike = _like_first(words)
+        which = np.flatnonzero(alike)
+        if len(which) == len(rows):
+            kind_of[places] = len(kinds)
+            kinds.append(_kind(rows, words, None))
+            return
+        if len(which) >= _LEAST:
+            kind_of[places.take(which)] = len(kinds)
+            words[:, ~alike] = words[:, :1]
+            kinds.append(_kind(rows, words, which))
+        left = np.flatnonzero(~alike)
+        rows, places = rows.take(left, axis=0), places.take(left)
 
 
-def _like_first(rows: Rows) -> Bools:
-    """Tell which items have the size and the key of the first."""
-    first = rows[0]
-    size, key_end = int(first.view(np.uint8)[-1]) - 1, _key_end(first)
-    alike: Bools = rows[:, -1] >> np.uint64(56) == np.uint64(size + 1)
+def _like_first(words: Rows) -> Bools:
+    """Tell which items have the size and the key of the first; they stand side by side, one a column."""
+    first = words[:, 0].copy()
+    key_end = _key_end(first)
+    alike: Bools = words[-1] >> _TO_SIZE == first[-1] >> _TO_SIZE
     for word in range(-(-key_end // _WORD)):
-        n_bytes = min(_WORD, key_end - word * _WORD)
-        shift = np.uint64(8 * (_WORD - n_bytes))
-        alike &= (rows[:, word] ^ first[word]) << shift == 0
+        left = key_end - word * _WORD
+        if left >= _WORD:
+            alike &= words[word] == first[word]
+        else:
+            shift = np.uint64(8 * (_WORD - left))
+            alike &= words[word] << shift == first[word] << shift
     return alike
 
 
@@ -217,24 +231,34 @@ def _key_end(row: Rows) -> int:
     return key_end if clear else size
 
 
-def _kind(rows: Rows) -> _Kind:
-    octets = rows.view(np.uint8)
-    size = int(octets[0, -1]) - 1
-    differing = np.bitwise_or.reduce(rows ^ rows[0], axis=0).view(np.uint8)[:size].nonzero()[0]
-    places: slice | Places = differing
-    if len(differing) and differing[-1] - differing[0] == len(differing) - 1:
-        places = slice(int(differing[0]), int(differing[-1]) + 1)
-    differences = octets[:, places]
+def _kind(rows: Rows, words: Rows, which: Places | None) -> _Kind:
+    """Return the kind of the first of some items, and of those that are like it; None for all."""
+    model = words[:, 0].copy().view(np.uint8)
+    size = int(model[-1]) - 1
+    differing = np.bitwise_or.reduce(words ^ words[:, :1], axis=1).view(np.uint8)[:size].nonzero()[0]
+    start, end = (int(differing[0]), int(differing[-1]) + 1) if len(differing) else (0, 1)
+    # All bytes from the first to the last that differs, copied as one.
+    pieces = np.ndarray((len(rows),), f"V{end - start}", rows, start, (8 * rows.shape[1],))
+    between = (pieces.copy() if which is None else pieces.take(which, axis=0)).view(np.uint8).reshape(-1, end - start)
+    if len(differing) == end - start:
+        return _of_digits(model[:size], slice(start, end), between)
+    return _of_digits(model[:size], differing, between.take(differing - start, axis=1))
+
+
+def _of_digits(model: Bytes, places: slice | Places, differences: Bytes) -> _Kind:
+    """Return a kind whose differences take half the room if they are digits."""
+    first = differences[0].tobytes()
     for digits, values in _VALUES:
-        if values.take(differences[0]).max(initial=0) != _NO_DIGIT:
-            numbers = values.take(differences)
+        if not first.translate(None, digits):
+            numbers = np.frombuffer(differences.tobytes().translate(values), np.uint8).reshape(differences.shape)
             if numbers.max(initial=0) != _NO_DIGIT:
-                return _Kind(octets[0, :size].copy(), places, digits, _in_pairs(numbers))
-    return _Kind(octets[0, :size].copy(), places, None, np.ascontiguousarray(differences))
+                return _Kind(model, places, np.frombuffer(digits, np.uint8), _in_pairs(numbers))
+    return _Kind(model, places, None, differences)
 
 
 def _in_pairs(numbers: Bytes) -> Bytes:
     if numbers.shape[1] % 2:
         numbers = np.concatenate([numbers, np.zeros((len(numbers), 1), np.uint8)], axis=1)
-    pairs: Bytes = np.bitwise_or(numbers[:, ::2] << 4, numbers[:, 1::2], dtype=np.uint8)
-    return pairs
+    pairs = numbers.view("<u2")
+    packed: Bytes = (pairs << 4 | pairs >> 8).astype(np.uint8)
+    return packed

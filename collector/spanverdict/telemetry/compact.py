@@ -107,13 +107,14 @@ class CompactTable:
 def compacted(table: SpanTable) -> CompactTable:
     """Return the spans of a table in little memory."""
     few = len(table) < FEW
-    places, data = bytearray(), bytearray()
+    places, pieces, end = bytearray(), list[bytes | memoryview](), 0
     for column in _columns(table, plain if few else narrowed):
-        start = len(data)
-        data += column.data
-        places += _PLACE.pack(column.form, column.base, column.n_numbers, start, len(data))
-        data += bytes(-len(data) % _ALIGNED)
-    return CompactTable(table.pool, len(table), _shared(bytes(places)) if few else bytes(places), bytes(data))
+        start, end = end, end + len(column.data)
+        places += _PLACE.pack(column.form, column.base, column.n_numbers, start, end)
+        padding = bytes(-end % _ALIGNED)
+        pieces += column.data, padding
+        end += len(padding)
+    return CompactTable(table.pool, len(table), _shared(bytes(places)) if few else bytes(places), b"".join(pieces))
 
 
 @lru_cache(4096)

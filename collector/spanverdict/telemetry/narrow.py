@@ -14,6 +14,7 @@ Rows: TypeAlias = npt.NDArray[np.intp]
 _SPARSE_BYTES: Final = 12
 """What a number takes that differs from all others: four for its place, eight for itself."""
 _UPPER: Final = 32
+_SAMPLE: Final = 64
 
 
 class Form(IntEnum):
@@ -63,27 +64,38 @@ def narrowed(column: Column) -> Narrow:
     """
     if not len(column):
         return plain(column)
-    others = (column != column[0]).nonzero()[0]
-    if len(others) * _SPARSE_BYTES < len(column):
-        data = others.astype(np.uint32).tobytes() + _wide(column[others]).tobytes()
-        return Narrow(Form.FEW, int(_wide(column[:1])[0]), len(column), data)
-    if column.itemsize == 1:
-        return plain(column)
-    numbers = _wide(column)
-    low = int(numbers.min())
-    span = int(numbers.max()) - low
+    few = _few_others(column)
+    if few is not None:
+        return few
+    low = int(column.min())
+    span = int(column.max()) - low
     for form, dtype in _STEPS:
-        if span <= np.iinfo(dtype).max:
-            return Narrow(form, low, len(column), (numbers - low).astype(dtype).tobytes())
+        if form < column.itemsize and span <= np.iinfo(dtype).max:
+            steps = (column - column.dtype.type(low)).astype(dtype)
+            return Narrow(form, int(_wide(column.dtype.type(low))), len(column), steps.tobytes())
     if span >> 48 or column.itemsize < Form.SIX:
         return plain(column)
-    steps = (numbers - low).view(np.uint64)
-    upper = (steps >> np.uint64(_UPPER)).astype(np.uint16)
-    return Narrow(Form.SIX, low, len(column), steps.astype(np.uint32).tobytes() + upper.tobytes())
+    wide = _wide(column - column.dtype.type(low)).view(np.uint64)
+    upper = (wide >> np.uint64(_UPPER)).astype(np.uint16)
+    data = wide.astype(np.uint32).tobytes() + upper.tobytes()
+    return Narrow(Form.SIX, int(_wide(column.dtype.type(low))), len(column), data)
 
 
-def _wide(column: Column) -> npt.NDArray[np.int64]:
-    return column.view(np.int64) if column.dtype == np.uint64 else column.astype(np.int64, copy=False)
+def _few_others(column: Column) -> Narrow | None:
+    """Keep a column in which few numbers differ from the first; None for any other."""
+    sample = column[:: 1 + len(column) // _SAMPLE]
+    if np.count_nonzero(sample != column[0]) > len(sample) // 4:
+        return None
+    others = (column != column[0]).nonzero()[0]
+    if len(others) * _SPARSE_BYTES >= len(column):
+        return None
+    data = others.astype(np.uint32).tobytes() + _wide(column[others]).tobytes()
+    return Narrow(Form.FEW, int(_wide(column[0])), len(column), data)
+
+
+def _wide(column: Any) -> Any:
+    """Return a column, or a number of one, as int64."""
+    return column.view(np.int64) if column.dtype == np.uint64 else column.astype(np.int64)
 
 
 def widened(narrow: Narrow, dtype: npt.DTypeLike, rows: Rows | slice = slice(None)) -> Column:
