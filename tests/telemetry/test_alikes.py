@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 from bench.load import Load, make_payload
 from spantables import encode_attribute
 from spanverdict.otlp.decode import decode, new_pool
-from spanverdict.telemetry import alikes, items
-from spanverdict.telemetry.alikes import Alikes, alikes_among, alikes_in
-from spanverdict.telemetry.blocks import WIDTHS, Block
+from spanverdict.telemetry import alikes, items, keyindex
+from spanverdict.telemetry.alikes import Alikes, alikes_of
+from spanverdict.telemetry.blocks import Block
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.items import Items
 from spanverdict.telemetry.keyindex import KeyIndex
@@ -46,7 +47,8 @@ def eager() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(alikes, "_LEAST", 2)
         patch.setattr(alikes, "_FEW", 1000)
-        patch.setattr(items, "_MANY", 5)
+        patch.setattr(alikes, "_MOST_OTHERS", 1)
+        patch.setattr(items, "MANY", 5)
         yield
 
 
@@ -61,26 +63,37 @@ def assert_holds(found: Alikes, expected: list[bytes], data: st.DataObject) -> N
     assert found[:] is found
     some = data.draw(st.lists(st.integers(0, len(expected) - 1), max_size=5)) if expected else []
     assert found.take(np.array(some, np.intp)) == [expected[place] for place in some]
+    start, end = sorted(data.draw(st.tuples(st.integers(0, len(expected)), st.integers(0, len(expected)))))
+    assert [*found[start:end]] == expected[start:end]
+    assert [found[start:end][place] for place in range(end - start)] == expected[start:end]
+    assert [*found[start:end][1:]] == expected[start:end][1:]
+    assert_keys(found, expected)
+    assert_keys(found[start:end], expected[start:end])
+
+
+def assert_keys(found: object, expected: list[bytes]) -> None:
+    assert isinstance(found, Alikes)
     samples, which = found.samples()
     assert len(which) == len(expected)
-    assert all(0 <= place < len(samples) for place in which.tolist())
+    keys = keyindex._keys_of(samples)
+    assert [keys[place] for place in which.tolist()] == keyindex._keys_of(expected)
 
 
 @pytest.mark.usefixtures("eager")
 @settings(max_examples=150, deadline=None)
 @given(ITEMS, st.data())
 def test_items_among_which_some_are_alike_come_back(some: list[bytes], data: st.DataObject) -> None:
-    assert_holds(alikes_among(some), some, data)
-
-
-@pytest.mark.usefixtures("eager")
-@settings(max_examples=150, deadline=None)
-@given(ITEMS, st.sampled_from(WIDTHS), st.data())
-def test_rows_come_back_or_stay_rows(some: list[bytes], width: int, data: st.DataObject) -> None:
-    short = [item for item in some if len(item) < width]
-    found = alikes_in(rows_of(short, width)) if short else None
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(some)), max_size=3)))
+    parts = [some[start:end] for start, end in pairwise([0, *cuts, len(some)])]
+    found = alikes_of(
+        [
+            rows_of(part, 128) if data.draw(st.booleans()) and max(map(len, part)) < 128 else part
+            for part in parts
+            if part
+        ]
+    )
     if found is not None:
-        assert_holds(found, short, data)
+        assert_holds(found, some, data)
 
 
 @pytest.mark.usefixtures("eager")
@@ -145,13 +158,14 @@ def test_what_was_let_go_cannot_be_read() -> None:
     ids=["hex", "uuid", "UUID", "real", "time", "order"],
 )
 def test_a_value_takes_what_differs_in_it(values: list[object], most: int) -> None:
-    found = alikes_among([encode_attribute("an.attribute.of.some.length", value) for value in values])
+    found = alikes_of([[encode_attribute("an.attribute.of.some.length", value) for value in values]])
+    assert found is not None
     assert found.nbytes / len(values) < most
 
 
 def test_new_values_of_a_live_pool_take_a_fourth_of_their_rows() -> None:
     load, pool = Load.build(512, 16, 1, run_id="r"), new_pool(20_000)
-    for number in range(20):
+    for number in range(40):
         decode(load.payload(number), pool)
     kept = pool.attributes.items_by_id
     before, whole = kept.nbytes, [*kept]

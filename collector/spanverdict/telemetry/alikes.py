@@ -7,12 +7,25 @@ as it is sent. Nothing is lost, and an item can be read without the others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from typing import Final, overload
 
 import numpy as np
 
-from spanverdict.telemetry.blocks import Block, Bools, Bytes, Int32s, Laid, Places, Rows, by_width, items_of, laid
+from spanverdict.telemetry.blocks import (
+    Block,
+    Bools,
+    Bytes,
+    Int32s,
+    Int64s,
+    Laid,
+    Places,
+    Rows,
+    by_width,
+    items_of,
+    laid,
+)
 
 KEY: Final = 0x0A
 """Begins an attribute, followed by the size of its key and the key."""
@@ -20,6 +33,8 @@ LONG: Final = 0x80
 """From here on a size takes several bytes."""
 
 _MOST_KINDS: Final = 48
+_MOST_OTHERS: Final = 4
+"""Items are left as they are where more than one part in so many is like no other."""
 _LEAST: Final = 8
 """Fewer items that are alike are kept as they are."""
 _OTHER: Final = 255
@@ -85,6 +100,8 @@ class Alikes(Sequence[bytes]):
     _kind_of: Bytes
     """Of each item; `_OTHER` for none."""
     _others: tuple[bytes, ...]
+    _before: Int64s = field(default_factory=lambda: np.zeros(_OTHER + 1, np.int64))
+    """How many items of each kind stand before the first; none, unless these are a part of others."""
 
     @property
     def nbytes(self) -> int:
@@ -101,11 +118,19 @@ class Alikes(Sequence[bytes]):
     def __getitem__(self, place: slice) -> Sequence[bytes]: ...
     def __getitem__(self, place: int | slice) -> bytes | Sequence[bytes]:
         places = range(len(self))[place]
-        if isinstance(places, range):
-            return self if len(places) == len(self) and places.step == 1 else self.take(np.array(places, np.intp))
-        kind = int(self._kind_of[places])
-        before = np.array([np.count_nonzero(self._kind_of[:places] == kind)])
-        return self._others[int(before[0])] if kind == _OTHER else self._kinds[kind].items(before)[0]
+        if not isinstance(places, range):
+            kind = int(self._kind_of[places])
+            before = self._before[kind] + np.count_nonzero(self._kind_of[:places] == kind)
+            return self._others[before] if kind == _OTHER else self._kinds[kind].items(np.array([before]))[0]
+        if places.step != 1:
+            return self.take(np.array(places, np.intp))
+        return self if len(places) == len(self) else self._part(places)
+
+    def _part(self, places: range) -> Alikes:
+        """Return items that follow each other, without a copy."""
+        skipped = np.bincount(self._kind_of[: places.start], minlength=_OTHER + 1)
+        some = self._kind_of[places.start : places.stop]
+        return Alikes(self._kinds, some, self._others, self._before + skipped)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.take(np.arange(len(self))))
@@ -125,7 +150,7 @@ class Alikes(Sequence[bytes]):
 
     def _of_kind(self, kind: int, places: Places | Int32s) -> list[bytes]:
         """Return items of places where all are of one kind."""
-        before = self._before(kind, places)
+        before = self._places(kind, places)
         if kind == _OTHER:
             return [self._others[number] for number in before.tolist()]
         return self._kinds[kind].items(before)
@@ -144,47 +169,62 @@ class Alikes(Sequence[bytes]):
         return b"".join(data), starts, sizes
 
     def _laid_of_kind(self, kind: int, places: Places | Int32s) -> Laid:
-        before = self._before(kind, places)
+        before = self._places(kind, places)
         if kind == _OTHER:
             return laid([self._others[number] for number in before.tolist()])
         size = len(self._kinds[kind].model)
         return self._kinds[kind].data(before), np.arange(len(before)) * size, np.full(len(before), size)
 
-    def _before(self, kind: int, places: Places | Int32s) -> Places:
-        """Return how many items of a kind stand before each place."""
-        return np.cumsum(self._kind_of == kind).take(places) - 1
+    def _places(self, kind: int, places: Places | Int32s) -> Places:
+        """Return where items of a kind stand among those of the kind."""
+        found: Places = np.cumsum(self._kind_of == kind).take(places) + (self._before[kind] - 1)
+        return found
 
     def samples(self) -> tuple[list[bytes], Bytes | Int32s]:
         """Return items with every key that there is, and for each item which of these has its key."""
         models = [kind.model.tobytes() for kind in self._kinds]
         which = self._kind_of.astype(np.int32)
         others = which == _OTHER
-        which[others] = np.arange(len(models), len(models) + len(self._others))
+        which[others] = np.arange(np.count_nonzero(others)) + (len(models) + self._before[_OTHER])
         return [*models, *self._others], which
 
 
-def alikes_in(rows: Rows) -> Alikes | None:
-    """Return the items of rows; None when too few are alike."""
+def alikes_of(parts: Sequence[Sequence[bytes] | Rows]) -> Alikes | None:
+    """Return the items of parts, one after the other; None when too few are alike."""
+    found: dict[int, list[tuple[Rows, Places]]] = {}
+    starts = np.cumsum([0, *map(len, parts)]).tolist()
+    for start, part in zip(starts, parts, strict=False):
+        for rows, places in _in_rows(part):
+            found.setdefault(rows.shape[1], []).append((rows, places + start))
     kinds: list[_Kind] = []
-    kind_of = np.full(len(rows), _OTHER, np.uint8)
-    _find_kinds(rows, np.arange(len(rows)), kinds, kind_of)
+    kind_of = np.full(starts[-1], _OTHER, np.uint8)
+    for pieces in found.values():
+        rows, places = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
+        _find_kinds(rows, places, kinds, kind_of)
     others = np.flatnonzero(kind_of == _OTHER)
-    if len(others) > len(rows) // 4:
+    if len(others) > starts[-1] // _MOST_OTHERS:
         return None
-    return Alikes(tuple(kinds), kind_of, tuple(items_of(rows.take(others, axis=0))))
+    edges = np.searchsorted(others, starts)
+    left = [_some(part, others[a:b] - s) for part, s, (a, b) in zip(parts, starts, pairwise(edges), strict=False)]
+    return Alikes(tuple(kinds), kind_of, tuple(chain.from_iterable(left)))
 
 
-def alikes_among(items: Sequence[bytes]) -> Alikes:
-    """Return items, those that are alike kept as such."""
-    kinds: list[_Kind] = []
-    kind_of = np.full(len(items), _OTHER, np.uint8)
-    block = Block.of(items)
-    sizes = np.fromiter(map(len, items), np.int64, len(items))
+def _in_rows(part: Sequence[bytes] | Rows) -> Iterator[tuple[Rows, Places]]:
+    """Yield items as rows, with their places; those that are too long for rows are left out."""
+    if isinstance(part, np.ndarray):
+        yield part, np.arange(len(part))
+        return
+    block = Block.of(part)
+    sizes = np.fromiter(map(len, part), np.int64, len(part))
     starts = sizes.cumsum() - sizes
     for width, which in by_width(sizes):
-        _find_kinds(block.rows(starts.take(which), sizes.take(which), width), which, kinds, kind_of)
-    others = [items[place] for place in np.flatnonzero(kind_of == _OTHER).tolist()]
-    return Alikes(tuple(kinds), kind_of, tuple(others))
+        yield block.rows(starts.take(which), sizes.take(which), width), which
+
+
+def _some(part: Sequence[bytes] | Rows, places: Places) -> list[bytes]:
+    if isinstance(part, np.ndarray):
+        return items_of(part.take(places, axis=0))
+    return [part[place] for place in places.tolist()]
 
 
 def _find_kinds(rows: Rows, places: Places, kinds: list[_Kind], kind_of: Bytes) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Final, Never, TypeAlias, overload
 
 import numpy as np
 
-from spanverdict.telemetry.alikes import Alikes, alikes_among, alikes_in
+from spanverdict.telemetry.alikes import Alikes, alikes_of
 from spanverdict.telemetry.blocks import Int32s, Laid, Places, Rows, items_of, joined, laid, sizes_of
 
 Part: TypeAlias = "list[bytes] | Rows | Alikes | _Gone"
 
 _FEW: Final = 16
-_MANY: Final = 1024
-"""So many Python objects in a row are made compact."""
+MANY: Final = 8192
+"""So many items are made compact together."""
 _OBJECT_BYTES: Final = 120
 """What an item takes besides its bytes: an object, and a place in a list and in a dictionary."""
 
@@ -39,16 +39,16 @@ class Items(Sequence[bytes]):
     Only ever added to, by one thread at a time; readers need no lock.
     """
 
-    __slots__ = ("_length", "_n_settled", "_parts", "_starts", "nbytes")
+    __slots__ = ("_kept", "_length", "_n_settled", "nbytes")
 
     def __init__(self) -> None:
         self.nbytes = 0
         """How much memory they take, about; what was let go is not forgotten in it."""
-        self._parts: list[Part] = [[]]
-        self._starts: list[int] = [0]
+        self._kept: tuple[list[int], list[Part]] = [0], [[]]
+        """The number of the first item of each part, and the parts; replaced as one, so that readers see what fits."""
         self._length = 0
         self._n_settled = 0
-        """So many parts are as compact as they will be."""
+        """So many items are as compact as they will be."""
 
     def __len__(self) -> int:
         return self._length
@@ -63,8 +63,9 @@ class Items(Sequence[bytes]):
         if not -self._length <= number < self._length:
             raise IndexError("no item has that number")
         number %= self._length
-        at = bisect_right(self._starts, number) - 1
-        part, place = self._parts[at], number - self._starts[at]
+        starts, parts = self._kept
+        at = bisect_right(starts, number) - 1
+        part, place = parts[at], number - starts[at]
         return items_of(part[place : place + 1])[0] if isinstance(part, np.ndarray) else part[place]
 
     def _slice(self, start: int, stop: int, step: int) -> list[bytes]:
@@ -78,10 +79,11 @@ class Items(Sequence[bytes]):
     def parts(self, start: int, stop: int | None = None) -> Iterator[tuple[int, Sequence[bytes] | Rows]]:
         """Yield the items from `start` on as they are kept, each part with the number of its first item."""
         end = self._length if stop is None else stop
-        at = bisect_right(self._starts, start) - 1
+        starts, parts = self._kept
+        at = bisect_right(starts, start) - 1
         while start < end:
-            first, part = self._starts[at], self._parts[at]
-            last = min(self._starts[at + 1] if at + 1 < len(self._starts) else end, end)
+            first, part = starts[at], parts[at]
+            last = min(starts[at + 1] if at + 1 < len(starts) else end, end)
             if last > start:
                 yield start, part[start - first : last - first]
             start, at = max(start, last), at + 1
@@ -89,29 +91,30 @@ class Items(Sequence[bytes]):
     def take(self, numbers: Int32s) -> list[bytes]:
         """Return items of many numbers, which must not fall."""
         found: list[bytes] = []
-        bounds = np.searchsorted(numbers, self._starts).tolist()
+        starts, parts = self._kept
+        bounds = np.searchsorted(numbers, starts).tolist()
         for at, (start, stop) in enumerate(zip(bounds, [*bounds[1:], len(numbers)], strict=True)):
             if start < stop:
-                part, places = self._parts[at], numbers[start:stop] - self._starts[at]
-                found += _some(part, places)
+                found += _some(parts[at], numbers[start:stop] - starts[at])
         return found
 
     def laid_out(self, numbers: Int32s) -> Laid:
         """Return items of many numbers, which must not fall, laid out in bytes."""
-        bounds = np.searchsorted(numbers, self._starts)
+        starts, parts = self._kept
+        bounds = np.searchsorted(numbers, starts)
         ends = np.append(bounds[1:], len(numbers))
         return joined(
             [
-                _laid(self._parts[at], numbers[bounds[at] : ends[at]] - np.int32(self._starts[at]))
+                _laid(parts[at], numbers[bounds[at] : ends[at]] - np.int32(starts[at]))
                 for at in np.flatnonzero(bounds < ends).tolist()
             ]
         )
 
     def extend(self, items: Sequence[bytes]) -> None:
         """Add items."""
-        if not isinstance(self._parts[-1], list):
+        if not isinstance(self._kept[1][-1], list):
             self._begin([])
-        last = self._parts[-1]
+        last = self._kept[1][-1]
         assert isinstance(last, list)
         last += items
         self._length += len(items)
@@ -137,28 +140,34 @@ class Items(Sequence[bytes]):
                 self.extend(part)
 
     def settle(self) -> None:
-        """Make compact what was added; by the thread that adds."""
-        for at in range(self._n_settled, len(self._parts)):
-            part = self._parts[at]
-            if isinstance(part, list) and len(part) < _MANY:
-                if at == len(self._parts) - 1:
-                    return
-            elif isinstance(part, list | np.ndarray):
-                alikes = alikes_in(part) if isinstance(part, np.ndarray) else alikes_among(part)
-                if alikes is not None:
-                    # Whoever reads at this moment sees either; both hold the same.
-                    self._parts[at] = alikes
-                    self.nbytes += alikes.nbytes - (weight(part) if isinstance(part, list) else part.nbytes)
-            self._n_settled = at + 1
+        """Make compact what was added, once it is enough; by the thread that adds."""
+        first = self._n_settled
+        if self._length - first < MANY:
+            return
+        new = [part for _, part in self.parts(first)]
+        alikes = alikes_of(new)
+        if alikes is None:
+            self._begin([])
+        else:
+            starts, parts = self._kept
+            at = bisect_left(starts, first)
+            self._kept = [*starts[:at], first], [*parts[:at], alikes]
+            self.nbytes += alikes.nbytes - sum(map(_nbytes, new))
+        self._n_settled = self._length
 
     def let_go(self) -> None:
         """Forget all items but not their numbers: nobody here reads them any more."""
-        self._parts, self._starts = [_Gone(self._length)], [0]
-        self._n_settled = 0
+        self._kept = [0], [_Gone(self._length)]
+        self._n_settled = self._length
 
     def _begin(self, part: list[bytes] | Rows | Alikes) -> None:
-        self._parts.append(part)
-        self._starts.append(self._length)
+        starts, parts = self._kept
+        parts.append(part)
+        starts.append(self._length)
+
+
+def _nbytes(part: Sequence[bytes] | Rows) -> int:
+    return part.nbytes if isinstance(part, np.ndarray | Alikes) else weight(part)
 
 
 def weight(items: Sequence[bytes]) -> int:
