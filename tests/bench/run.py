@@ -50,6 +50,7 @@ BENCHES: Final = (
     Bench("growth", quick="--spans 10000,100000,500000 --runs 1,2000 --rules 10,100"),
     Bench("selectors"),
     Bench("paths"),
+    Bench("memory", quick="--spans 100000 --seconds 6"),
     Bench("verdict_latency", "--requests 200,500,1000 --repeat 3", quick="--requests 200,1000 --repeat 1"),
     Bench("rates", quick="--rates 10000 --sizes 512 --seconds 5"),
     Bench("sustained", quick="--seconds 10"),
