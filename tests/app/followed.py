@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from spantables import new_pool, table_of
-from spanverdict.app.docket import Recalled
+from spanverdict.app.recollection import Recalled
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.rulefiles.loader import load
 from spanverdict.rulefiles.models import Flow

@@ -8,7 +8,9 @@ import pytest
 
 from app.followed import MemoryArchive, flow, record, requests
 from spantables import trace_bytes
-from spanverdict.app.docket import Docket, DocketConfig, Recalled
+from spanverdict.app.docket import Docket
+from spanverdict.app.docketconfig import DocketConfig
+from spanverdict.app.recollection import Recalled
 from spanverdict.app.storedruns import StoredRuns
 from spanverdict.storage.records import RunState, Verdict
 from spanverdict.storage.store import Store

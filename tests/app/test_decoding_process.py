@@ -20,7 +20,8 @@ from app.followed import MemoryArchive, record
 from bench.load import make_payload
 from spanverdict.app import decodingprocess as room
 from spanverdict.app.decodingprocess import PROGRAM, DecodingProcess
-from spanverdict.app.docket import Docket, DocketConfig
+from spanverdict.app.docket import Docket
+from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.intake import Intake
 from spanverdict.app.judge import Judge, Judgement
 from spanverdict.diagnostics.diagnostic import Problems

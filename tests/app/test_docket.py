@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from app.followed import MemoryArchive, flow, ingest, record, requests, score
 from spantables import new_pool, table_of, trace_bytes
-from spanverdict.app.docket import RETRY_S, Docket, DocketConfig, Recalled
+from spanverdict.app.docket import RETRY_S, Docket
+from spanverdict.app.docketconfig import DocketConfig
+from spanverdict.app.recollection import Recalled
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.records import RunState
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from app.followed import MemoryArchive, flow, ingest, record, requests, score
 from spantables import table_of
-from spanverdict.app.docket import Docket, DocketConfig, Recalled
+from spanverdict.app.docket import Docket
+from spanverdict.app.docketconfig import DocketConfig
+from spanverdict.app.recollection import Recalled
 from spanverdict.rulefiles.models import Flow
 from spanverdict.selectors import parse_field
 from spanverdict.storage.records import RunState

@@ -10,7 +10,8 @@ import pytest
 
 from app.followed import MemoryArchive, flow, ingest, record, requests, score
 from spantables import table_of
-from spanverdict.app.docket import RETRY_S, Docket, DocketConfig
+from spanverdict.app.docket import RETRY_S, Docket
+from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.judge import Judge, Judgement
 from spanverdict.app.liverun import LiveRun
 from spanverdict.evaluation.outcomes import Outcome, RunFinished

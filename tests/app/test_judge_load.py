@@ -9,7 +9,8 @@ import pytest
 from app.followed import MemoryArchive, flow, ingest, requests, score
 from spantables import new_pool, table_of
 from spanverdict.app import judge as judge_room
-from spanverdict.app.docket import Docket, DocketConfig
+from spanverdict.app.docket import Docket
+from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.judge import Judge, Judgement
 from spanverdict.app.liverun import LiveRun
 from spanverdict.telemetry.spantable import SpanTable

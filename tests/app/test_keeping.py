@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.followed import MemoryArchive, flow, record, requests
-from spanverdict.app.docket import RETRY_S, Docket, DocketConfig, Recalled
+from spanverdict.app.docket import RETRY_S, Docket
+from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.keeping import AGE_PERIOD_S, Keeper, Keeping
+from spanverdict.app.recollection import Recalled
 from spanverdict.storage.records import RunState, Verdict
 from spanverdict.storage.store import Store
 

@@ -9,7 +9,9 @@ import pytest
 
 from app.followed import MS, MemoryArchive, flow, ingest, requests, score
 from spantables import new_pool, table_of
-from spanverdict.app.docket import Docket, DocketConfig, Recalled
+from spanverdict.app.docket import Docket
+from spanverdict.app.docketconfig import DocketConfig
+from spanverdict.app.recollection import Recalled
 from spanverdict.storage.records import RunState
 from spanverdict.telemetry.spantable import SpanTable
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from app.followed import MS, MemoryArchive, flow, ingest, record, score
 from spantables import new_pool, table_of
-from spanverdict.app.docket import Docket, DocketConfig
+from spanverdict.app.docket import Docket
+from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.judge import Judge, Judgement
 from spanverdict.reporting.jsonreport import document, render
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spanverdict.app.docket import KEEP_S
+from spanverdict.app.docketconfig import KEEP_S
 from spanverdict.app.storedruns import StoredRuns
 from spanverdict.storage.records import RunDeclaration, Verdict
 from spanverdict.storage.store import Store

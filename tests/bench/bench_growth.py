@@ -34,8 +34,10 @@ from bench.loading import RULES
 from bench.many_rules import rule_lines
 from bench.stages import cpu_seconds, judged, stitched
 from spanverdict.app.decoding import Decoder
-from spanverdict.app.docket import Docket, DocketConfig, Recalled
+from spanverdict.app.docket import Docket
+from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.pages import take_small_pages
+from spanverdict.app.recollection import Recalled
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import RunInfo

@@ -23,7 +23,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from simulation.decoding import SteppedDecoding
-from spanverdict.app.docket import Docket, DocketConfig
+from spanverdict.app.docket import Docket
+from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.intake import Intake
 from spanverdict.app.judge import Judge, Judgement
 from spanverdict.app.service import Changes, Service, ServiceConfig

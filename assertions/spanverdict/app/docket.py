@@ -11,13 +11,15 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 from spanverdict.app.agenda import Agenda
 from spanverdict.app.associating import defects_of, readers_of, tags_of
 from spanverdict.app.completeness import StageTally, has_loose_ends, is_whole, may_be_whole
+from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.endspan import end_spans
 from spanverdict.app.liverun import LiveRun
+from spanverdict.app.recollection import Archive
 from spanverdict.evaluation.preparing import PreparedRun, prepare
 from spanverdict.paths.association import Association
 from spanverdict.paths.defects import Defect
@@ -29,14 +31,6 @@ from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunRecord
 from spanverdict.telemetry.spantable import SpanTable
 
-KEEP_S: Final = 600.0
-"""How long spans are kept at hand after the last of their traces came; late ones may still join them."""
-KEEP_BYTES: Final = 1 << 30
-"""How much memory they may take, about, before judged and unclaimed ones are let go earlier."""
-MAX_OPEN_RUNS: Final = 50_000
-"""Runs that may wait for a verdict, about 3 kB each, before no more spans are taken in."""
-MAX_RUNS: Final = 200_000
-"""Runs that are known at a time. One request may name a million; those beyond are not followed, and that is counted."""
 RETRY_S: Final = 5.0
 """After how long it is tried again to judge a run when the store did not allow it."""
 _PACE: Final = 4.0
@@ -51,58 +45,12 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recalled:
-    """What is known of a run besides what came just now."""
-
-    record: RunRecord
-    revision: int
-    """Of its last verdict; 0 for none."""
-    traces: tuple[bytes, ...]
-    """Those that were declared to be its own."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """The spans of a run, made ready to be judged, and how they were found."""
 
     run: PreparedRun
     defects: tuple[Defect, ...] = ()
     """What was met when they were found."""
-
-
-class Archive(Protocol):
-    """What was known and received before. Every method may raise `StoreError`."""
-
-    def recall(self, run_id: str) -> Recalled | None:
-        """Return what is known of a run; None when it is new."""
-        ...
-
-    def batches(self, first: int, last: int) -> Iterator[tuple[int, SpanTable]]:
-        """Read the batches `first … last` again."""
-        ...
-
-    def first_batch(self) -> int:
-        """Return the oldest batch that is still there."""
-        ...
-
-    def keep_verdict(self, run_id: str, through: int) -> None:
-        """Note that the verdict on a run stays although batches up to `through` came."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocketConfig:
-    """How runs are followed."""
-
-    flows: tuple[Flow, ...] = ()
-    only: str | None = None
-    """The one run that is followed, which takes every span of no other and is judged just once."""
-    patient: bool = False
-    """Its spans may come long after its end, from services that export at their own pace."""
-    keep_s: float = KEEP_S
-    keep_bytes: int = KEEP_BYTES
-    max_open_runs: int = MAX_OPEN_RUNS
-    max_runs: int = MAX_RUNS
 
 
 class Docket:

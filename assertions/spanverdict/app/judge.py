@@ -18,7 +18,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from opentelemetry import metrics, trace
 
-from spanverdict.app.docket import KEEP_S, RETRY_S, Docket, Evidence
+from spanverdict.app.docket import RETRY_S, Docket, Evidence
+from spanverdict.app.docketconfig import KEEP_S
 from spanverdict.app.liverun import LiveRun
 from spanverdict.app.pages import take_small_pages
 from spanverdict.evaluation.engine import evaluate

@@ -17,7 +17,8 @@ from spanverdict.alerting.decision import decide
 from spanverdict.app.baselinechoice import BaselineChoice
 from spanverdict.app.baselines import Comparer
 from spanverdict.app.decodingprocess import DecodingProcess
-from spanverdict.app.docket import KEEP_BYTES, Docket, DocketConfig
+from spanverdict.app.docket import Docket
+from spanverdict.app.docketconfig import KEEP_BYTES, DocketConfig
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.intake import Intake
 from spanverdict.app.judge import Judge, Judgement

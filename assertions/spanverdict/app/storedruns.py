@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from spanverdict.app.decoding import Decoder
-from spanverdict.app.docket import KEEP_S, Recalled
+from spanverdict.app.docketconfig import KEEP_S
 from spanverdict.app.liverun import LiveRun
+from spanverdict.app.recollection import Recalled
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.storage.journal import Journal
 from spanverdict.storage.records import RunRecord, RunTouch
