@@ -259,6 +259,22 @@ def verdict(folder: Path, payloads: Sequence[bytes], process: DecodingProcess | 
     return render(document(judgement.events))
 
 
+def test_what_comes_while_the_process_works_is_decoded_together(
+    tmp_path: Path, apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = apart()
+    groups: list[int] = []
+    submit = process.submit
+    monkeypatch.setattr(process, "submit", lambda job: groups.append(len(job.payloads)) or submit(job))
+    with taking(tmp_path, process) as (intake, _, _):
+        os.kill(process.pid, signal.SIGSTOP)
+        receipts = [intake.submit(make_payload(3, 2, seed)) for seed in range(20)]
+        os.kill(process.pid, signal.SIGCONT)
+        assert accepted(receipts) == [3] * 20
+    assert sum(groups) == 20
+    assert len(groups) <= 4
+
+
 def test_what_the_administrator_tunes_holds_for_the_process_too(apart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
     environ = Path(f"/proc/{apart().pid}/environ").read_bytes().replace(b"\0", b":")  # the C library may cut it there

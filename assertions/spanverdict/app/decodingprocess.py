@@ -28,6 +28,9 @@ from spanverdict.receiver.errors import Unavailable
 from spanverdict.telemetry.spantable import SpanTable
 from spanverdict.telemetry.transfer import TableReader
 
+AHEAD: Final = 2
+"""Jobs handed over and not done: one that the process works on, and one that waits for it. What comes meanwhile gathers
+into a larger one, which costs less a span."""
 MAX_TRIES: Final = 2
 """Processes that may end over one payload that is decoded alone."""
 MAX_STARTS: Final = 5
@@ -158,7 +161,9 @@ class DecodingProcess:
             self._thread.start()
 
     def submit(self, job: Job) -> bool:
-        """Hand a job over; may wait for the process to take it. False when it will not be done."""
+        """Hand a job over, when the process has not too much to do. False when it will not be done."""
+        with self._idle:
+            self._idle.wait_for(lambda: len(self._unfinished) < AHEAD)
         with self._lock:
             if not self._ready:
                 return False
