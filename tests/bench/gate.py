@@ -165,9 +165,7 @@ def main() -> int:
     if asked.update:
         RATIOS.write_text(json.dumps(found, indent=1) + "\n")
         print("\n".join(changed(committed, found)))
-        print(
-            f"written; load was {os.getloadavg()[0]:.1f}. If that is near 0: git commit {RATIOS.relative_to(Path.cwd())}"
-        )
+        print(f"written; load was {os.getloadavg()[0]:.1f}. If that is near 0: git commit {RATIOS}")
         return 0
     for name, ratio in found.items():
         met = "met" if ratio >= least.get(name, 0) else "SLOWER"
