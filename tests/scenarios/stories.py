@@ -61,7 +61,9 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     compiled = str(Path(tempfile.gettempdir()) / "spanverdict-tests-bytecode")
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return {**kept, "NO_COLOR": "1", "PYTHONPYCACHEPREFIX": compiled, **(more or {})}
+    return {
+        **kept, "NO_COLOR": "1", "PYTHONFAULTHANDLER": "1", "PYTHONPYCACHEPREFIX": compiled, **(more or {}),
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,12 @@ class Server:
     def stop(self) -> int:
         """Ask it to end, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE_S)
+        try:
+            return self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # faulthandler then writes where its threads are
+            self.process.wait(PATIENCE_S)
+            raise AssertionError(f"it does not end:\n{self.said()}") from None
 
     def kill(self) -> None:
         self.process.kill()

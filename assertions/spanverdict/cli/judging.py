@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -23,6 +23,7 @@ from spanverdict.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from spanverdict.app.errors import ExitCode
     from spanverdict.evaluation.outcomes import Event
     from spanverdict.rulefiles.models import Flow
 
@@ -209,4 +210,14 @@ def serve(config: Path | None, ready_file: Path | None, **flags: Any) -> None:
     def read() -> Settings:
         return read_settings(config, os.environ, flags)
 
-    sys.exit(serve_until_stopped(read, os.environ, ready_file))
+    _leave(serve_until_stopped(read, os.environ, ready_file))
+
+
+def _leave(code: ExitCode) -> NoReturn:
+    """End here and now: all is on disk and closed, and no library's thread shall hold up what has ended."""
+    import logging  # noqa: PLC0415
+
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
