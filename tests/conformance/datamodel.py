@@ -131,6 +131,15 @@ def dropped_counts(case: Case) -> None:
     """Counts of what the client dropped are taken."""
     for field in ("dropped_attributes_count", "dropped_events_count", "dropped_links_count"):
         _taken(case, lambda span, field=field: setattr(span, field, 2**32 - 1), field)
+    lost = {"dropped_attributes_count": 2**32 - 1}
+    _taken(case, lambda span: span.events.add(name="e", **lost), "an event that lost attributes")
+    _taken(case, lambda span: span.links.add(trace_id=b"t" * 16, span_id=b"s" * 8, **lost), "a link that lost some")
+    request = _request()
+    request.resource_spans[0].resource.dropped_attributes_count = 2**32 - 1
+    request.resource_spans[0].scope_spans[0].scope.dropped_attributes_count = 2**32 - 1
+    case.lab.begin()
+    require_success(case.connect().export(request), "a resource and a scope that lost attributes")
+    require(case.kept() in (None, NAMES), "spans of a resource that lost attributes were not kept")
 
 
 ITEMS = (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ruleruns import Row, call, events, flow_of, judged, only, span
 from spanverdict.evaluation.outcomes import Outcome, RunFinished
-from spanverdict.telemetry.vocabulary import CUT, CUT_ANY
+from spanverdict.telemetry.vocabulary import CUT, CUT_ANY, DROPPED
 
 OPEN = (Outcome.INCONCLUSIVE, Outcome.SKIPPED)
 RULES = """
@@ -39,6 +39,11 @@ RULES = """
 - {id: left, where: '{ span.label = "wrong" }', output: {stage: score, value: span.score}, expect: {max: "<= 1"}}
 - {id: events, count: '{ event.code = "bad" }', expect: {count: "== 0"}}
 - {id: named, count: '{ event:name = "good" }', expect: {count: ">= 3"}}
+- {id: linked, count: '{ link.why = "bad" }', expect: {count: "== 0"}}
+- {id: team, count: '{ resource.team = "other" }', expect: {count: "== 0"}}
+- {id: any-team, count: '{ .team = "other" }', expect: {count: "== 0"}}
+- {id: no-team, count: '{ span:name = "score" && resource.team = nil }', expect: {count: "== 0"}}
+- {id: mode, count: '{ instrumentation.mode != "test" && span:name = "score" }', expect: {count: "== 0"}}
 """
 FLOW = flow_of(RULES)
 BY_ATTRIBUTE = flow_of(
@@ -61,7 +66,7 @@ SCORES = st.fixed_dictionaries(
     },
 )
 EVENTS = st.lists(st.sampled_from([("good", "fine"), ("good", "bad"), ("other", "bad")]), max_size=2)
-HARMS = st.sampled_from(["none", "none", "cut", "left out", "any", "lost", "lost event", "cut event"])
+HARMS = st.sampled_from(["none", "none", "cut", "left out", "any", "lost", "lost event", "cut event", "lost around"])
 REQUESTS = st.lists(st.tuples(SCORES, EVENTS, HARMS, st.sampled_from(["label", "score"])), min_size=1, max_size=5)
 
 
@@ -70,6 +75,10 @@ def whole(requests: Sequence[Any]) -> list[Row]:
     for number, (attributes, happened, _, _) in enumerate(requests):
         made = call(f"{number + 1:032x}", 1000 * number, score=attributes)
         made[1]["events"] = [{"name": name, "time": 1, "attributes": {"code": code}} for name, code in happened]
+        code = happened[0][1] if happened else "fine"
+        made[1]["links"] = [{"trace": "elsewhere", "id": 7, "attributes": {"why": code}}]
+        made[1]["resource"] = {"service.name": "scorer", "team": "risk" if code == "fine" else "other"}
+        made[1]["scope"] = {"name": "model", "attributes": {"mode": "test" if code == "fine" else "live"}}
         rows += made
     return rows
 
@@ -91,8 +100,20 @@ def harmed(requests: Sequence[Any]) -> list[Row]:
         elif row["events"] and harm == "cut event":
             row["events"] = [{**event, "attributes": {}} for event in row["events"]]
             attributes[CUT] = ["event.code"]
+        elif harm == "lost around":
+            row |= _without_what_is_around(row)
         row["attributes"] = attributes
     return rows
+
+
+def _without_what_is_around(row: Row) -> Row:
+    lost = {DROPPED: 1}
+    return {
+        "resource": {"service.name": "scorer", **lost},
+        "scope": {"name": "model", "attributes": lost},
+        "events": [{**event, "attributes": lost} for event in row["events"]],
+        "links": [{**link, "attributes": lost} for link in row["links"]],
+    }
 
 
 @pytest.mark.parametrize("flow", [FLOW, BY_ATTRIBUTE], ids=["by name", "by attribute"])
@@ -149,6 +170,27 @@ def test_a_resource_of_which_something_was_cut_is_in_doubt_on_all_its_spans() ->
         if "resource" in row:
             row["resource"] = {"service.name": "shop", CUT: ["resource.team"]}
     assert only(rows, rule).outcome is Outcome.INCONCLUSIVE
+
+
+AROUND = {
+    "resource": ("resource.team", {"resource": {"service.name": "shop", DROPPED: 2}}),
+    "either": (".team", {"resource": {DROPPED: 2}}),
+    "scope": ("instrumentation.team", {"scope": {"name": "x", "attributes": {DROPPED: 2}}}),
+    "event": ("event.team", {"events": [{"name": "e", "time": 1, "attributes": {DROPPED: 2}}]}),
+    "link": ("link.team", {"links": [{"trace": "z", "id": 5, "attributes": {DROPPED: 2}}]}),
+}
+
+
+@pytest.mark.parametrize(("field", "fields"), AROUND.values(), ids=AROUND)
+def test_what_is_around_a_span_may_have_lost_what_a_rule_asks_for(field: str, fields: Row) -> None:
+    rows = [{**row, **(fields if number == 1 else {})} for number, row in enumerate(call("a", 0, score={"score": 1}))]
+    asks = f"- {{id: r, count: '{{ {field} = \"other\" }}', expect: {{count: '== 0'}}}}"
+    others = "- {id: r, output: {stage: score, value: span.score}, expect: {every: '0..1'}}"
+    assert only(rows, asks).outcome is Outcome.INCONCLUSIVE
+    assert only(rows, others).outcome is Outcome.PASSED
+    finished = events(rows, FLOW)[-1]
+    assert isinstance(finished, RunFinished)
+    assert {defect.name: defect.count for defect in finished.defects}["dropped_attributes"] == 1
 
 
 def test_the_verdict_counts_what_was_cut_and_names_it() -> None:

@@ -18,6 +18,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status, TracesData
 
 from spanverdict.telemetry.spantable import MAX_TIME, SpanTable
+from spanverdict.telemetry.vocabulary import DROPPED
 
 TEXTS = st.one_of(st.sampled_from(["", "a", "service.name", "ü", "x" * 200]), st.text(max_size=8))
 UINT32 = st.integers(0, 2**32 - 1)
@@ -61,7 +62,13 @@ EVENTS = st.builds(Span.Event, time_unix_nano=TIMES, name=TEXTS, attributes=ATTR
 
 def links(trace_ids: st.SearchStrategy[bytes], span_ids: st.SearchStrategy[bytes]) -> st.SearchStrategy[Span.Link]:
     return st.builds(
-        Span.Link, trace_id=trace_ids, span_id=span_ids, trace_state=TEXTS, flags=UINT32, attributes=ATTRIBUTES
+        Span.Link,
+        trace_id=trace_ids,
+        span_id=span_ids,
+        trace_state=TEXTS,
+        flags=UINT32,
+        attributes=ATTRIBUTES,
+        dropped_attributes_count=UINT32,
     )
 
 
@@ -134,8 +141,10 @@ def comparable(value: Any) -> Any:
     return (type(value).__name__, value)
 
 
-def expected_attributes(attributes: Any) -> list[Any]:
-    return [(item.key, expected_value(item.value)) for item in attributes]
+def expected_attributes(owner: Any) -> list[Any]:
+    found = [(item.key, expected_value(item.value)) for item in owner.attributes]
+    left_out = 0 if isinstance(owner, Span) else owner.dropped_attributes_count
+    return [*found, *([(DROPPED, comparable(left_out))] if left_out else [])]
 
 
 def is_acceptable(span: Span) -> bool:
@@ -158,8 +167,8 @@ def expected_rows(request: TracesData) -> list[dict[str, Any]]:
 
 def expected_row(resource: Resource, scope: InstrumentationScope, span: Span) -> dict[str, Any]:
     return {
-        "resource": expected_attributes(resource.attributes),
-        "scope": (scope.name, scope.version, expected_attributes(scope.attributes)),
+        "resource": expected_attributes(resource),
+        "scope": (scope.name, scope.version, expected_attributes(scope)),
         "trace_id": span.trace_id.hex(),
         "span_id": int.from_bytes(span.span_id, "big"),
         "parent": int.from_bytes(span.parent_span_id, "big"),
@@ -170,10 +179,9 @@ def expected_row(resource: Resource, scope: InstrumentationScope, span: Span) ->
         "times": (min(span.start_time_unix_nano, MAX_TIME), min(span.end_time_unix_nano, MAX_TIME)),
         "flags": span.flags,
         "dropped": (span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count),
-        "attributes": expected_attributes(span.attributes),
+        "attributes": expected_attributes(span),
         "events": [
-            (min(event.time_unix_nano, MAX_TIME), event.name, expected_attributes(event.attributes))
-            for event in span.events
+            (min(event.time_unix_nano, MAX_TIME), event.name, expected_attributes(event)) for event in span.events
         ],
         "links": [
             (
@@ -181,7 +189,7 @@ def expected_row(resource: Resource, scope: InstrumentationScope, span: Span) ->
                 int.from_bytes(link.span_id, "big"),
                 link.trace_state,
                 link.flags,
-                expected_attributes(link.attributes),
+                expected_attributes(link),
             )
             for link in span.links
         ],

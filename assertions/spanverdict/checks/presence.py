@@ -11,6 +11,7 @@ from spanverdict.checks.coverage import Coverage
 from spanverdict.checks.missing import Missing
 from spanverdict.checks.runview import NEVER_ARRIVED, RunView
 from spanverdict.telemetry.distinct import ascending
+from spanverdict.telemetry.leftout import left_out
 from spanverdict.telemetry.spantable import Bools, Rows
 
 
@@ -88,8 +89,10 @@ def _summary(lacks: list[tuple[str, Bools]], requests: Rows, view: RunView) -> s
         parts.append(f"{never} of {view.expected} never arrived")
     chosen = np.zeros(view.n_requests + 1, np.bool_)
     chosen[here] = True
-    for what in ("attributes", "events", "links"):
-        cut = (getattr(view.spans.table, f"dropped_{what}") > 0) & chosen[view.request]
+    table = view.spans.table
+    whose = {"attributes": left_out(table), "events": table.dropped_events > 0, "links": table.dropped_links > 0}
+    for what, lost in whose.items():
+        cut = lost & chosen[view.request]
         if cut.any():
             parts.append(f"{len(ascending(view.row[cut]))} spans lost {what} before they were sent")
     return "; ".join(parts)

@@ -17,6 +17,7 @@ from spanverdict.paths.sharedvalues import conversation_column, message_columns,
 from spanverdict.selectors import parse_field
 from spanverdict.selectors.columns import Spans
 from spanverdict.telemetry.identifiers import span_id_hex
+from spanverdict.telemetry.leftout import left_out
 from spanverdict.telemetry.spantable import MAX_TIME, AttributeColumn, Rows, SpanTable
 
 _REASONS: Final[Mapping[Join, str]] = MappingProxyType(
@@ -86,6 +87,11 @@ def _broken(run: PreparedRun, rows: Rows, table: SpanTable) -> Iterator[tuple[in
         (table.dropped_links, "link"),
     ):
         yield from ((member, f"lost {_counted(lost[member], noun)}") for member in np.flatnonzero(lost).tolist())
+    elsewhere = left_out(table) & (table.dropped_attributes == 0)
+    yield from (
+        (member, "lost attributes of its resource, scope, events or links")
+        for member in np.flatnonzero(elsewhere).tolist()
+    )
     dangling = _dangling(run, table)
     for member in np.flatnonzero(dangling).tolist():
         yield member, f"{_counted(dangling[member], 'link')} to what never came"

@@ -9,6 +9,7 @@ import numpy as np
 
 from spanverdict.paths.defects import Defect
 from spanverdict.telemetry.identifiers import span_id_hex
+from spanverdict.telemetry.leftout import left_out
 from spanverdict.telemetry.pool import Value
 from spanverdict.telemetry.repeatedkeys import with_repeated_keys
 from spanverdict.telemetry.spantable import MAX_TIME, Bools, SpanTable
@@ -27,8 +28,8 @@ def span_defects(table: SpanTable) -> Iterator[Defect]:
     negative = ~over & ~unfinished & (end < start)
     yield from marked_spans(table, "negative_duration", negative, "ends before it starts")
     yield from marked_spans(table, "time_out_of_range", over, "has a time that no clock shows")
-    for what in ("attributes", "events", "links"):
-        lost = getattr(table, f"dropped_{what}") > 0
+    whose = {"attributes": left_out(table), "events": table.dropped_events > 0, "links": table.dropped_links > 0}
+    for what, lost in whose.items():
         yield from marked_spans(table, f"dropped_{what}", lost, f"lost {what} before it was sent")
     if table.pool.keys.id_of(CUT) >= 0:
         yield from _cut(table)

@@ -1,33 +1,40 @@
 """Spans of which nobody can say whether they match, as something of them was cut or lost on the way.
 
 What this receiver cuts it names (`spanverdict.cut`). What a sender left out it only counts; any attribute that such a
-span lacks may be among that, and any event or link may be one that it lost.
+span (or resource, scope, event or link) lacks may be among that, and any event or link may be one that it lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 
 from spanverdict.selectors import tree
 from spanverdict.selectors.columns import Spans
 from spanverdict.selectors.conditions import condition
-from spanverdict.selectors.fieldvalues import of_spans
+from spanverdict.selectors.fieldvalues import of_spans, values_of
 from spanverdict.selectors.semconv import other_names
 from spanverdict.selectors.statics import constant
 from spanverdict.selectors.tree import Attribute, Intrinsic, Scope, Type
 from spanverdict.selectors.typecheck import level
 from spanverdict.telemetry.attributecolumn import AttributeColumn
+from spanverdict.telemetry.leftout import present, with_any
 from spanverdict.telemetry.spantable import Bools
-from spanverdict.telemetry.vocabulary import CUT, CUT_ANY
+from spanverdict.telemetry.vocabulary import CUT, CUT_ANY, DROPPED
+
+_MARKED_ON: Final = MappingProxyType({Scope.EVENT: Scope.SPAN, Scope.LINK: Scope.SPAN})
+"""What this receiver cuts of events and links it names on their span."""
 
 
 def is_anything_cut(spans: Spans) -> bool:
     """Tell whether there is any such span."""
     table = spans.table
     counts = (table.dropped_attributes, table.dropped_events, table.dropped_links)
-    return table.pool.keys.id_of(CUT) >= 0 or any(lost.any() for lost in counts)
+    known = table.pool.keys
+    return known.id_of(CUT) >= 0 or known.id_of(DROPPED) >= 0 or any(lost.any() for lost in counts)
 
 
 def uncertain(root: tree.Spanset, spans: Spans) -> Bools:
@@ -50,17 +57,38 @@ def unknown(field: Attribute | Intrinsic, spans: Spans) -> Bools:
     """Tell of which spans a field is not known: it was cut, left out, or may have been lost, (n,) bool."""
     if isinstance(field, Attribute) and field.of_parent:
         return _of_parents(unknown(Attribute(field.scope, field.name), spans), spans)
+    return was_cut(field, spans) | _lost(field, spans)
+
+
+def _lost(field: Attribute | Intrinsic, spans: Spans) -> Bools:
+    """Tell of which spans a field may have been left out by their senders, (n,) bool."""
     table, where = spans.table, level(field)
-    if where is Scope.EVENT:
-        return was_cut(field, spans) | (table.dropped_events > 0)
-    if where is Scope.LINK:
-        return was_cut(field, spans) | (table.dropped_links > 0)
-    if isinstance(field, Intrinsic) or field.scope not in (Scope.ANY, Scope.SPAN):
-        return was_cut(field, spans)
-    lost = table.dropped_attributes > 0
-    if lost.any():
-        lost = lost & ~of_spans(Attribute(Scope.SPAN, field.name), spans).present()
-    return was_cut(field, spans) | lost
+    lost = {Scope.EVENT: table.dropped_events, Scope.LINK: table.dropped_links}.get(where)
+    found = np.zeros(len(spans), np.bool_) if lost is None else lost > 0
+    if isinstance(field, Intrinsic):
+        return found
+    if field.scope is not Scope.ANY:
+        return found | _left_out(field, spans)
+    own = Attribute(Scope.SPAN, field.name)
+    of_resource = _left_out(Attribute(Scope.RESOURCE, field.name), spans)
+    if of_resource.any():
+        of_resource &= ~values_of(own, spans).present()
+    return _left_out(own, spans) | of_resource
+
+
+def _left_out(field: Attribute, spans: Spans) -> Bools:
+    """Tell of which spans an attribute may be one that is missing where it would stand, (n,) bool."""
+    table = spans.table
+    if field.scope is Scope.SPAN:
+        counted = table.dropped_attributes > 0
+    elif table.pool.keys.id_of(DROPPED) < 0:
+        return np.zeros(len(spans), np.bool_)
+    else:
+        counted = present(_marks(field.scope, DROPPED, spans))
+    if counted.any():
+        counted &= ~values_of(field, spans).present()
+    offsets = {Scope.EVENT: table.events.offsets, Scope.LINK: table.links.offsets}.get(field.scope)
+    return counted if offsets is None else with_any(counted, offsets)
 
 
 def was_cut(field: Attribute | Intrinsic, spans: Spans) -> Bools:
@@ -73,16 +101,24 @@ def was_cut(field: Attribute | Intrinsic, spans: Spans) -> Bools:
     found = np.zeros(len(spans), np.bool_)
     for scope in scopes:
         names = {CUT_ANY, *(f"{scope}.{name}" for name in (field.name, *other_names(field.name)))}
-        found |= _names_any(_marks(scope, spans), names)
+        found |= _names_any(_marks(_MARKED_ON.get(scope, scope), CUT, spans), names)
     return found
 
 
-def _marks(scope: Scope, spans: Spans) -> AttributeColumn:
-    if scope is Scope.RESOURCE:
-        return spans.table.resource_attribute(CUT)
-    if scope is Scope.INSTRUMENTATION:
-        return spans.table.scope_attribute(CUT)
-    return spans.table.attribute(CUT)
+def _marks(scope: Scope, key: str, spans: Spans) -> AttributeColumn:
+    """Return an attribute of ours where it stands for a scope: one row a span, or one an event or link."""
+    table = spans.table
+    match scope:
+        case Scope.RESOURCE:
+            return table.resource_attribute(key)
+        case Scope.INSTRUMENTATION:
+            return table.scope_attribute(key)
+        case Scope.EVENT:
+            return table.event_attribute(key)
+        case Scope.LINK:
+            return table.link_attribute(key)
+        case _:
+            return table.attribute(key)
 
 
 def _names_any(marks: AttributeColumn, names: set[str]) -> Bools:

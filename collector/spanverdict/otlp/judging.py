@@ -6,22 +6,24 @@ so an interruption between interning and judging loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.otlp.plain import look_at
-from spanverdict.otlp.shallow_pb2 import Items, KeyValueList, Resource, Scope
+from spanverdict.otlp.shallow_pb2 import Event, Items, KeyValueList, Link, Resource, Scope
 from spanverdict.otlp.shapes import shape_of
-from spanverdict.otlp.values import decode_attribute
+from spanverdict.otlp.values import decode_attribute, encode_attribute
 from spanverdict.telemetry.blocks import Places, Rows, items_of
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.pool import Pool, Show
+from spanverdict.telemetry.vocabulary import DROPPED
 
 TRACE_ID_SIZE: Final = 16
+Owner: TypeAlias = Resource | Scope | Event | Link
 _FEW: Final = 200
 """So many attributes protobuf reads sooner than a look at them pays."""
 _MOST_SHAPES: Final = 8
@@ -141,7 +143,7 @@ def _learn_resources(pool: Pool) -> None:
         except DecodeError:
             pool.resources.unreadable.add(number)
             resource = Resource()
-        pool.resource_attributes.append(_numbers(pool, resource.attributes))
+        pool.resource_attributes.append(_numbers(pool, resource))
 
 
 def _learn_scopes(pool: Pool) -> None:
@@ -154,12 +156,20 @@ def _learn_scopes(pool: Pool) -> None:
             pool.scopes.unreadable.add(number)
             scope = Scope()
         # Cut first, so that an interruption between the two lines leaves nothing out of step.
-        pool.scope_attributes[number:] = [_numbers(pool, scope.attributes)]
+        pool.scope_attributes[number:] = [_numbers(pool, scope)]
         pool.scope_names.append((pool.strings[scope.name], pool.strings[scope.version]))
 
 
-def _numbers(pool: Pool, attributes: Iterable[bytes]) -> tuple[int, ...]:
-    return tuple([pool.attributes[item] for item in attributes])
+def _numbers(pool: Pool, owner: Owner) -> tuple[int, ...]:
+    return tuple([pool.attributes[item] for item in attributes_of(owner)])
+
+
+def attributes_of(owner: Owner) -> list[bytes]:
+    """Return the attributes of what a span belongs to or holds, and one that counts what its sender left out."""
+    items = owner.attributes[:]
+    if owner.dropped_attributes_count:
+        items.append(encode_attribute(DROPPED, owner.dropped_attributes_count))
+    return items
 
 
 def _judge_owners(owners: Interner, owned: Sequence[tuple[int, ...]], of: Interner, *, judged: bool = True) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 from google.protobuf.message import DecodeError, Message
 
 from spanverdict.otlp.columns import Lists
-from spanverdict.otlp.judging import TRACE_ID_SIZE, judge_attributes, judge_strings, judge_trace_ids
+from spanverdict.otlp.judging import TRACE_ID_SIZE, attributes_of, judge_attributes, judge_strings, judge_trace_ids
 from spanverdict.otlp.numbering import Numbered
 from spanverdict.otlp.shallow_pb2 import Event, Link, Status
+from spanverdict.telemetry.leftout import with_any
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spanlists import no_events, no_links
 from spanverdict.telemetry.spantable import (
@@ -121,7 +122,7 @@ def _statuses(lists: Lists | None, pool: Pool, n: int) -> tuple[Int8s, Int32s, B
     rows = (lists.offsets[1:] != lists.offsets[:-1]).nonzero()[0]
     codes[rows] = np.array([code if 0 <= (code := status.code) <= _LAST_CODE else 0 for status in statuses])[which]
     texts[rows] = pool.strings.number_all([status.message for status in statuses])[which]
-    return codes, texts, None if wrong is None else _spans_with(wrong[which], lists.offsets)
+    return codes, texts, None if wrong is None else with_any(wrong[which], lists.offsets)
 
 
 def _events(lists: Lists | None, pool: Pool, n: int) -> tuple[Events, Bools | None]:
@@ -134,7 +135,7 @@ def _events(lists: Lists | None, pool: Pool, n: int) -> tuple[Events, Bools | No
         pool.strings.number_all([event.name for event in events]),
         _attributes_of(events, pool),
     )
-    return table, None if wrong is None else _spans_with(wrong, lists.offsets)
+    return table, None if wrong is None else with_any(wrong, lists.offsets)
 
 
 def _links(lists: Lists | None, pool: Pool, n: int) -> tuple[Links, Bools | None]:
@@ -154,7 +155,7 @@ def _links(lists: Lists | None, pool: Pool, n: int) -> tuple[Links, Bools | None
         np.array([link.flags for link in links], np.uint32),
         _attributes_of(links, pool),
     )
-    return table, None if wrong is None else _spans_with(wrong, lists.offsets)
+    return table, None if wrong is None else with_any(wrong, lists.offsets)
 
 
 def _wrong_length(trace_id: bytes, span_id: bytes) -> bool:
@@ -184,7 +185,7 @@ def _read(read: Callable[[bytes], _Message], item: bytes) -> _Message | None:
 
 
 def _attributes_of(owners: Sequence[Event | Link], pool: Pool) -> Ragged:
-    lists = [owner.attributes[:] for owner in owners]
+    lists = [*map(attributes_of, owners)]
     offsets = np.zeros(len(lists) + 1, np.int64)
     np.cumsum([len(items) for items in lists], out=offsets[1:])
     return Ragged(offsets, pool.attributes.number_all([item for items in lists for item in items]))
@@ -203,10 +204,10 @@ def _unreadable(table: SpanTable) -> list[tuple[str, Bools | None]]:
         found.append(("a name, status message or trace state is not UTF-8", _with_bad_text(table)))
     if pool.attributes.unreadable:
         bad = pool.attributes.unreadable
-        spans = _spans_with(_among(table.attributes.items, bad), table.attributes.offsets)
+        spans = with_any(_among(table.attributes.items, bad), table.attributes.offsets)
         for part in (table.events, table.links):
-            rows = _spans_with(_among(part.attributes.items, bad), part.attributes.offsets)
-            spans |= _spans_with(rows, part.offsets)
+            rows = with_any(_among(part.attributes.items, bad), part.attributes.offsets)
+            spans |= with_any(rows, part.offsets)
         found.append(("an attribute is malformed, not UTF-8, or nested too deep", spans))
     return found
 
@@ -214,15 +215,9 @@ def _unreadable(table: SpanTable) -> list[tuple[str, Bools | None]]:
 def _with_bad_text(table: SpanTable) -> Bools:
     bad = table.pool.strings.unreadable
     spans = _among(table.name, bad) | _among(table.status_message, bad) | _among(table.trace_state, bad)
-    spans |= _spans_with(_among(table.events.name, bad), table.events.offsets)
-    return spans | _spans_with(_among(table.links.trace_state, bad), table.links.offsets)
+    spans |= with_any(_among(table.events.name, bad), table.events.offsets)
+    return spans | with_any(_among(table.links.trace_state, bad), table.links.offsets)
 
 
 def _among(numbers: Int32s, bad: Iterable[int]) -> Bools:
     return np.isin(numbers, list(bad))
-
-
-def _spans_with(wrong: Bools, offsets: Int64s) -> Bools:
-    """Return the rows that own a wrong item."""
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(wrong)])
-    return before[offsets[1:]] > before[offsets[:-1]]

@@ -33,3 +33,8 @@ CUT: Final = "spanverdict.cut"
 """The attribute that names what was cut of a span, resource or scope as too long or too many: `span.prompt`."""
 CUT_ANY: Final = "*"
 """In place of names: it was too much to tell."""
+DROPPED: Final = "spanverdict.dropped_attributes"
+"""The attribute that stands for how many others a sender left out of a resource, scope, event or link.
+
+A span has a column for that; these are made of attributes and nothing else.
+"""
