@@ -118,7 +118,9 @@ def goals_of(measured: Sequence[tuple[Case, dict[str, Any]]], peers: Sequence[Pe
 def main() -> int:
     parser = command(__doc__)
     parser.add_argument("peer", choices=tuple(PEERS))
-    parser.add_argument("--modes", help="which of a peer's modes: nop,forward,file,queue or drop,forward; default: all")
+    parser.add_argument(
+        "--modes", help="which of a peer's modes: nop,forward,default,file,queue or drop,forward; default: all"
+    )
     parser.add_argument("--cases", default="1000x16,512x10", help="spans a request x attributes a span")
     parser.add_argument("--protocol", default="grpc,http")
     parser.add_argument("--gzip", default="no,yes", help="requests plain, compressed, or both")

@@ -2,7 +2,8 @@
 
 For the Collector see `otelcollector.py`; Rotel comes from PyPI into an environment of its own, kept in the user's
 cache folder. What is forwarded goes to a second process of the same program that drops it, whose CPU is not counted,
-over the protocol that it came by, compressed as it came.
+over the protocol that it came by, compressed as it came; in the mode *default*, as the Collector's exporters do
+unless they are told otherwise: compressed.
 """
 
 from __future__ import annotations
@@ -43,6 +44,13 @@ exporters:
   otlp_http/forward:
     endpoint: "http://{sink}"
     compression: {compression}
+    sending_queue: {{queue_size: 64, block_on_overflow: true}}
+  otlp_grpc/default:
+    endpoint: "{sink}"
+    tls: {{insecure: true}}
+    sending_queue: {{queue_size: 64, block_on_overflow: true}}
+  otlp_http/default:
+    endpoint: "http://{sink}"
     sending_queue: {{queue_size: 64, block_on_overflow: true}}
   otlp_grpc/queue:
     endpoint: "{nobody}"
@@ -203,6 +211,12 @@ PEERS: Final = {
     "otelcol": (
         Peer("otelcol/nop", "receives and drops", _collector("nop")),
         Peer("otelcol/forward", "receives and forwards", _collector("otlp_{protocol}/forward"), _collector("nop")),
+        Peer(
+            "otelcol/default",
+            "receives and forwards, compressed, as exporters do by default",
+            _collector("otlp_{protocol}/default"),
+            _collector("nop"),
+        ),
         Peer("otelcol/file", "receives and writes a file, unflushed", _collector("file")),
         # Nobody listens where it would send to: what is queued stays on disk, and forwarding costs nothing.
         Peer("otelcol/queue", "receives into a queue on disk, flushed", _collector("otlp_grpc/queue"), durable=True),

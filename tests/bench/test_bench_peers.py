@@ -85,3 +85,12 @@ def test_what_is_forwarded_goes_as_it_came(
     text = Path(command[-1]).read_text()
     assert "exporters: [otlp_http/forward]" in text
     assert f'"http://c:3"\n    compression: {compression}\n' in text
+
+
+def test_by_default_the_collector_chooses_how_it_compresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTELCOL", "/bin/true")
+    default = next(peer for peer in COLLECTOR if peer.name == "otelcol/default")
+    command = default.command(Place(tmp_path, "a:1", "b:2", "c:3"), Case("http", 512))
+    text = Path(command[-1]).read_text()
+    assert "exporters: [otlp_http/default]" in text
+    assert 'otlp_http/default:\n    endpoint: "http://c:3"\n    sending_queue' in text
