@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from spanverdict.paths.narrowing import RowRuns, narrow
-from spanverdict.paths.runspread import Held, TraceGraph, draw, spread
+from spanverdict.paths.runspread import Held, TracesHere, draw, spread
 from spanverdict.paths.sharedvalues import message_columns, texts_of
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
 from spanverdict.telemetry.ordering import order_of
@@ -114,22 +114,23 @@ def associate(
     columns = _tags(table, tags)
     runs = _run_names(columns, registered, window)
     tagged = _tagged(columns, runs)
-    messages, shared = message_columns(table), [texts_of(column) for column in keys]
-    graph = draw(table, messages, shared)
-    held = Held.of(graph.n_traces, len(runs), (graph.of_row[tagged.row], tagged.run), Reason.TRACE)
-    held = held.with_more(*_registered(table, graph, registered or {}, runs), Reason.REGISTERED, past=True)
-    for kind in (Reason.LINK, Reason.MESSAGE, Reason.KEY):
-        held = spread(graph, held, kind)
+    traces = TracesHere.of(table)
+    held = Held.of(traces.count, len(runs), (traces.of_row[tagged.row], tagged.run), Reason.TRACE)
+    if registered:
+        held = held.with_more(*_registered(table, traces, registered, runs), Reason.REGISTERED, past=True)
+    if held.free().any():
+        held = _adopted(table, traces, held, keys)
     if window is not None:
         free = np.flatnonzero(held.free())
         held = held.with_more(free, np.full(len(free), runs.index(window)), Reason.WINDOW, past=True)
-    found = RowRuns(*held.of_rows(graph.of_row), len(table))
-    if held.conflicts():
-        found = narrow(table, found, tagged.of_rows(len(table)), messages, shared)
+    found = RowRuns(*held.of_rows(traces.of_row), len(table))
+    conflicts = held.conflicts()
+    if conflicts:
+        shared = [texts_of(column) for column in keys]
+        found = narrow(table, found, tagged.of_rows(len(table)), message_columns(table), shared)
     reason = _own_tags_first(found, tagged, len(runs))
     order = order_of(found.run, found.row) if len(runs) > 1 else np.arange(len(reason))
-    untagged = np.flatnonzero(held.free()[graph.of_row])
-    conflicts = held.conflicts()
+    untagged = np.flatnonzero(held.free()[traces.of_row])
     return Association(
         runs,
         found.row[order],
@@ -141,6 +142,14 @@ def associate(
         _invalid(columns),
         tuple(tags),
     )
+
+
+def _adopted(table: SpanTable, traces: TracesHere, held: Held, keys: Sequence[AttributeColumn]) -> Held:
+    """Let runs adopt traces without a tag, over links, messages and keys."""
+    graph = draw(table, traces, message_columns(table), [texts_of(column) for column in keys])
+    for kind in (Reason.LINK, Reason.MESSAGE, Reason.KEY):
+        held = spread(graph, held, kind)
+    return held
 
 
 def _distinct_spans(table: SpanTable, rows: Rows) -> int:
@@ -214,13 +223,13 @@ def _tagged(tags: tuple[_Tag, ...], runs: tuple[str, ...]) -> _Tagged:
 
 
 def _registered(
-    table: SpanTable, graph: TraceGraph, registered: Mapping[bytes, Iterable[str]], runs: tuple[str, ...]
+    table: SpanTable, traces: TracesHere, registered: Mapping[bytes, Iterable[str]], runs: tuple[str, ...]
 ) -> tuple[Int64s, Int64s]:
     """Return the (trace, run) pairs that were registered, as far as the traces are here."""
     pairs = [
-        (int(graph.place[number]), runs.index(run))
+        (int(traces.place[number]), runs.index(run))
         for trace, names in registered.items()
-        if (number := table.pool.traces.find(trace)) >= 0 and graph.place[number] >= 0
+        if (number := table.pool.traces.find(trace)) >= 0 and traces.place[number] >= 0
         for run in names
     ]
     columns = np.array(pairs, np.int64).reshape(-1, 2)

@@ -48,15 +48,29 @@ class Edges:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TracesHere:
+    """The traces of a table."""
+
+    count: int
+    place: Int64s
+    """For each trace of the pool its place among them, -1 when no span of it is here."""
+    of_row: Rows
+    """(n_rows,) the place of each row's trace."""
+
+    @staticmethod
+    def of(table: SpanTable) -> TracesHere:
+        """Find them."""
+        here = np.zeros(len(table.pool.traces), np.bool_)
+        here[table.trace] = True
+        place = np.where(here, np.cumsum(here) - 1, -1)
+        return TracesHere(int(here.sum()), place, place[table.trace].astype(np.intp))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TraceGraph:
     """Nodes: first the traces that are here, then the texts of message columns and keys."""
 
-    n_traces: int
     n_nodes: int
-    place: Int64s
-    """For each trace of the pool its node, -1 when no span of it is here."""
-    of_row: Rows
-    """(n_rows,) the node of each row's trace."""
     forward: Edges
     backward: Edges
     sideways: Edges
@@ -65,14 +79,12 @@ class TraceGraph:
     """By keys, from traces that are about several values."""
 
 
-def draw(table: SpanTable, messages: Sequence[AttributeColumn], keys: Sequence[AttributeColumn]) -> TraceGraph:
+def draw(
+    table: SpanTable, traces: TracesHere, messages: Sequence[AttributeColumn], keys: Sequence[AttributeColumn]
+) -> TraceGraph:
     """Draw the graph; the columns are texts."""
-    here = np.zeros(len(table.pool.traces), np.bool_)
-    here[table.trace] = True
-    place = np.where(here, np.cumsum(here) - 1, -1)
-    of_row: Rows = place[table.trace].astype(np.intp)
-    n_traces = n_nodes = int(here.sum())
-    ahead = [(*_link_edges(table, place, of_row), LINK)]
+    of_row, n_nodes = traces.of_row, traces.count
+    ahead = [(*_link_edges(table, traces.place, of_row), LINK)]
     beside, many = [_no_edges()], [_no_edges()]
     for column in messages:
         ahead += [(*edges, MESSAGE) for edges in _message_edges(table, column, of_row, n_nodes)]
@@ -85,10 +97,7 @@ def draw(table: SpanTable, messages: Sequence[AttributeColumn], keys: Sequence[A
     source, target = _joined([edges[:2] for edges in ahead])
     why = np.repeat([edges[2] for edges in ahead], [len(edges[0]) for edges in ahead])
     return TraceGraph(
-        n_traces,
         n_nodes,
-        place,
-        of_row,
         Edges.of(n_nodes, source, target, why),
         Edges.of(n_nodes, target, source, why),
         _by_key(n_nodes, beside),

@@ -24,6 +24,8 @@ FOLD_TABLES: Final = 512
 """Or so many tables, however small."""
 _MANY: Final = 20_000
 """So many spans of several pools are brought together by taking over these pools as they are."""
+_FEW_PARTS: Final = 8
+"""Spans of a pool that holds so many times more traces leave it: judging looks through all traces of a pool."""
 _SPARE: Final = 4
 """A block of which less than one part in so many is still held is taken apart."""
 _SPAN_BYTES: Final = 100
@@ -84,7 +86,7 @@ class Shelf:
                 loose.extend(_some(block, traces))
             else:
                 compact.extend(_chosen(block.table, [block.held[number] for number in held], traces))
-        return _together(loose, compact)
+        return _with_own_pool(_together(loose, compact))
 
     def _by_block(self, numbers: Iterable[int]) -> Iterator[tuple[SpanTable | _Block, list[int]]]:
         """Yield loose tables, and blocks with the numbers of tables in them."""
@@ -167,6 +169,13 @@ def _together(loose: Sequence[SpanTable], compact: list[tuple[CompactTable, Chos
         return _moved_together([unfolded(entries) for entries in pools.values()])
     first = compact[0][0].pool
     return unfolded_into(Pool(first.decode_attribute, first.attributes.recent), compact)
+
+
+def _with_own_pool(table: SpanTable | None) -> SpanTable | None:
+    """Move a few spans out of a large pool into one of their own."""
+    if table is None or len(table) * _FEW_PARTS > len(table.pool.traces):
+        return table
+    return table.into(Pool(table.pool.decode_attribute))
 
 
 def _moved_together(tables: Sequence[SpanTable]) -> SpanTable | None:
