@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random as randoms
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -200,8 +201,8 @@ def test_many_orphans_are_counted_fast() -> None:
     """200,000 orphans, each below a parent of its own."""
     pool, count = new_pool(), 200_000
     table = table_of([span("a", 1, 2, "s", name="n", flags=REMOTE)], pool).take(np.zeros(count, np.intp))
-    table.span_id[:] = np.arange(1, count + 1)
-    table.parent_span_id[:] = np.arange(count + 1, 2 * count + 1)
+    ids = np.arange(1, 2 * count + 1, dtype=np.uint64)
+    table = replace(table, span_id=ids[:count], parent_span_id=ids[count:])
     forest = grow(table)
     begun = time.process_time()
     (defect,) = missing_parent_defect(table, forest)

@@ -12,7 +12,7 @@ from spanverdict.telemetry.distinct import distinct
 from spanverdict.telemetry.keyindex import KeyNumbers
 from spanverdict.telemetry.pool import Pool, Value
 from spanverdict.telemetry.ragged import Ragged
-from spanverdict.telemetry.vectors import Int32s
+from spanverdict.telemetry.vectors import Int32s, constant
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +28,11 @@ class AttributeColumn:
         """Return the value in one row, None where absent."""
         code = self.codes[row]
         return self.values[code] if code >= 0 else None
+
+
+def absent(n_rows: int) -> AttributeColumn:
+    """Return an attribute that no row has."""
+    return AttributeColumn(constant(-1, n_rows, np.int32), ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +61,7 @@ def attribute_column(pool: Pool, attributes: Ragged, key: str, columns: ColumnCa
     if isinstance(column, AttributeColumn):
         return column
     if pool.keys.id_of(key) < 0:
-        return AttributeColumn(np.full(len(attributes), -1, np.int32), ())
+        return absent(len(attributes))
     known = columns.get(("keyed", ""))
     if not isinstance(known, Keyed):
         known = columns["keyed", ""] = keyed(pool, attributes)
@@ -66,14 +71,14 @@ def attribute_column(pool: Pool, attributes: Ragged, key: str, columns: ColumnCa
 
 def ragged_column(pool: Pool, attributes: Ragged, key: str, known: Keyed | None = None) -> AttributeColumn:
     """Find `key` among the attribute ids of each row; of a repeated key the last counts."""
-    codes = np.full(len(attributes), -1, np.int32)
     key_id = pool.keys.id_of(key)
     if key_id < 0 or not len(attributes.items):
-        return AttributeColumn(codes, ())
+        return absent(len(attributes))
     laid = known or keyed(pool, attributes)
     places = np.flatnonzero(laid.keys == key_id)
     if not len(places):
-        return AttributeColumn(codes, ())
+        return absent(len(attributes))
+    codes = np.full(len(attributes), -1, np.int32)
     numbers, positions = distinct(attributes.items[places])
     values, same = pool.read(numbers)
     codes[laid.rows[places]] = positions if same is None else same.take(positions)

@@ -25,6 +25,7 @@ from spanverdict.telemetry.numberlists import coded
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.ragged import Ragged, gather
 from spanverdict.telemetry.spantable import PLAIN, Events, Int32s, Int64s, Links, Rows, SpanTable
+from spanverdict.telemetry.vectors import constant, is_constant
 
 Chosen: TypeAlias = Rows | None
 """Rows of a table in any order; None for all."""
@@ -213,11 +214,14 @@ def _items(columns: Mapping[str, Narrow], owner: str, rows: Rows | slice) -> tup
 def _chosen(sizes: Narrow, rows: Rows | slice) -> tuple[Int64s, Rows | slice]:
     """Return the offsets of the lists of some rows, and where their items stand among all."""
     if is_zero(sizes):
-        return np.zeros((sizes.n_numbers if isinstance(rows, slice) else len(rows)) + 1, np.int64), slice(0, 0)
+        return constant(0, (sizes.n_numbers if isinstance(rows, slice) else len(rows)) + 1, np.int64), slice(0, 0)
     offsets = np.zeros(sizes.n_numbers + 1, np.int64)
     np.cumsum(widened(sizes, np.int32), out=offsets[1:])
     return (offsets, _EVERY) if isinstance(rows, slice) else gather(offsets, rows)
 
 
 def _joined(columns: Sequence[Column]) -> Any:
+    if all(map(is_constant, columns)) and len({int(column[0]) for column in columns if len(column)}) == 1:
+        one = next(column for column in columns if len(column))
+        return constant(one[0], sum(map(len, columns)), one.dtype)
     return columns[0] if len(columns) == 1 else np.concatenate(columns)

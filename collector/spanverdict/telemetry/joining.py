@@ -11,7 +11,7 @@ import numpy as np
 from spanverdict.telemetry.ragged import Ragged
 from spanverdict.telemetry.spanlists import Events, Links
 from spanverdict.telemetry.spantable import PLAIN, SpanTable
-from spanverdict.telemetry.vectors import Int64s
+from spanverdict.telemetry.vectors import Int64s, constant
 
 
 def concat(tables: Sequence[SpanTable]) -> SpanTable:
@@ -33,6 +33,8 @@ def concat(tables: Sequence[SpanTable]) -> SpanTable:
 
 def _concat_offsets(parts: Sequence[Int64s]) -> Int64s:
     sizes = np.array([part[-1] for part in parts])
+    if not sizes.any():
+        return constant(0, 1 + sum(len(part) - 1 for part in parts), np.int64)
     joined = np.concatenate([np.zeros(1, np.int64), *(part[1:] for part in parts)])
     joined[1:] += np.repeat(np.cumsum(sizes) - sizes, [len(part) - 1 for part in parts])
     return joined

@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from spanverdict.telemetry.vectors import constant
+
 Column: TypeAlias = npt.NDArray[Any]
 Rows: TypeAlias = npt.NDArray[np.intp]
 
@@ -118,17 +120,19 @@ def widened(narrow: Narrow, dtype: npt.DTypeLike, rows: Rows | slice = slice(Non
 
 
 def _usual(narrow: Narrow, dtype: np.dtype[Any], rows: Rows | slice) -> Column:
-    column = np.empty(narrow.n_numbers if isinstance(rows, slice) else len(rows), np.int64)
-    column.fill(narrow.base)
+    n_numbers = narrow.n_numbers if isinstance(rows, slice) else len(rows)
     n_others = len(narrow.data) // _SPARSE_BYTES
-    if n_others:
-        places = np.frombuffer(narrow.data, np.uint32, n_others)
-        others = np.frombuffer(narrow.data[4 * n_others :], np.int64, n_others)
-        if isinstance(rows, slice):
-            column[places] = others
-        else:
-            found = np.searchsorted(places, rows).clip(max=n_others - 1)
-            column = np.where(places[found] == rows, others[found], column)
+    if not n_others:
+        return constant(_as(np.array(narrow.base), dtype), n_numbers, dtype)
+    column = np.empty(n_numbers, np.int64)
+    column.fill(narrow.base)
+    places = np.frombuffer(narrow.data, np.uint32, n_others)
+    others = np.frombuffer(narrow.data[4 * n_others :], np.int64, n_others)
+    if isinstance(rows, slice):
+        column[places] = others
+    else:
+        found = np.searchsorted(places, rows).clip(max=n_others - 1)
+        column = np.where(places[found] == rows, others[found], column)
     return _as(column, dtype)
 
 

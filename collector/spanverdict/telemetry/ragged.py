@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spanverdict.telemetry.vectors import Int32s, Int64s, Rows
+from spanverdict.telemetry.vectors import Int32s, Int64s, Rows, constant
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +44,7 @@ class Ragged:
 def gather(offsets: Int64s, rows: Rows) -> tuple[Int64s, Rows]:
     """Return the offsets of `rows` laid end to end, and where each of their items stands now."""
     if not offsets[-1]:
-        return np.zeros(len(rows) + 1, np.int64), np.zeros(0, np.intp)
+        return constant(0, len(rows) + 1, np.int64), np.zeros(0, np.intp)
     first = offsets[rows]
     sizes = offsets[rows + 1] - first
     taken = np.zeros(len(rows) + 1, np.int64)

@@ -43,4 +43,4 @@ class Reordered(Ragged):
     def column(self, key: str) -> AttributeColumn:
         """Return what the spans have for a key."""
         found = attribute_column(self._pool, self.source, key, self._columns)
-        return AttributeColumn(found.codes.take(self.rows), found.values)
+        return AttributeColumn(found.codes.take(self.rows), found.values) if found.values else found

@@ -9,13 +9,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.attributecolumn import AttributeColumn, ColumnCache, attribute_column, ragged_column
+from spanverdict.telemetry.attributecolumn import AttributeColumn, ColumnCache, absent, attribute_column, ragged_column
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.ragged import Ragged, gather, ragged
 from spanverdict.telemetry.renumbering import moved, moved_items, moved_lists
 from spanverdict.telemetry.reordered import Reordered
 from spanverdict.telemetry.spanlists import Events, Links, no_events, no_links
-from spanverdict.telemetry.vectors import Bools, Int8s, Int32s, Int64s, Rows, UInt32s, UInt64s
+from spanverdict.telemetry.vectors import Bools, Int8s, Int32s, Int64s, Rows, UInt32s, UInt64s, constant, is_constant
 
 _MANY: Final = 4096
 
@@ -156,11 +156,15 @@ class SpanTable:
             case _:
                 owned, numbers = pool.scope_attributes, self.scope
         if pool.keys.id_of(key) < 0:
-            return AttributeColumn(np.full(len(numbers), -1, np.int32), ())
+            return absent(len(numbers))
         used = np.flatnonzero(np.bincount(numbers, minlength=1))  # few, so that sorting all rows is not worth while
         place = np.zeros(int(used.max(initial=0)) + 1, np.intp)
         place[used] = np.arange(len(used))
         column = ragged_column(pool, ragged([owned[number] for number in used.tolist()]), key)
+        if not column.values:
+            return absent(len(numbers))
+        if len(used) == 1:
+            return AttributeColumn(constant(column.codes[0], len(numbers), np.int32), column.values)
         return AttributeColumn(column.codes[place[numbers]], column.values)
 
     @property
@@ -227,9 +231,9 @@ PLAIN = {
 
 
 def _taken(column: npt.NDArray[Any], rows: Rows) -> npt.NDArray[Any]:
-    """Return the given rows of a column; where all of many are the same number, some others of them do as well."""
-    if _MANY < len(rows) <= len(column) and (column == column[0]).all():
-        return column[: len(rows)]
+    """Return the given rows of a column; where all of many are the same number, none has to be looked for."""
+    if len(column) and (is_constant(column) or (len(rows) > _MANY and (column == column[0]).all())):
+        return constant(column[0], len(rows), column.dtype)
     return column[rows]
 
 

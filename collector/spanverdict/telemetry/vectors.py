@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,3 +14,17 @@ Int64s: TypeAlias = npt.NDArray[np.int64]
 UInt32s: TypeAlias = npt.NDArray[np.uint32]
 UInt64s: TypeAlias = npt.NDArray[np.uint64]
 Rows: TypeAlias = npt.NDArray[np.intp]
+
+
+def constant(number: Any, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a column that holds one number everywhere; it takes no memory and cannot be written to.
+
+    >>> constant(7, 3, np.int32)
+    array([7, 7, 7], dtype=int32)
+    """
+    return np.broadcast_to(np.array(number, dtype), (count,))
+
+
+def is_constant(column: npt.NDArray[Any]) -> bool:
+    """Tell whether a column is one that `constant` makes."""
+    return column.strides == (0,)
