@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from app.followed import MemoryArchive, flow, ingest, requests, score
+from app.followed import MemoryArchive, flow, ingest, record, requests, score
 from spantables import new_pool, table_of
 from spanverdict.app import judge as judge_room
+from spanverdict.app.completeness import DEFAULT_IDLE_S
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
+from spanverdict.app.inbox import Inbox
 from spanverdict.app.judge import Judge, Judgement
 from spanverdict.app.liverun import LiveRun
 from spanverdict.telemetry.spantable import SpanTable
@@ -148,3 +151,50 @@ def test_what_was_not_noted_yet_is_noted_in_the_end(desk: Desk) -> None:
     desk.judge.stop()
     desk.judge.step()
     assert desk.noted == [("r", 1), ("r", 2)]
+
+
+class Resting(Inbox[Any]):
+    """Does not rest, but remembers how long it was to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rests: list[float] = []
+
+    def rest(self, seconds: float, weight: float) -> None:
+        self.rests.append(round(seconds, 3))
+
+
+@pytest.mark.parametrize(("expected", "rest"), [(None, judge_room._LONG_PAUSE_S), (9, judge_room._PAUSE_S)])
+def test_rounds_are_rarer_while_no_run_waits_for_a_known_number_of_requests(
+    desk: Desk, expected: int | None, rest: float
+) -> None:
+    desk.judge._inbox = resting = Resting()
+    desk.judge.hear(record(expected_requests=expected))
+    for number in (1, 2):
+        desk.judge.deliver((number,), requests(number))
+        desk.judge.step()
+    assert resting.rests == [rest]
+
+
+def test_a_rest_ends_when_a_run_is_due(desk: Desk) -> None:
+    desk.judge._inbox = resting = Resting()
+    desk.judge.deliver((1,), requests(1))
+    desk.judge.step()
+    desk.now += DEFAULT_IDLE_S - 0.1
+    desk.judge._rested_at = desk.now + 1
+    desk.judge.deliver((2,), requests(2, run="other"))
+    desk.judge.step()
+    assert resting.rests == [0.1]
+
+
+def test_a_run_with_a_verdict_is_not_waited_for(desk: Desk) -> None:
+    desk.judge._inbox = Resting()
+    desk.judge.hear(record(expected_requests=1))
+    desk.judge.deliver((1,), table_of([ingest(1)]))
+    desk.judge.step()
+    assert desk.docket.awaits_spans
+    desk.now += 1
+    desk.judge.deliver((2,), table_of([score(1)]))
+    desk.judge.step()
+    assert [verdict.trigger for verdict in desk.verdicts] == ["manifest"]
+    assert not desk.docket.awaits_spans

@@ -99,14 +99,26 @@ class Inbox:
     def __init__(self, world: World) -> None:
         self._world = world
         self._items: deque[Any] = deque()
+        self._weight = 0.0
 
-    def put(self, item: Any) -> None:
+    def put(self, item: Any, weight: float = inf) -> None:
         self._items.append(item)
+        self._weight += weight
+
+    def rest(self, seconds: float, weight: float) -> None:
+        until = self._world.now + seconds
+        while self._weight < weight and self._world.happen(until):
+            pass
+        if self._weight < weight:
+            self._world.now = max(until, self._world.now)
 
     def get_nowait(self) -> Any:
         if not self._items:
             raise Empty
-        return self._items.popleft()
+        item = self._items.popleft()
+        if not self._items:
+            self._weight = 0.0
+        return item
 
     def get(self, *, timeout: float | None = None) -> Any:
         world = self._world

@@ -15,7 +15,7 @@ from typing import Final
 
 from spanverdict.app.agenda import Agenda
 from spanverdict.app.associating import defects_of, readers_of, tags_of
-from spanverdict.app.completeness import StageTally, has_loose_ends, is_whole, may_be_whole
+from spanverdict.app.completeness import StageTally, expected_of, has_loose_ends, is_whole, may_be_whole
 from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.endspan import end_spans
 from spanverdict.app.liverun import LiveRun
@@ -78,6 +78,8 @@ class Docket:
         """Runs that got spans since these were counted."""
         self._unnoted: dict[str, LiveRun] = {}
         """Runs of which the store does not know all batches."""
+        self._awaited: set[str] = set()
+        """Runs that may be whole with the next span, as it is known how many requests they have."""
         self._latest: tuple[str, Evidence] | None = None
         """The run that was looked at last, until something comes."""
         self._count_at = 0.0
@@ -93,6 +95,11 @@ class Docket:
     def nbytes(self) -> int:
         """How much memory the spans at hand take, about."""
         return self._window.nbytes
+
+    @property
+    def awaits_spans(self) -> bool:
+        """Tell whether a run may be complete as soon as more spans come, and not only when none come any more."""
+        return bool(self._awaited)
 
     def take_in(self, batches: Sequence[int], table: SpanTable, now: float) -> None:
         """Take in the spans of batches whose ids follow each other, from the journal or just received."""
@@ -369,6 +376,8 @@ class Docket:
     def _schedule(self, run: LiveRun) -> None:
         """Work out when to look at a run."""
         self._agenda.put(run, self._due_of(run))
+        expects = any(expected_of(flow, run.expected) is not None for flow in self.config.flows)
+        (self._awaited.add if run.fresh and expects else self._awaited.discard)(run.id)
 
     def _due_of(self, run: LiveRun) -> float | None:
         if not run.fresh:
@@ -390,7 +399,7 @@ class Docket:
             self._leave(run, now)
             return None
         if self._may_have_ended(run) and self._has_ended(run):
-            run.ended = now
+            run.ended = now if run.active is None else run.active
         flows = self.flows_of(run)
         if self._may_be_whole(run, flows) and now >= run.check_again and self._is_whole(run, flows, now):
             return "manifest"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 import math
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from queue import Empty
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ from opentelemetry import metrics, trace
 
 from spanverdict.app.docket import RETRY_S, Docket, Evidence
 from spanverdict.app.docketconfig import KEEP_S
+from spanverdict.app.inbox import Inbox
 from spanverdict.app.liverun import LiveRun
 from spanverdict.app.pages import take_small_pages
 from spanverdict.evaluation.engine import evaluate
@@ -40,6 +41,8 @@ _TOGETHER: Final = 16384
 """Spans of batches that are taken in as one: larger tables would cost little less, and be shared by more runs."""
 _PAUSE_S: Final = 0.05
 """How long after a round the next one begins while batches come: it takes in more of them at a time."""
+_LONG_PAUSE_S: Final = 0.25
+"""The same while no run can be complete by what comes, but only by what no longer comes."""
 _NOTE_EVERY_S: Final = 0.2
 """How often the store is told of more batches of runs that it knows. Each time costs a commit."""
 MAX_BACKLOG_BYTES: Final = 128 * 1024 * 1024
@@ -147,7 +150,7 @@ class Judge:
     past_of: Callable[[RunInfo, Sequence[Flow]], Past] | None = None
     """Finds what a run is compared with; may raise `StoreError`."""
     clock: Callable[[], float] = time.monotonic
-    _inbox: queue.SimpleQueue[_Item] = field(default_factory=queue.SimpleQueue)
+    _inbox: Inbox[_Item] = field(default_factory=Inbox)
     _thread: threading.Thread | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _note_at: float = 0.0
@@ -163,7 +166,7 @@ class Judge:
         """Hand over the spans of committed batches, whose ids follow each other; from any thread."""
         nbytes = table.nbytes
         self._wait_for(nbytes)
-        self._inbox.put(_Batch(self.clock(), batches, table, nbytes))
+        self._inbox.put(_Batch(self.clock(), batches, table, nbytes), max(len(table), _TOGETHER / _AT_ONCE))
 
     @property
     def backlog(self) -> int:
@@ -223,7 +226,7 @@ class Judge:
                 item.reached.set()
         if self.after_round is not None:
             self.after_round()
-        self._rested_at = self.clock() + _PAUSE_S
+        self._rested_at = self.clock() + (_PAUSE_S if self.docket.awaits_spans else _LONG_PAUSE_S)
         return going
 
     def _work(self, records: Sequence[RunRecord], batches: Iterable[tuple[int, SpanTable]]) -> None:
@@ -257,10 +260,12 @@ class Judge:
         due = self._next_due()
         try:
             items.append(self._inbox.get(timeout=None if due is None else max(0.0, due - self.clock())))
+            pause = min(self._rested_at, math.inf if due is None else due) - self.clock()
+            if pause > 0 and isinstance(items[0], _Batch):
+                self._inbox.rest(pause, _TOGETHER)
             while len(items) < _AT_ONCE:
-                pause = self._rested_at - self.clock() if isinstance(items[-1], _Batch) else 0.0
-                items.append(self._inbox.get(timeout=pause) if pause > 0 else self._inbox.get_nowait())
-        except queue.Empty:
+                items.append(self._inbox.get_nowait())
+        except Empty:
             return items, True
         return items, False
 
