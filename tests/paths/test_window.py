@@ -245,6 +245,21 @@ def test_shrinking_drops_what_was_quiet_longest_first_but_not_what_is_needed() -
     assert window.nbytes <= 2 * one
 
 
+def test_shrinking_to_fewer_runs_leaves_spans_of_no_run() -> None:
+    window = Window()
+    for number in range(6):
+        window.add(
+            number + 1,
+            table_of([{"trace": f"t{number}", "id": 1, "attributes": {"test.run.id": f"r{number}"}}]),
+            number,
+        )
+    window.add(7, table_of([{"trace": "nobody's", "id": 1}]), 0.0)
+    gone = window.shrink(window.nbytes, keep={"r0"}, n_runs=3)
+    assert gone == Forgotten(frozenset({"r1", "r2", "r3"}), 0)
+    assert window.runs == {"r0", "r4", "r5"}
+    assert window.untagged == 1
+
+
 def test_a_registered_trace_waits_for_its_spans() -> None:
     window = Window()
     window.register("r", [trace_bytes("a")], 100.0)

@@ -14,6 +14,8 @@ POOL_LIMIT: Final = 1_000_000
 """Distinct attributes after which a fresh pool is begun, so that old values can be let go."""
 POOL_BYTES: Final = 128 * 1024 * 1024
 """The same, by memory: few long values are as many short ones."""
+TRACE_LIMIT: Final = 100_000
+"""Likewise for distinct traces, which both processes keep as they are: usual ones come with several new attributes."""
 RECENT_ATTRIBUTES: Final = 20_000
 """How many a pool remembers: those that come again do so soon, and a small memory is a fast one."""
 
@@ -69,7 +71,8 @@ class Decoder:
         self._pool = new_pool(RECENT_ATTRIBUTES, self._show)
 
     def _with_room(self) -> Pool:
-        known = max(len(self._pool.attributes), len(self._pool.traces))
-        if known > self._limit or self._pool.weigh() > self._bytes:
+        pool = self._pool
+        is_full = len(pool.attributes) > self._limit or len(pool.traces) > min(self._limit, TRACE_LIMIT)
+        if is_full or pool.weigh() > self._bytes:
             self.forget()
         return self._pool

@@ -65,6 +65,8 @@ class Docket:
         """Spans that were let go before any run claimed them."""
         self.turned_away = 0
         """How often spans came for runs that are not followed, as there are too many already."""
+        self.coming: set[str] = set()
+        """Runs that are not known here yet, and of which spans were let in on their way here; see `Admission`."""
         self.let_go = 0
         """Runs whose spans were let go before their time; they are read again from the journal when more comes."""
         self._archive = archive
@@ -82,6 +84,8 @@ class Docket:
         """Runs that may be whole with the next span, as it is known how many requests they have."""
         self._latest: tuple[str, Evidence] | None = None
         """The run that was looked at last, until something comes."""
+        self._waiting: set[str] = set()
+        """Runs that a verdict is still to come for, and new ones until they are counted."""
         self._count_at = 0.0
         self._tidy_at = 0.0
         self._squeeze_at = 0.0
@@ -110,10 +114,14 @@ class Docket:
             first = self._window.first_batch_of(name) or batches[0]
             self._reach(self._of(name, now), first, batches[-1], now)
 
+    @property
+    def open_runs(self) -> int:
+        """How many runs wait for a verdict, or are new; from any thread."""
+        return len(self._waiting)
+
     def has_room(self) -> bool:
-        """Tell whether more may come: neither too many runs nor too many of their spans wait for a verdict."""
-        open_runs = len(self._agenda) + len(self._touched)
-        return open_runs < self.config.max_open_runs and self._window.nbytes < 2 * self.config.keep_bytes
+        """Tell whether more may come: not too many spans wait for a verdict; from any thread."""
+        return self._window.nbytes < 2 * self.config.keep_bytes
 
     def follow(self, run_id: str, now: float) -> None:
         """Take up a run from before."""
@@ -271,7 +279,7 @@ class Docket:
         before = now - self.config.keep_s
         self._let_go(self._window.forget(before, keep))
         if self._is_large():
-            gone = self._window.shrink(self.config.keep_bytes * 7 // 8, keep)
+            gone = self._window.shrink(self.config.keep_bytes * 7 // 8, keep, self.config.max_runs * 5 // 8)
             self._let_go(gone)
             self.let_go += len(gone.runs)
         here = self._window.runs
@@ -289,14 +297,16 @@ class Docket:
             _log.warning("%d spans that no run claimed were let go", gone.untagged)
         for name in gone.runs:
             self.runs.pop(name, None)
+            self._waiting.discard(name)
 
     def _is_large(self) -> bool:
-        return self._window.nbytes > self.config.keep_bytes
+        return self._window.nbytes > self.config.keep_bytes or len(self.runs) > self.config.max_runs * 3 // 4
 
     def _turns_away(self, name: str) -> bool:
         """Tell whether a run is new and there is no place for it; its spans are let go when memory runs short."""
         if name in self.runs or len(self.runs) < self.config.max_runs:
             return False
+        self.coming.discard(name)
         if not self.turned_away:
             _log.error("there are more than %d runs; spans of new ones are kept, but not judged", self.config.max_runs)
         self.turned_away += 1
@@ -306,6 +316,8 @@ class Docket:
         run = self.runs.get(name)
         if run is None:
             run = self.runs[name] = LiveRun(name, met=now, patient=self.config.patient)
+            self._waiting.add(name)
+            self.coming.discard(name)
         if not run.recalled:
             self._recall(run, now)
         return run
@@ -375,6 +387,7 @@ class Docket:
 
     def _schedule(self, run: LiveRun) -> None:
         """Work out when to look at a run."""
+        (self._waiting.add if run.fresh else self._waiting.discard)(run.id)
         self._agenda.put(run, self._due_of(run))
         expects = any(expected_of(flow, run.expected) is not None for flow in self.config.flows)
         (self._awaited.add if run.fresh and expects else self._awaited.discard)(run.id)

@@ -11,10 +11,10 @@ KEEP_S: Final = 600.0
 """How long spans are kept at hand after the last of their traces came; late ones may still join them."""
 KEEP_BYTES: Final = 1 << 30
 """How much memory they may take, about, before judged and unclaimed ones are let go earlier."""
-MAX_OPEN_RUNS: Final = 50_000
-"""Runs that may wait for a verdict, about 3 kB each, before no more spans are taken in."""
-MAX_RUNS: Final = 200_000
-"""Runs that are known at a time. One request may name a million; those beyond are not followed, and that is counted."""
+MAX_OPEN_RUNS: Final = 20_000
+"""Runs that may wait for a verdict, before spans of further ones are refused. One of a single span takes 2.5 kB."""
+MAX_RUNS: Final = 40_000
+"""Runs that are known at a time. Beyond three quarters of them those with a verdict go, the quiet ones first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 from opentelemetry import context, metrics, trace
 
+from spanverdict.app.admission import Admission
 from spanverdict.app.decoding import Decoder, OverLimitsError
 from spanverdict.app.decodingprocess import DecodingProcess
 from spanverdict.masking.masker import Masker
@@ -70,7 +71,8 @@ class Intake:
 
     `problem` says why nothing can be kept, and gives None when it can. With a `masker`, only what it leaves is decoded
     and kept; with `limits`, attributes beyond them are cut before that. With `apart`, a process is started to decode as
-    soon as there is a lot to do. Start the intake before the receiver and close it after.
+    soon as there is a lot to do. With `admission`, requests that name too many new runs are refused. Start the intake
+    before the receiver and close it after.
     """
 
     def __init__(
@@ -83,8 +85,9 @@ class Intake:
         apart: DecodingProcess | None = None,
         masker: Masker | None = None,
         limits: AttributeLimits | None = None,
+        admission: Admission | None = None,
     ) -> None:
-        self._way = _Way(journal, deliver, self._look_again)
+        self._way = _Way(journal, deliver, self._look_again, admission)
         self._has_room = has_room
         self._problem = problem
         self._decoder = Decoder(limits=limits)
@@ -254,6 +257,7 @@ class _Way:
     journal: Journal
     deliver: Deliver
     look_again: Callable[[Sequence[_Request]], None]
+    admission: Admission | None
 
 
 class _Group:
@@ -313,12 +317,27 @@ class _Group:
         for request, tally in zip(self.requests, tallies, strict=True):
             if not tally.accepted:
                 _answer_without_spans(request, tally)
+        table, held = self._admitted(table, held)
         if not held:
             self._receiving.end()
             return
         self._step = self._begin("journal")
         commit = self._way.journal.append_all([request.payload for request, _ in held], time.time_ns())
         commit.add_done_callback(lambda done: self._settle(done, held, table))
+
+    def _admitted(
+        self, table: SpanTable, held: list[tuple[_Request, Tally]]
+    ) -> tuple[SpanTable, list[tuple[_Request, Tally]]]:
+        """Answer requests that name too many new runs, and return what is left."""
+        if self._way.admission is None:
+            return table, held
+        table, refusals = self._way.admission.sift(table, [tally.accepted for _, tally in held])
+        if not any(refusals):
+            return table, held
+        for (request, _), refusal in zip(held, refusals, strict=True):
+            if refusal is not None:
+                request.receipt.set_exception(refusal)
+        return table, [one for one, refusal in zip(held, refusals, strict=True) if refusal is None]
 
     def _settle(self, commit: Future[range], held: Sequence[tuple[_Request, Tally]], table: SpanTable) -> None:
         """Hand on what was committed, then tell the clients. Called on the thread that commits."""
@@ -327,8 +346,11 @@ class _Group:
         if error is None:
             _spans.add(len(table))
             self._way.deliver(commit.result(), table)
-        elif isinstance(error, StoreUnavailable):
-            error = Unavailable(str(error))
+        else:
+            if self._way.admission is not None:
+                self._way.admission.withdraw(table)
+            if isinstance(error, StoreUnavailable):
+                error = Unavailable(str(error))
         for request, tally in held:
             if error is None:
                 request.receipt.set_result(_receipt(request, tally))

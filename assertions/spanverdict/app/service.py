@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from spanverdict.alerting.alerts import scope_of
 from spanverdict.alerting.config import ReceiverSettings
 from spanverdict.alerting.decision import decide
+from spanverdict.app.admission import Admission
 from spanverdict.app.baselinechoice import BaselineChoice
 from spanverdict.app.baselines import Comparer
 from spanverdict.app.decodingprocess import DecodingProcess
@@ -157,6 +158,7 @@ class Service:
                 apart=apart,
                 masker=self.masker,
                 limits=self.config.limits,
+                admission=Admission(docket) if self.config.only is None else None,
             )
             self.intake.start()
             self._parts.callback(self.intake.close)

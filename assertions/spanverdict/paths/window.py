@@ -233,14 +233,18 @@ class Window:
         """Drop clusters that nothing was added to since, but those of the runs to keep."""
         return self._drop([c for c in self._alive if c.last_seen < before and c.runs.isdisjoint(keep)])
 
-    def shrink(self, nbytes: int, keep: AbstractSet[str] = frozenset()) -> Forgotten:
-        """Drop the clusters that were quiet longest until the rest is small enough, but those of the runs to keep."""
+    def shrink(self, nbytes: int, keep: AbstractSet[str] = frozenset(), n_runs: int = sys.maxsize) -> Forgotten:
+        """Drop the clusters that were quiet longest until the rest is small enough, but those of the runs to keep.
+
+        It is when it takes so many bytes and is of so many runs; for the number of runs, only clusters with runs go.
+        """
         runs: set[str] = set()
-        untagged = 0
+        untagged, n_here = 0, sum(len(cluster.runs) for cluster in self._alive)
         for cluster in sorted(self._alive, key=lambda c: c.last_seen):
-            if self.nbytes <= nbytes:
+            is_large = self.nbytes > nbytes
+            if not is_large and n_here - len(runs) <= n_runs:
                 break
-            if cluster.runs.isdisjoint(keep):
+            if cluster.runs.isdisjoint(keep) and (is_large or cluster.runs):
                 gone = self._drop([cluster])
                 runs |= gone.runs
                 untagged += gone.untagged
