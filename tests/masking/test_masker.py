@@ -74,6 +74,33 @@ def test_a_value_is_masked_wherever_a_text_can_stand() -> None:
     assert (span.trace_id, span.links[0].span_id) == (b"t" * 16, b"l" * 8)
 
 
+def test_names_of_attributes_scopes_and_trace_states_are_texts_too() -> None:
+    mail = "anne@example.org"
+    nested = AnyValue(kvlist_value=KeyValueList(values=[text(mail, "x")]))
+    span = Span(
+        trace_id=b"t" * 16,
+        span_id=b"s" * 8,
+        trace_state=f"k={mail}",
+        attributes=[text(mail, "x"), KeyValue(key="by", value=nested)],
+        links=[Span.Link(trace_id=b"t" * 16, span_id=b"l" * 8, trace_state=f"k={mail}")],
+    )
+    scope = ScopeSpans(scope=InstrumentationScope(name=mail, version=mail), spans=[span])
+    before = TracesData(resource_spans=[ResourceSpans(scope_spans=[scope])]).SerializeToString()
+    assert before.count(mail.encode()) == 6
+    assert mail.encode() not in Masker(MaskingRules(values=("email",))).masked(before)
+
+
+def test_the_argument_of_a_secret_option_is_masked() -> None:
+    words = ["app", "--db-password", "hunter2", "--token", "abc", "--verbose", "yes", "-first-token", "x"]
+    listed = KeyValue(key="process.command_args")
+    listed.value.array_value.values.extend(AnyValue(string_value=word) for word in words)
+    masker = Masker(MaskingRules())
+    once = masker.masked(payload(listed))
+    kept = [value.string_value for value in span_of(once).attributes[0].value.array_value.values]
+    assert kept == ["app", "--db-password", REDACTED, "--token", REDACTED, "--verbose", "yes", "-first-token", REDACTED]
+    assert masker.masked(once) == once
+
+
 def test_a_payload_without_anything_to_mask_is_the_same_object() -> None:
     before = make_payload(100, 16, 3, run_id="gh-1")
     assert Masker(MaskingRules()).masked(before) is before
@@ -88,13 +115,22 @@ def test_a_payload_without_anything_to_mask_is_the_same_object() -> None:
         "user.session_token",
         "secret",
         "x.client_secret.v",
+        "userPassword",
+        "PGPASSWORD",
+        "stripeApiKey",
+        "oauth.userSecret",
+        "passwordHash",
+        "db.pwd",
+        "http.request.header.x-vault-token",
     ],
 )
 def test_secrets_are_known_by_the_names_of_attributes(key: str) -> None:
     assert left(MaskingRules(), text(key, CANARY)) == {key: REDACTED}
 
 
-@pytest.mark.parametrize("key", ["gen_ai.usage.output_tokens", "secretary", "author", "keyboard", "cookiecutter.name"])
+@pytest.mark.parametrize(
+    "key", ["gen_ai.usage.output_tokens", "secretary", "author", "keyboard", "cookiecutter.name", "time_to_first_token"]
+)
 def test_names_that_only_look_alike_are_left(key: str) -> None:
     assert left(MaskingRules(), text(key, CANARY)) == {key: CANARY}
 

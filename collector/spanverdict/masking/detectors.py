@@ -8,13 +8,25 @@ finds at least all that the exact one does.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import re2
 
-_CARD_DIGITS: Final = range(13, 20)
+from spanverdict.masking.cardnumbers import RUN, card_numbers
+from spanverdict.masking.secrets import (
+    BEARER,
+    LOOSE,
+    LOOSE_BEARER,
+    LOOSE_PASSWORD,
+    LOOSE_TOKEN,
+    PASSWORD,
+    SECRET,
+    TOKEN,
+    words,
+)
+
 _ALWAYS: Final = ("^", "$", r"\b", r"\B", r"\A", r"\z")
 """Parts of a pattern that mean something else in a payload than in a value."""
 
@@ -35,9 +47,13 @@ def compiled(pattern: str, *, case_sensitive: bool = True) -> Any:
         raise ValueError(str(error)) from None
 
 
-def anything(_text: str) -> bool:
-    """Tell that whatever matched is meant."""
-    return True
+Pick: TypeAlias = Callable[[bytes, int, int], Iterable[tuple[int, int]]]
+"""Says which parts of a text to replace, between the start and the end of what a pattern found."""
+
+
+def all_of_it(_text: bytes, start: int, end: int) -> Iterable[tuple[int, int]]:
+    """Pick whatever was found."""
+    return ((start, end),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,7 @@ class Detector:
     exact: str
     loose: str | None
     """None where payloads cannot be searched for it, so that every value has to be."""
-    holds: Callable[[str], bool] = anything
+    pick: Pick = all_of_it
     """Decides about what the pattern found."""
     _matcher: Any = field(init=False, repr=False, compare=False)
 
@@ -56,7 +72,7 @@ class Detector:
         object.__setattr__(self, "_matcher", compiled(self.exact))
 
     def replaced(self, text: bytes) -> bytes:
-        """Return a UTF-8 text with every find replaced by the detector's name; of a pattern with a group, that group.
+        """Return a UTF-8 text with every find replaced by the detector's name; of a pattern with groups, the last one.
 
         >>> DETECTORS[0].replaced(b"sent Bearer abcdef0123")
         b'sent Bearer [bearer]'
@@ -65,28 +81,22 @@ class Detector:
             return text
         pieces, done = [], 0
         for match in self._matcher.finditer(text):
-            start, end = match.span(match.re.groups)
-            if start >= 0 and self.holds(text[start:end].decode(errors="replace")):
+            for start, end in self.pick(text, *_found(match)):
                 pieces += [text[done:start], f"[{self.name}]".encode()]
                 done = end
         return b"".join([*pieces, text[done:]])
+
+
+def _found(match: Any) -> tuple[int, int]:
+    """Return where the last group stands that is there; all of a match without groups."""
+    spans: list[tuple[int, int]] = [match.span(group) for group in range(match.re.groups, -1, -1)]
+    return next(span for span in spans if span[0] >= 0)
 
 
 def own(name: str, pattern: str) -> Detector:
     """Return a detector of a user's pattern; raises `ValueError` when it is none."""
     loose = None if any(part in pattern for part in _ALWAYS) else pattern
     return Detector(name, pattern, loose)
-
-
-def is_card_number(digits: str) -> bool:
-    """Tell whether the check digit is right, by the algorithm of Luhn (ISO/IEC 7812-1).
-
-    >>> is_card_number("4111 1111 1111 1111"), is_card_number("4111 1111 1111 1112")
-    (True, False)
-    """
-    numbers = [int(digit) for digit in digits if digit.isascii() and digit.isdigit()]
-    doubled = [sum(divmod(2 * number, 10)) for number in numbers[-2::-2]]
-    return len(numbers) in _CARD_DIGITS and (sum(doubled) + sum(numbers[-1::-2])) % 10 == 0
 
 
 def is_address(text: str) -> bool:
@@ -102,65 +112,46 @@ def is_address(text: str) -> bool:
     return True
 
 
-def _words(*words: str) -> str:
-    return "|".join(words)
+def _addresses(text: bytes, start: int, end: int) -> Iterable[tuple[int, int]]:
+    return ((start, end),) if is_address(text[start:end].decode(errors="replace")) else ()
 
 
-SECRET_WORDS: Final = _words(
-    "authorization", r"cookies?", r"passw(?:or)?ds?", r"passphrases?", r"secrets?", r"client[-_]?secret",
-    r"(?:x[-_])?api[-_]?keys?", r"(?:access|refresh|auth|id|session|bearer|csrf)[-_]?tokens?", r"private[-_]?keys?",
-    r"access[-_]?keys?", r"secret[-_]?access[-_]?key", r"credentials?", r"connection[-_]?string",
-)  # fmt: skip
-"""Words in the name of an attribute, or of a setting in a text, that say its value is secret."""
+def _not_masked(text: bytes, start: int, end: int) -> Iterable[tuple[int, int]]:
+    """Pick what is something, and not what a detector has left in its place."""
+    return ((start, end),) if text[start:end].strip(b"[] ") not in _LEFT else ()
 
-_TOKEN_SHAPES: Final = (
-    r"gh[pousr]_[A-Za-z0-9]{36,}",
-    r"github_pat_[A-Za-z0-9_]{36,}",
-    r"glpat-[A-Za-z0-9_-]{20,}",
-    r"(?:AKIA|ASIA)[0-9A-Z]{16}",
-    r"AIza[0-9A-Za-z_-]{35}",
-    r"xox[abeprs]-[A-Za-z0-9-]{10,}",
-    r"(?:sk|rk|pk)[-_](?:live|test|proj|ant|or)?[-_]?[A-Za-z0-9_-]{20,}",
-    r"whsec_[A-Za-z0-9+/=]{24,}",
-    r"hf_[A-Za-z0-9]{30,}",
-    r"npm_[A-Za-z0-9]{36}",
-    r"pypi-[A-Za-z0-9_-]{40,}",
+
+_LEFT: Final = frozenset(
+    {
+        b"",
+        b"redacted",
+        *(name.encode() for name in ("bearer", "token", "password", "secret", "email", "card", "phone", "ip")),
+    }
 )
-_JWT: Final = r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
-_KEY_BLOCK: Final = r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?"
-_PHONE: Final = r"\+[0-9](?:[ ().-]{0,2}[0-9]){7,14}"
+_AT: Final = r"(?:@|%40|\\u0040)"
+_PHONE: Final = r"(?:\+|%2B)[0-9](?:[ ().-]{0,2}[0-9]){7,14}"
 
 DETECTORS: Final = (
-    Detector(
-        "bearer", r"(?i)\b(?:bearer|basic|negotiate)\s+([A-Za-z0-9+/_.~=-]{8,})", r"(?i)(?:bearer|basic|negotiate)\s"
-    ),
-    Detector(
-        "token",
-        _words(*(rf"\b{shape}" for shape in _TOKEN_SHAPES), rf"\b{_JWT}", _KEY_BLOCK),
-        _words(*(shape.replace("{36,}", "{20}") for shape in _TOKEN_SHAPES), r"eyJ[A-Za-z0-9_-]{8}", "-----BEGIN "),
-    ),
-    Detector("password", r"://[^/\s:@]{0,64}:([^/\s@]{1,256})@", r"://[^/\s:@]{0,64}:[^/\s@]{1,256}@"),
-    Detector(
-        "secret",
-        rf"(?i)\b(?:{SECRET_WORDS})[\"']?\s{{0,4}}[=:]\s{{0,4}}[\"']?([^\s\"'&,;}}\[\]][^\s\"'&,;}}\]]*)",
-        rf"(?i)(?:{SECRET_WORDS})[\"']?\s{{0,4}}[=:]",
-    ),
+    Detector("bearer", BEARER, LOOSE_BEARER),
+    Detector("token", TOKEN, LOOSE_TOKEN),
+    Detector("password", PASSWORD, LOOSE_PASSWORD, _not_masked),
+    Detector("secret", SECRET, LOOSE, _not_masked),
     Detector(
         "email",
-        r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}",
-        r"[A-Za-z0-9._%+-]@[A-Za-z0-9-]+\.[A-Za-z0-9]",
+        rf"[\pL\pN._%+-]+{_AT}[\pL\pN-]+(?:\.[\pL\pN-]+)*\.\pL{{2,}}",
+        rf"[\pL\pN._%+-]{_AT}[\pL\pN-]+\.[\pL\pN]",
     ),
-    Detector("card", r"\b[0-9](?:[ -]?[0-9]){12,18}\b", r"[0-9](?:[ -]?[0-9]){12}", is_card_number),
+    Detector("card", RUN, RUN.replace("{12,}", "{12}"), card_numbers),
     Detector(
         "phone",
-        _words(_PHONE, r"\([0-9]{3}\) ?[0-9]{3}[-. ][0-9]{4}\b", r"\b[0-9]{3}[-.][0-9]{3}[-.][0-9]{4}\b"),
-        _words(_PHONE, r"\([0-9]{3}\) ?[0-9]{3}[-. ][0-9]{4}", r"[0-9]{3}[-.][0-9]{3}[-.][0-9]{4}"),
+        words(_PHONE, r"\([0-9]{3}\) ?[0-9]{3}[-. ][0-9]{4}\b", r"\b[0-9]{3}[-.][0-9]{3}[-.][0-9]{4}\b"),
+        words(_PHONE, r"\([0-9]{3}\) ?[0-9]{3}[-. ][0-9]{4}", r"[0-9]{3}[-.][0-9]{3}[-.][0-9]{4}"),
     ),
     Detector(
         "ip",
         r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b|(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?:(?:\.[0-9]{1,3}){3})?",
         r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){2}[0-9A-Fa-f]{0,4}",
-        is_address,
+        _addresses,
     ),
 )
 """All that have a name in settings, in the order in which they look at a value."""

@@ -7,15 +7,18 @@ scopes that hold something are written anew; fields that we do not know stay in 
 from __future__ import annotations
 
 from collections.abc import Callable, MutableSequence
+from itertools import pairwise
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError, Message
 
 from spanverdict.masking.detectors import compiled
 from spanverdict.masking.rules import Action, MaskingRules
+from spanverdict.masking.secrets import OPTION
 from spanverdict.otlp import shallow_pb2 as pb
 
 REDACTED: Final = "[redacted]"
+_OPTION: Final = compiled(OPTION, case_sensitive=False)
 _HASHED: Final = compiled("hmac-sha256:[0-9a-f]{32}")
 _REMEMBERED: Final = 50_000
 """Distinct attributes whose masked form is kept; then it is begun anew."""
@@ -56,7 +59,7 @@ class Masker:
     def _resource_spans(self, part: pb.ResourceSpans) -> bool:
         found = self._each(part.resource, pb.Resource, self._attributes)
         for scope_spans in part.scope_spans:
-            found |= self._each(scope_spans.scope, pb.Scope, self._attributes)
+            found |= self._each(scope_spans.scope, pb.Scope, self._scope)
             found |= self._each(scope_spans.spans, pb.Span, self._span)
         return found
 
@@ -76,21 +79,33 @@ class Masker:
 
     def _span(self, span: Any) -> bool:
         found = self._attributes(span)
-        found |= self._name(span)
+        found |= self._texts(span, "name", "trace_state")
         found |= self._each(span.events, pb.Event, self._event)
-        found |= self._each(span.links, pb.Link, self._attributes)
+        found |= self._each(span.links, pb.Link, self._link)
         return self._each(span.status, pb.Status, self._status) | found
 
-    def _event(self, event: Any) -> bool:
-        return self._name(event) | self._attributes(event)
+    def _scope(self, scope: Any) -> bool:
+        return self._texts(scope, "name", "version") | self._attributes(scope)
 
-    def _name(self, message: Any) -> bool:
-        before, message.name = message.name, self._bytes(message.name)
-        return bool(before != message.name)
+    def _event(self, event: Any) -> bool:
+        return self._texts(event, "name") | self._attributes(event)
+
+    def _link(self, link: Any) -> bool:
+        return self._texts(link, "trace_state") | self._attributes(link)
 
     def _status(self, status: Any) -> bool:
-        before, status.message = status.message, self._bytes(status.message)
-        return bool(before != status.message)
+        return self._texts(status, "message")
+
+    def _texts(self, message: Any, *fields: str) -> bool:
+        """Mask fields of a message that are texts."""
+        changed = False
+        for name in fields:
+            before = getattr(message, name)
+            after = self._bytes(before)
+            if after != before:
+                setattr(message, name, after)
+                changed = True
+        return changed
 
     def _attributes(self, message: Any) -> bool:
         before = list(message.attributes)
@@ -128,7 +143,7 @@ class Masker:
             case Action.KEEP:
                 return False
             case Action.LOOK:
-                return self._looks(value)
+                return self._looks(value) | self._looks_at_name(attribute)
             case Action.HASH:
                 masked = self._hashed(value)
             case Action.SECRET if value.WhichOneof("value") in (None, "bool_value"):
@@ -140,6 +155,10 @@ class Masker:
         value.Clear()
         value.string_value = masked
         return True
+
+    def _looks_at_name(self, attribute: Any) -> bool:
+        before, attribute.key = attribute.key, self._text(attribute.key)
+        return bool(before != attribute.key)
 
     def _hashed(self, value: Any) -> str:
         if _HASHED.fullmatch(value.string_value):
@@ -161,11 +180,25 @@ class Masker:
                 changed = bool(masked_bytes != value.bytes_value)
                 value.bytes_value = masked_bytes
             case "array_value":
-                changed = sum(self._looks(item) for item in value.array_value.values) > 0
+                changed = self._arguments(value.array_value.values) | (
+                    sum(self._looks(item) for item in value.array_value.values) > 0
+                )
             case "kvlist_value":
                 changed = self._inside(value.kvlist_value.values)
             case _:
                 changed = False
+        return changed
+
+    def _arguments(self, items: Any) -> bool:
+        """Mask what follows an option of a command that says so, as in `["--password", "x"]`."""
+        if not self._rules.secrets:
+            return False
+        changed = False
+        for option, argument in pairwise(items):
+            is_text = argument.WhichOneof("value") == "string_value"
+            if is_text and argument.string_value != REDACTED and _OPTION.fullmatch(option.string_value):
+                argument.string_value = REDACTED
+                changed = True
         return changed
 
     def _inside(self, items: Any) -> bool:

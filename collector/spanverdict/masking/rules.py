@@ -9,11 +9,11 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Final
 
-from spanverdict.masking.detectors import DETECTORS, SECRET_WORDS, SECRETS, Detector, compiled, own
+from spanverdict.masking.detectors import DETECTORS, SECRETS, Detector, compiled, own
+from spanverdict.masking.secrets import SECRET_NAME, SUSPICIOUS
 
 KEPT: Final = ("test.suite.run.id", "test.run.id", "cicd.pipeline.run.id", "service.name", "messaging.message.id")
 """Attributes without which spans of a run do not find together: they are left as they are."""
-_SECRET_KEY: Final = rf"(?:^|.*[._-])(?:{SECRET_WORDS})(?:$|[._-].*)"
 _DIGITS: Final = 32
 
 
@@ -92,7 +92,7 @@ class MaskingRules:
             (action, compiled("|".join(map(_of_glob, globs)), case_sensitive=False)) for action, globs in lists if globs
         ]
         if self.secrets:
-            matchers.append((Action.SECRET, compiled(_SECRET_KEY, case_sensitive=False)))
+            matchers.append((Action.SECRET, compiled(SECRET_NAME, case_sensitive=False)))
         return tuple(matchers)
 
     def action(self, key: str) -> Action:
@@ -112,7 +112,7 @@ class MaskingRules:
         if None in loose or any(not glob.replace(".*", "") for glob in globs):
             return ""
         keys = [f"(?i:{part.removesuffix('.*').removeprefix('.*')})" for part in globs]
-        secret = [f"(?i:{SECRET_WORDS})"] if self.secrets else []
+        secret = [SUSPICIOUS] if self.secrets else []
         return "|".join([*keys, *secret, *(part for part in loose if part)])
 
     def hashed(self, value: bytes) -> str:
