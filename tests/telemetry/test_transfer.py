@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import SpanTable
 from spanverdict.telemetry.transfer import TableReader, TableWriter
+from spanverdict.telemetry.vectors import constant
 
 KEYS = ("request.id", "thread.id", "cached", "nothing")
 
@@ -114,3 +115,12 @@ def test_columns_are_aligned() -> None:
     there = sent(decode(make_payload(7, 5, 1), pool).table, TableWriter(pool), TableReader(decode_attribute))
     assert there.start_time_unix_nano.flags.aligned
     assert there.attributes.items.flags.aligned
+
+
+def test_columns_that_hold_one_number_everywhere_are_written_out_to_be_sent() -> None:
+    pool = new_pool()
+    table = decode(make_payload(7, 5, 1), pool).table
+    constants = replace(table, kind=constant(2, len(table), np.int8), flags=constant(1, len(table), np.uint32))
+    packed = TableWriter(pool).pack(constants)
+    assert all(column.data.c_contiguous for column in packed.columns)
+    assert_same(constants, sent(constants, TableWriter(pool), TableReader(decode_attribute)))

@@ -57,7 +57,8 @@ class TableWriter:
     def pack(self, table: SpanTable) -> Packed:
         """Pack a table, with all that the pool has learned since the last one."""
         # Wide columns go first: so all of them are aligned in a row of bytes.
-        placed = sorted(enumerate(_columns(table)), key=lambda entry: -entry[1].itemsize)
+        columns = map(np.ascontiguousarray, _columns(table))  # one that holds one number everywhere is written out
+        placed = sorted(enumerate(columns), key=lambda entry: -entry[1].itemsize)
         shape = [(place, column.dtype.str, len(column)) for place, column in placed]
         rows: list[Column] = []
         news = [self._new_items(name, getattr(self.pool, name), rows) for name in _ITEMS]
