@@ -26,7 +26,7 @@ from simulation.decoding import SteppedDecoding
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.intake import Intake
-from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.judge import MANY_SPANS, Judge, Judgement
 from spanverdict.app.service import Changes, Service, ServiceConfig
 from spanverdict.app.storedruns import StoredRuns
 from spanverdict.masking.masker import Masker
@@ -230,6 +230,8 @@ class Server:
             archive.note,
             past_of=service._past,
             clock=lambda: world.now - booted,
+            begin_aside=lambda work: world.after(world.rng.choice((0.0, 0.1, 3.0)), work),
+            many_spans=world.rng.choice((0, MANY_SPANS)),
             _inbox=Inbox(world),  # type: ignore[arg-type]
         )
         server = cls(world, service, writer, archive, judged_by)

@@ -10,20 +10,18 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from spanverdict.app.agenda import Agenda
-from spanverdict.app.associating import defects_of, readers_of, tags_of
+from spanverdict.app.associating import readers_of, tags_of
 from spanverdict.app.completeness import StageTally, expected_of, has_loose_ends, is_whole, may_be_whole
 from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.endspan import end_spans
+from spanverdict.app.evidence import Evidence, Findings
 from spanverdict.app.liverun import LiveRun
 from spanverdict.app.recollection import Archive
-from spanverdict.evaluation.preparing import PreparedRun, prepare
-from spanverdict.paths.association import Association
-from spanverdict.paths.defects import Defect
-from spanverdict.paths.membership import membership_of
 from spanverdict.paths.window import Forgotten, Window
 from spanverdict.rulefiles.models import Flow
 from spanverdict.selectors.columns import Spans
@@ -44,15 +42,6 @@ _SQUEEZE_EVERY_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """The spans of a run, made ready to be judged, and how they were found."""
-
-    run: PreparedRun
-    defects: tuple[Defect, ...] = ()
-    """What was met when they were found."""
-
-
 class Docket:
     """Follows runs from their first word or span to their verdict."""
 
@@ -69,6 +58,7 @@ class Docket:
         """Runs that are not known here yet, and of which spans were let in on their way here; see `Admission`."""
         self.let_go = 0
         """Runs whose spans were let go before their time; they are read again from the journal when more comes."""
+        self.findings = Findings()
         self._archive = archive
         self._stopwatch = stopwatch
         self._tally = StageTally(config.flows)
@@ -82,8 +72,6 @@ class Docket:
         """Runs of which the store does not know all batches."""
         self._awaited: set[str] = set()
         """Runs that may be whole with the next span, as it is known how many requests they have."""
-        self._latest: tuple[str, Evidence] | None = None
-        """The run that was looked at last, until something comes."""
         self._waiting: set[str] = set()
         """Runs that a verdict is still to come for, and new ones until they are counted."""
         self._count_at = 0.0
@@ -106,8 +94,11 @@ class Docket:
         return bool(self._awaited)
 
     def take_in(self, batches: Sequence[int], table: SpanTable, now: float) -> None:
-        """Take in the spans of batches whose ids follow each other, from the journal or just received."""
-        self._latest = None
+        """Take in the spans of batches whose ids follow each other, from the journal or just received.
+
+        That may happen while something is worked out aside; all else has to wait for that.
+        """
+        self.findings.something_came()
         for name in sorted(self._window.add(batches[0], table, now, batches[-1])):
             if self.config.only not in (None, name) or self._turns_away(name):
                 continue
@@ -137,7 +128,7 @@ class Docket:
 
     def hear(self, record: RunRecord, traces: Sequence[bytes], now: float) -> None:
         """Take over what was declared of a run, its end included."""
-        self._latest = None
+        self.findings.something_came()
         run = self._of(record.id, now)
         run.heard(record, now)
         if traces:
@@ -152,7 +143,7 @@ class Docket:
 
     def follow_flows(self, flows: tuple[Flow, ...], now: float) -> None:
         """Judge by these flows from now on; verdicts that were given stay until more comes for their runs."""
-        self._latest = None
+        self.findings.forget()
         self.config = replace(self.config, flows=flows)
         self._tally = StageTally(flows)
         self._window = self._window.counted_anew(now, keys=readers_of(flows), tally=self._tally, tags=tags_of(flows))
@@ -197,6 +188,15 @@ class Docket:
             run.noted = (run.first_batch, run.last_batch)
             self._unnoted.pop(run.id, None)
 
+    def count_due(self) -> float | None:
+        """Return when to count what came; None while nothing has come."""
+        return self._count_at if self._touched else None
+
+    def count(self, now: float) -> None:
+        """Count what came, if it is time to."""
+        if self._touched and now >= self._count_at:
+            self._count(now)
+
     def next_due(self) -> float | None:
         """Return when there is something to do although nothing came; None for never."""
         due = self._agenda.first()
@@ -209,31 +209,28 @@ class Docket:
         if self._touched and (now >= self._count_at or self._is_due(now)):
             self._count(now)
         for run in self._agenda.take(now):
-            try:
-                trigger = self._trigger(run, now)
-            except Exception as error:  # noqa: BLE001 - logged; the trouble of one run is not that of others
-                _log.error("run %s cannot be looked at", run.id, exc_info=error)
-                self.give_up(run, run.last_batch, f"{type(error).__name__}: {error}")
-                continue
-            if trigger is not None:
-                yield run, trigger
+            with self.findings.look():
+                try:
+                    trigger = self._trigger(run, now)
+                except Exception as error:  # noqa: BLE001 - logged; the trouble of one run is not that of others
+                    _log.error("run %s cannot be looked at", run.id, exc_info=error)
+                    self.give_up(run, self.through(run), f"{type(error).__name__}: {error}")
+                    continue
+                if trigger is not None:
+                    yield run, trigger
 
     def _is_due(self, now: float) -> bool:
         first = self._agenda.first()
         return first is not None and first <= now
 
+    def through(self, run: LiveRun) -> int:
+        """Return the last batch that what is found out about a run takes in."""
+        return self.findings.through(run)
+
     def evidence(self, run: LiveRun) -> Evidence | None:
         """Return the spans of a run and how they were found; None when there are none."""
-        if self._latest is None or self._latest[0] != run.id:
-            found = self._window.spans_of(run.id)
-            if found is None:
-                return None
-            self._latest = run.id, self._prepared(run, *found)
-        return self._latest[1]
-
-    def _prepared(self, run: LiveRun, table: SpanTable, found: Association) -> Evidence:
         untagged = self._window.untagged if self.config.only is None else 0
-        return Evidence(prepare(table, membership_of(run.id, found, untagged)), defects_of(found))
+        return self.findings.evidence(run, self._window.candidates, untagged)
 
     def flows_of(self, run: LiveRun) -> tuple[Flow, ...]:
         """Return the flows that a run was declared with, else those that it has begun as far as is known."""
@@ -252,7 +249,7 @@ class Docket:
 
     def judged(self, run: LiveRun, through: int, revision: int) -> None:
         """Take note that a verdict was given on all that came up to a batch."""
-        self._latest = None
+        self.findings.forget()
         run.judged_through = max(through, run.judged_through)
         run.revision, run.restated, run.trouble = revision, False, ""
         self._schedule(run)
@@ -273,7 +270,7 @@ class Docket:
         if self.config.only is not None or now < (self._squeeze_at if self._is_large() else self._tidy_at):
             return
         self._tidy_at, self._squeeze_at = now + self.config.keep_s / 60, now + _SQUEEZE_EVERY_S
-        self._latest = None
+        self.findings.forget()
         keep = {run.id for run in self.runs.values() if run.fresh or not run.revision}
         keep.update(self._touched, self._unnoted)
         before = now - self.config.keep_s
@@ -324,7 +321,7 @@ class Docket:
 
     def _recall(self, run: LiveRun, now: float) -> bool:
         """Bring back what is known of a run; False when that is not possible now."""
-        self._latest = None
+        self.findings.something_came()
         try:
             known = self._archive.recall(run.id)
         except StoreError as error:
@@ -341,10 +338,11 @@ class Docket:
 
     def _load(self, run: LiveRun, now: float) -> bool:
         """Bring back the spans of a run that came before it was met here; False when that is not possible now."""
+        if not (run.recalled and run.loaded):
+            self.findings.forget()
         if not run.recalled and not self._recall(run, now):
             return False
         if not run.loaded:
-            self._latest = None
             try:
                 # Once more after reading, as they may be deleted while we read.
                 if not self._is_torn(run):
@@ -439,7 +437,10 @@ class Docket:
 
     def _has_loose_ends(self, run: LiveRun, flows: tuple[Flow, ...]) -> bool:
         found = self.evidence(run)
-        return found is None or has_loose_ends(found.run, flows, run.expected)
+        return found is None or self._worked_out(found, partial(has_loose_ends, found.run, flows, run.expected))
+
+    def _worked_out(self, found: Evidence, work: Callable[[], bool]) -> bool:
+        return self.findings.aside(len(found.run.spans), work)
 
     def _may_be_whole(self, run: LiveRun, flows: tuple[Flow, ...]) -> bool:
         """Tell whether it makes sense to stitch a run: there may be enough of it, and more than the last time."""
@@ -450,6 +451,6 @@ class Docket:
         run.checked = True
         begun = self._stopwatch()
         found = self.evidence(run)
-        whole = found is not None and is_whole(found.run, flows, run.expected)
+        whole = found is not None and self._worked_out(found, partial(is_whole, found.run, flows, run.expected))
         run.check_again = now + _PACE * (self._stopwatch() - begun)
         return whole

@@ -1,6 +1,7 @@
 """The judge: follows every run as its spans arrive and gives a verdict when it is complete.
 
-One thread does all of it, woken by what happens and by the next time that runs out; it never polls.
+One thread does all of it, woken by what happens and by the next time that runs out; it never polls. Only what takes
+long, a verdict on many spans, is worked out on another one: meanwhile the first takes in what comes.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import takewhile
 from queue import Empty
-from typing import Final, TypeAlias
+from typing import Final, TypeVar
 
 import numpy as np
 from opentelemetry import metrics, trace
 
-from spanverdict.app.docket import RETRY_S, Docket, Evidence
+from spanverdict.app.arrivals import TOGETHER, Arrival, Batch, Done, Mark, Rules, Stop, Word, joined
+from spanverdict.app.aside import in_a_thread, settle
+from spanverdict.app.docket import RETRY_S, Docket
 from spanverdict.app.docketconfig import KEEP_S
+from spanverdict.app.evidence import Evidence
 from spanverdict.app.inbox import Inbox
 from spanverdict.app.liverun import LiveRun
 from spanverdict.app.pages import take_small_pages
@@ -32,13 +39,10 @@ from spanverdict.paths.membership import Membership
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunRecord, Said
-from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.spantable import SpanTable
 
 _AT_ONCE: Final = 256
 """Batches that are taken in before it is looked whether a run is due."""
-_TOGETHER: Final = 16384
-"""Spans of batches that are taken in as one: larger tables would cost little less, and be shared by more runs."""
 _PAUSE_S: Final = 0.05
 """How long after a round the next one begins while batches come: it takes in more of them at a time."""
 _LONG_PAUSE_S: Final = 0.25
@@ -46,11 +50,16 @@ _LONG_PAUSE_S: Final = 0.25
 _NOTE_EVERY_S: Final = 0.2
 """How often the store is told of more batches of runs that it knows. Each time costs a commit."""
 MAX_BACKLOG_BYTES: Final = 128 * 1024 * 1024
-"""Columns that may wait to be taken in, some 900,000 spans: so many come while a large run is judged."""
+"""Columns that may wait to be taken in, some 900,000 spans."""
 MAX_LAG_S: Final = KEEP_S / 2
 """For how long columns may wait, until no more are accepted: a restart takes in anew what came in the last `KEEP_S`."""
 DRAIN_S: Final = 5.0
 """How long, when told to stop, to go on taking in; a restart does it with what is left."""
+
+MANY_SPANS: Final = 20_000
+"""What is found out about so many is worked out on another thread."""
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("spanverdict")
@@ -95,47 +104,6 @@ class Judgement:
         return replace(self, events=tuple(events))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Batch:
-    at: float
-    ids: Sequence[int]
-    table: SpanTable
-    nbytes: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Word:
-    """Somebody declared or ended a run."""
-
-    at: float
-    record: RunRecord
-    traces: tuple[bytes, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rules:
-    """Runs are judged by other flows from here on."""
-
-    at: float
-    flows: tuple[Flow, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Mark:
-    """Somebody waits until all that was handed over before is taken in."""
-
-    at: float
-    reached: threading.Event
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Stop:
-    at: float
-
-
-_Item: TypeAlias = _Batch | _Word | _Rules | _Mark | _Stop
-
-
 @dataclass(slots=True, eq=False)
 class Judge:
     """Works through a docket. All callbacks are called on the judge's thread."""
@@ -150,7 +118,12 @@ class Judge:
     past_of: Callable[[RunInfo, Sequence[Flow]], Past] | None = None
     """Finds what a run is compared with; may raise `StoreError`."""
     clock: Callable[[], float] = time.monotonic
-    _inbox: Inbox[_Item] = field(default_factory=Inbox)
+    begin_aside: Callable[[Callable[[], None]], None] = in_a_thread
+    """Begins to work on something elsewhere."""
+    many_spans: int = MANY_SPANS
+    _inbox: Inbox[Arrival] = field(default_factory=Inbox)
+    _held: list[Arrival] = field(default_factory=list)
+    """What came while something was worked out, and waits until that is done."""
     _thread: threading.Thread | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _note_at: float = 0.0
@@ -162,11 +135,14 @@ class Judge:
     _drain_until: float = math.inf
     _counting: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self.docket.findings.aside = self._aside
+
     def deliver(self, batches: Sequence[int], table: SpanTable) -> None:
         """Hand over the spans of committed batches, whose ids follow each other; from any thread."""
         nbytes = table.nbytes
         self._wait_for(nbytes)
-        self._inbox.put(_Batch(self.clock(), batches, table, nbytes), max(len(table), _TOGETHER / _AT_ONCE))
+        self._inbox.put(Batch(self.clock(), batches, table, nbytes), max(len(table), TOGETHER / _AT_ONCE))
 
     @property
     def backlog(self) -> int:
@@ -180,15 +156,15 @@ class Judge:
 
     def hear(self, record: RunRecord, traces: Sequence[bytes] = ()) -> None:
         """Hand over what was declared of a run, its end included; from any thread."""
-        self._inbox.put(_Word(self.clock(), record, tuple(traces)))
+        self._inbox.put(Word(self.clock(), record, tuple(traces)))
 
     def judge_by(self, flows: tuple[Flow, ...]) -> None:
         """Judge by these flows what is judged from now on; from any thread."""
-        self._inbox.put(_Rules(self.clock(), flows))
+        self._inbox.put(Rules(self.clock(), flows))
 
     def mark(self) -> threading.Event:
         """Return an event that is set once all that was handed over so far is taken in; from any thread."""
-        mark = _Mark(self.clock(), threading.Event())
+        mark = Mark(self.clock(), threading.Event())
         self._inbox.put(mark)
         return mark.reached
 
@@ -201,20 +177,16 @@ class Judge:
         """Take in what was handed over, as far as that takes seconds, and end without judging what is not complete."""
         self._drain_until = self.clock() + DRAIN_S
         self._stopping.set()
-        self._inbox.put(_Stop(self.clock()))
+        self._inbox.put(Stop(self.clock()))
         if self._thread is not None:
             self._thread.join()
 
     def step(self) -> bool:
         """Wait for something, take in what is there, judge what is due; False when told to stop."""
         items, drained = self._collect()
-        for item in _joined(items):
-            if self.clock() > self._drain_until:
-                break
-            with _contained("take in what came"):
-                self._take_in(item)
+        self._take_all_in(items)
         now = self.clock()
-        going = now <= self._drain_until and not any(isinstance(item, _Stop) for item in items)
+        going = now <= self._drain_until and not any(isinstance(item, Stop) for item in items)
         self._tell(now if going else math.inf)
         if going:
             # What waits in the inbox came later than the last item and may keep a run from being due.
@@ -222,11 +194,9 @@ class Judge:
             with _contained("tidy up"):
                 self.docket.tidy(now)
         for item in items:
-            if isinstance(item, _Mark):
+            if isinstance(item, Mark):
                 item.reached.set()
-        if self.after_round is not None:
-            self.after_round()
-        self._rested_at = self.clock() + (_PAUSE_S if self.docket.awaits_spans else _LONG_PAUSE_S)
+        self._end_round()
         return going
 
     def _work(self, records: Sequence[RunRecord], batches: Iterable[tuple[int, SpanTable]]) -> None:
@@ -254,23 +224,72 @@ class Judge:
             with _contained("take up a run"):
                 self.docket.complete(record.id)
 
-    def _collect(self) -> tuple[list[_Item], bool]:
-        """Wait for items and return them, and whether there are no more for now."""
-        items: list[_Item] = []
-        due = self._next_due()
+    def _aside(self, n_spans: int, work: Callable[[], _T]) -> _T:
+        """Have something worked out; if it is about many spans, take in batches meanwhile."""
+        if n_spans < self.many_spans:
+            return work()
+        found: Future[_T] = Future()
+
+        def do() -> None:
+            settle(found, work)
+            self._inbox.put(Done(self.clock()))
+
+        self.begin_aside(do)
+        while not found.done():
+            self._go_on()
+        return found.result()
+
+    def _go_on(self) -> None:
+        """Wait for batches and take them in, and count them. Whatever else comes waits, with all that comes after it.
+
+        So what is declared of runs, and new rules, are heard between two verdicts and never in the middle of one.
+        """
+        items, _ = self._waited(self._soonest(self.docket.count_due()))
+        came = [item for item in items if not isinstance(item, Done)]
+        ahead = [] if self._held else [*takewhile(lambda item: isinstance(item, Batch), came)]
+        self._held += came[len(ahead) :]
+        self._take_all_in(ahead)
+        now = self.clock()
+        self._tell(now)
+        with _contained("count what came"):
+            self.docket.count(now)
+        self._end_round()
+
+    def _take_all_in(self, items: Sequence[Arrival]) -> None:
+        for item in joined(items):
+            if self.clock() > self._drain_until:
+                break
+            with _contained("take in what came"):
+                self._take_in(item)
+
+    def _end_round(self) -> None:
+        if self.after_round is not None:
+            self.after_round()
+        self._rested_at = self.clock() + (_PAUSE_S if self.docket.awaits_spans else _LONG_PAUSE_S)
+
+    def _collect(self) -> tuple[list[Arrival], bool]:
+        """Return what was held back; else wait for items and return them. And whether there are no more for now."""
+        if self._held:
+            items, self._held = self._held, []
+            return items, False
+        return self._waited(self._soonest(self.docket.next_due()))
+
+    def _waited(self, due: float | None) -> tuple[list[Arrival], bool]:
+        """Wait for items until then, and return them and whether there are no more for now."""
+        items: list[Arrival] = []
         try:
             items.append(self._inbox.get(timeout=None if due is None else max(0.0, due - self.clock())))
             pause = min(self._rested_at, math.inf if due is None else due) - self.clock()
-            if pause > 0 and isinstance(items[0], _Batch):
-                self._inbox.rest(pause, _TOGETHER)
+            if pause > 0 and isinstance(items[0], Batch):
+                self._inbox.rest(pause, TOGETHER)
             while len(items) < _AT_ONCE:
                 items.append(self._inbox.get_nowait())
         except Empty:
             return items, True
         return items, False
 
-    def _next_due(self) -> float | None:
-        due = self.docket.next_due()
+    def _soonest(self, due: float | None) -> float | None:
+        """Return that time, or when the store is to be told of something, if that is sooner."""
         if self.note is None or not self.docket.unnoted():
             return due
         note_at = max(self._note_at, self._retry_at)
@@ -282,15 +301,15 @@ class Judge:
                 self._oldest = self.clock()
             self._backlog += nbytes
 
-    def _take_in(self, item: _Item) -> None:
-        if isinstance(item, _Batch):
+    def _take_in(self, item: Arrival) -> None:
+        if isinstance(item, Batch):
             self._wait_for(-item.nbytes)
             self._oldest = max(self._oldest, item.at)
             with _tracer.start_as_current_span("associate"):
                 self.docket.take_in(item.ids, item.table, item.at)
-        elif isinstance(item, _Word):
+        elif isinstance(item, Word):
             self.docket.hear(item.record, item.traces, item.at)
-        elif isinstance(item, _Rules):
+        elif isinstance(item, Rules):
             self.docket.follow_flows(item.flows, item.at)
 
     def _tell(self, now: float) -> None:
@@ -321,11 +340,11 @@ class Judge:
                 self._judge(run, trigger)
 
     def _judge(self, run: LiveRun, trigger: str) -> None:
-        through = run.last_batch
+        through = self.docket.through(run)
         try:
             with _tracer.start_as_current_span("judge") as span:
                 span.set_attribute("test.suite.run.id", run.id)
-                revision = self.conclude(self._judgement(run, trigger))
+                revision = self.conclude(self._judgement(run, trigger, through))
         except StoreError as error:
             _log.error("the verdict on run %s cannot be kept: %s", run.id, error)
             self.docket.postpone(run, self.clock() + RETRY_S, str(error))
@@ -336,49 +355,22 @@ class Judge:
             self.docket.judged(run, through, revision)
             _judged.add(1)
 
-    def _judgement(self, run: LiveRun, trigger: str) -> Judgement:
+    def _judgement(self, run: LiveRun, trigger: str, through: int) -> Judgement:
         found = self.docket.evidence(run)
         if found is None:
             found = Evidence(prepare(SpanTable.empty(new_pool()), Membership(np.zeros(0, np.int64))))
-        flows = self.docket.judging(run, found.run.spans)
+        prepared, spans = found.run, found.run.spans
+        flows = self._aside(len(spans), partial(self.docket.judging, run, spans))
         info = RunInfo(run.id, dict(run.labels), run.expected, run.revision + 1)
-        ends = found.run.spans.table.end_time_unix_nano
-        ended = replace(info, ended_unix_nano=int(ends.max(initial=0)))
+        ended = replace(info, ended_unix_nano=int(spans.table.end_time_unix_nano.max(initial=0)))
         past = NOTHING_BEFORE if self.past_of is None else self.past_of(ended, flows)
-        events = evaluate(flows, found.run, info, trigger=trigger, defects=found.defects, past=past, keep_samples=True)
-        return Judgement(info, flows, trigger, tuple(events), run.last_batch, past, run.said)
 
+        def judged() -> tuple[Event, ...]:
+            return tuple(
+                evaluate(flows, prepared, info, trigger=trigger, defects=found.defects, past=past, keep_samples=True)
+            )
 
-def _joined(items: Iterable[_Item]) -> Iterator[_Item]:
-    """Put batches that follow each other together, as small ones cost nearly as much as large ones."""
-    held: list[_Batch] = []
-    for item in items:
-        if held and not (isinstance(item, _Batch) and _fits(held, item)):
-            yield _as_one(held)
-            held = []
-        if isinstance(item, _Batch):
-            held.append(item)
-        else:
-            yield item
-    if held:
-        yield _as_one(held)
-
-
-def _fits(held: Sequence[_Batch], batch: _Batch) -> bool:
-    last = held[-1]
-    return (
-        batch.ids[0] == last.ids[-1] + 1
-        and batch.table.pool is last.table.pool
-        and sum(len(one.table) for one in held) + len(batch.table) <= _TOGETHER
-    )
-
-
-def _as_one(batches: Sequence[_Batch]) -> _Batch:
-    if len(batches) == 1:
-        return batches[0]
-    ids = tuple(number for batch in batches for number in batch.ids)
-    table = concat([batch.table for batch in batches])
-    return _Batch(batches[-1].at, ids, table, sum(batch.nbytes for batch in batches))
+        return Judgement(info, flows, trigger, self._aside(len(spans), judged), through, past, run.said)
 
 
 @contextmanager

@@ -41,6 +41,26 @@ class _Block:
     """By number the rows, from and to, of the tables that are still held."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Picked:
+    """Tables, as they were when they were picked."""
+
+    loose: Sequence[SpanTable]
+    compact: Sequence[tuple[CompactTable, Sequence[tuple[int, int]]]]
+    """Blocks, with the rows of tables that are held of each, from and to."""
+
+    def __len__(self) -> int:
+        """Return how many spans they hold."""
+        held = sum(end - start for _, rows in self.compact for start, end in rows)
+        return held + sum(map(len, self.loose))
+
+    def spans(self, traces: AbstractSet[bytes] | None = None) -> SpanTable | None:
+        """Return their spans, of certain traces or of all; None when there are none."""
+        loose = [some for table in self.loose for some in _some(table, traces)]
+        compact = [some for table, held in self.compact for some in _chosen(table, held, traces)]
+        return _with_own_pool(_together(loose, compact))
+
+
 class Shelf:
     """Tables by number. Not for several threads at once."""
 
@@ -79,14 +99,18 @@ class Shelf:
 
     def spans(self, numbers: Collection[int], traces: AbstractSet[bytes] | None = None) -> SpanTable | None:
         """Return the spans of some tables, of certain traces or of all; None when there are none."""
+        return self.pick(numbers).spans(traces)
+
+    def pick(self, numbers: Collection[int]) -> Picked:
+        """Return some tables as they are now."""
         loose: list[SpanTable] = []
-        compact: list[tuple[CompactTable, Chosen]] = []
+        compact: list[tuple[CompactTable, Sequence[tuple[int, int]]]] = []
         for block, held in self._by_block(numbers):
             if isinstance(block, SpanTable):
-                loose.extend(_some(block, traces))
+                loose.append(block)
             else:
-                compact.extend(_chosen(block.table, [block.held[number] for number in held], traces))
-        return _with_own_pool(_together(loose, compact))
+                compact.append((block.table, [block.held[number] for number in held]))
+        return Picked(tuple(loose), tuple(compact))
 
     def _by_block(self, numbers: Iterable[int]) -> Iterator[tuple[SpanTable | _Block, list[int]]]:
         """Yield loose tables, and blocks with the numbers of tables in them."""

@@ -16,9 +16,10 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from spanverdict.paths.association import Association, associate
+from spanverdict.paths.association import Association
 from spanverdict.paths.bonds import KeyReader, Node, bonds
-from spanverdict.paths.shelf import Shelf
+from spanverdict.paths.candidates import Candidates
+from spanverdict.paths.shelf import Picked, Shelf
 from spanverdict.telemetry.distinct import ascending, distinct
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES
 from spanverdict.telemetry.joining import concat
@@ -196,16 +197,16 @@ class Window:
 
     def spans_of(self, run: str) -> tuple[SpanTable, Association] | None:
         """Return the spans of a run and how they were found; None when there are none."""
-        found = self._candidates(run)
-        if found is None:
+        found = self.candidates(run)
+        return found.spans() if found is not None else None
+
+    def candidates(self, run: str) -> Candidates | None:
+        """Return the spans that may be a run's, as of now; None when there are none. It takes no look at them."""
+        picked = self._picked(run)
+        if picked is None:
             return None
-        keys = [read(found) for read in self._keys]
-        registered, run_for_all = self._registered or None, self._window_run
-        association = associate(found, keys=keys, registered=registered, window=run_for_all, tags=self._tags)
-        rows = association.rows_of(run)
-        if not len(rows):
-            return None
-        return (found if len(rows) == len(found) else found.take(rows)), association
+        registered = {trace: tuple(runs) for trace, runs in self._registered.items()}
+        return Candidates(run, *picked, self._keys, registered or None, self._window_run, self._tags)
 
     def counted_anew(
         self,
@@ -331,14 +332,15 @@ class Window:
             if not home.runs:
                 self._unclaimed += more
 
-    def _candidates(self, run: str) -> SpanTable | None:
+    def _picked(self, run: str) -> tuple[Picked, set[bytes] | None] | None:
+        """Return what holds the spans that may be a run's, and of which traces they are; None for all that it holds."""
         if self._window_run == run:
-            return self._parts.spans([*self._parts])
+            return self._parts.pick([*self._parts]), None
         cluster = self._clusters.get(("run", run))
         if cluster is None:
             return None
         whole = all(self._holders[part] == 1 and part not in self._torn for part in cluster.parts)
-        return self._parts.spans(cluster.parts, None if whole else {*cluster.traces()})
+        return self._parts.pick(cluster.parts), None if whole else {*cluster.traces()}
 
     def _join(self, nodes: Sequence[Node]) -> _Cluster:
         """Bring the clusters of all nodes together, the smaller into the larger."""
