@@ -9,6 +9,7 @@ import pytest
 
 from app.followed import MemoryArchive, flow, ingest, record, requests, score
 from spantables import new_pool, table_of
+from spanverdict.app import arrivals
 from spanverdict.app import judge as judge_room
 from spanverdict.app.completeness import DEFAULT_IDLE_S
 from spanverdict.app.docket import Docket
@@ -64,7 +65,7 @@ def test_batches_of_one_pool_that_follow_each_other_are_taken_in_as_one(desk: De
 
 
 def test_joined_batches_have_a_largest_size(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge_room, "TOGETHER", 4)
+    monkeypatch.setattr(arrivals, "TOGETHER", 4)
     pool = new_pool()
     for number in range(1, 6):
         desk.judge.deliver((number,), table_of([ingest(number), score(number)], pool))
