@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -42,9 +43,11 @@ class Journal:
     def __init__(self) -> None:
         self.payloads: list[list[bytes]] = []
         self.commits: list[Future[range]] = []
+        self.here: list[bool] = []
 
-    def append_all(self, payloads: Sequence[bytes], received_unix_nano: int) -> Future[range]:
+    def append_all(self, payloads: Sequence[bytes], received_unix_nano: int, *, here: bool = False) -> Future[range]:
         self.payloads.append(list(payloads))
+        self.here.append(here)
         self.commits.append(Future())
         return self.commits[-1]
 
@@ -100,6 +103,7 @@ def test_only_what_was_committed_is_handed_on(judge: Judge, monkeypatch: pytest.
     intake.start()
     intake.close()
     assert journal.payloads == [payloads[:2], payloads[2:]]
+    assert journal.here[0] is False, "the next group waits to be decoded meanwhile"
     assert not any(receipt.done() for receipt in receipts)
     first, second = journal.commits
     first.set_exception(JournalUnavailable("the disk is full"))
@@ -107,6 +111,15 @@ def test_only_what_was_committed_is_handed_on(judge: Judge, monkeypatch: pytest.
     assert outcomes(receipts) == [Unavailable, Unavailable, 5, 5]
     assert [ids for ids, _ in judge.delivered] == [[7, 8]]
     assert judge.span_ids() == span_ids(payloads[2]) + span_ids(payloads[3])
+
+
+def test_who_has_nothing_else_to_decode_commits_itself(store: Store) -> None:
+    threads: list[str] = []
+    intake = Intake(store.journal, lambda _ids, _table: threads.append(threading.current_thread().name))
+    intake.start()
+    assert outcomes([intake.submit(make_payload(5, 3, 1))]) == [5]
+    intake.close()
+    assert threads == ["intake"]
 
 
 def test_nothing_is_acknowledged_before_the_judge_has_it() -> None:

@@ -37,7 +37,7 @@ from spanverdict.storage.database import Readers
 from spanverdict.storage.records import RunDeclaration
 from spanverdict.storage.schema import migrate
 from spanverdict.storage.store import Store
-from spanverdict.storage.writer import Apply, Change, Writer
+from spanverdict.storage.writer import Writer
 
 LIMITS = AttributeLimits(count=3, value_bytes=48)
 EPOCH = 1_760_000_000 * 1_000_000_000
@@ -168,20 +168,16 @@ class SteppedWriter(Writer):
         super().__init__(world.disk)  # type: ignore[arg-type]
         self._world = world
 
-    def call(self, change: Change[Any]) -> Any:
-        job = Apply(change)
-        self._queue.put(job)
-        self.commit()
-        return job.future.result()
-
-    def _queued(self, job: Any) -> Future[Any]:
+    def _queued(self, job: Any, *, here: bool = False) -> Future[Any]:
+        if here and self._world.rng.random() < 0.5:
+            return super()._queued(job, here=True)
         future = super()._queued(job)
         self._world.after(self._world.rng.choice((0.0, 0.002, 0.05)), self.commit)
         return future
 
     def commit(self) -> None:
         while self._queue._jobs:
-            self._commit([job for job in self._queue.take() if job.future.set_running_or_notify_cancel()])
+            self._commit_here()
 
     def _transact(self, group: Any) -> list[Any]:
         disk = self._world.disk

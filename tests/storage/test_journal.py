@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -218,6 +219,32 @@ def test_one_bad_change_spoils_nobody_elses(store: Store) -> None:
             failing.result(10)
     assert store.problem is None
     assert store.runs.get("half") is None
+
+
+def test_who_asks_for_it_commits_on_the_own_thread_with_all_that_waits(store: Store) -> None:
+    threads: list[int] = []
+    batches = store.journal.append_all([b"x", b"y"], 1, here=True)
+    batches.add_done_callback(lambda _: threads.append(threading.get_ident()))
+    assert batches.done(), "it was committed before the call returned"
+    assert (batches.result(), threads) == (range(1, 3), [threading.get_ident()])
+    assert [batch.payload for batch in store.journal.read()] == [b"x", b"y"]
+
+
+def test_while_somebody_commits_the_others_do_not_wait_for_their_turn(store: Store) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def slow(_: sqlite3.Connection) -> None:
+        begun.set()
+        release.wait(10)
+
+    with ThreadPoolExecutor() as pool:
+        change = pool.submit(store._writer.call, slow)
+        assert begun.wait(10)
+        batches = store.journal.append_all([b"x"], 1, here=True)
+        assert not batches.done()
+        release.set()
+        assert batches.result(10) == range(1, 2), "the writer's own thread was told"
+        change.result(10)
 
 
 def entry(size: int) -> Append:

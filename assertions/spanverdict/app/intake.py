@@ -219,7 +219,7 @@ class Intake:
         table, tallies = self._decoded(group)
         if apart is not None and self._load.is_high(begun, time.perf_counter()):
             apart.start()
-        group.decoded(table, tallies)
+        group.decoded(table, tallies, here=self._waiting.empty())
 
     def _decoded(self, group: _Group) -> tuple[SpanTable, tuple[Tally, ...]]:
         try:
@@ -309,8 +309,8 @@ class _Group:
             if not request.receipt.done():
                 request.receipt.set_exception(error)
 
-    def decoded(self, table: SpanTable, tallies: Sequence[Tally]) -> None:
-        """Answer requests without spans, and queue the others for the journal."""
+    def decoded(self, table: SpanTable, tallies: Sequence[Tally], *, here: bool = False) -> None:
+        """Answer requests without spans, and queue the others for the journal; with `here`, commit them, too."""
         self._step.set_attribute("spanverdict.spans", len(table))
         self._step.end()
         held = [(request, tally) for request, tally in zip(self.requests, tallies, strict=True) if tally.accepted]
@@ -322,7 +322,7 @@ class _Group:
             self._receiving.end()
             return
         self._step = self._begin("journal")
-        commit = self._way.journal.append_all([request.payload for request, _ in held], time.time_ns())
+        commit = self._way.journal.append_all([request.payload for request, _ in held], time.time_ns(), here=here)
         commit.add_done_callback(lambda done: self._settle(done, held, table))
 
     def _admitted(

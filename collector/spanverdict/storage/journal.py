@@ -52,9 +52,12 @@ class Journal:
         """
         return self._writer.append(_entry(payload, received_unix_nano))
 
-    def append_all(self, payloads: Sequence[bytes], received_unix_nano: int) -> Future[range]:
-        """Journal requests together, as `append` does one: all of them or none, under ids that follow each other."""
-        return self._writer.append_all([_entry(payload, received_unix_nano) for payload in payloads])
+    def append_all(self, payloads: Sequence[bytes], received_unix_nano: int, *, here: bool = False) -> Future[range]:
+        """Journal requests together, as `append` does one: all of them or none, under ids that follow each other.
+
+        `here` is for who has nothing else to do: the caller's thread commits, if nobody is at it.
+        """
+        return self._writer.append_all([_entry(payload, received_unix_nano) for payload in payloads], here=here)
 
     def read(self, first: int = 1, last: int | None = None, on_damage: OnDamage | None = None) -> Iterator[Batch]:
         """Give the batches from `first` to `last` (default: the last now) in order, one in memory at a time.

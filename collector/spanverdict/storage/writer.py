@@ -1,7 +1,8 @@
-"""The one thread that writes: what is queued together is committed together, then acknowledged.
+"""One writes at a time: what is queued together is committed together, then acknowledged.
 
 One writer means that nothing in this process ever waits for SQLite's write lock, that a verdict or
-an alert shares the disk flush of the batches beside it, and that nobody starves.
+an alert shares the disk flush of the batches beside it, and that nobody starves. It is a thread of its own that writes,
+or whoever has nothing else to do: handing a commit over and back costs more than a small one takes.
 """
 
 from __future__ import annotations
@@ -75,21 +76,33 @@ class WriteQueue:
         """Bytes of payload not yet taken."""
         return self._bytes
 
-    def put(self, job: Job) -> bool:
-        """Queue a job; False when the queue is closed."""
+    def put(self, job: Job, *, wake: bool = True) -> bool:
+        """Queue a job; False when the queue is closed. Without `wake` nobody is told yet."""
         with self._changed:
             if self._closed:
                 return False
             self._jobs.append(job)
             self._bytes += job.size
-            self._changed.notify()
+            if wake:
+                self._changed.notify()
             return True
 
-    def take(self) -> list[Job]:
-        """Wait for work and take one group of it; empty when closed and all is done."""
+    def wake(self) -> None:
+        """Wake who waits, if there is work."""
+        with self._changed:
+            if self._jobs:
+                self._changed.notify()
+
+    def wait(self) -> bool:
+        """Wait for work; False when closed and all is done."""
         with self._changed:
             while not self._jobs and not self._closed:
                 self._changed.wait()
+            return bool(self._jobs)
+
+    def take(self) -> list[Job]:
+        """Take one group of what is there, perhaps nothing."""
+        with self._changed:
             group: list[Job] = []
             size = 0
             while self._jobs and self._fits(len(group), size + self._jobs[0].size):
@@ -112,7 +125,7 @@ class WriteQueue:
 class Writer:
     """Runs the write queue against its own connection until closed.
 
-    Futures are resolved on the writer's thread, after the commit: callbacks must be short and must
+    Futures are resolved on the thread that commits, after the commit: callbacks must be short and must
     not wait for another write.
     """
 
@@ -122,6 +135,10 @@ class Writer:
         self._checkpointer = Checkpointer(database)
         self._connection: sqlite3.Connection | None = None
         self._problem: str | None = None
+        self._turn = threading.Lock()
+        """Held by who takes from the queue and commits."""
+        self._committer: int | None = None
+        """The thread that does."""
         self._thread = threading.Thread(target=self._run, name="spanverdict-store", daemon=True)
 
     @property
@@ -142,13 +159,18 @@ class Writer:
         """Queue a batch; the future resolves to its id once it is on disk, or to `JournalUnavailable`."""
         return self._queued(Append((entry,), alone=True))
 
-    def append_all(self, entries: Sequence[Entry]) -> Future[range]:
-        """Queue batches that are written together, or not at all; the future is as that of `append`."""
-        return self._queued(Append(entries))
+    def append_all(self, entries: Sequence[Entry], *, here: bool = False) -> Future[range]:
+        """Queue batches that are written together, or not at all; the future is as that of `append`.
 
-    def _queued(self, job: Append) -> Future[Any]:
-        if not self._queue.put(job):
+        With `here` the caller commits them at once, and what else waits, unless somebody is at it.
+        """
+        return self._queued(Append(entries), here=here)
+
+    def _queued(self, job: Append, *, here: bool = False) -> Future[Any]:
+        if not self._queue.put(job, wake=not here):
             job.future.set_exception(JournalUnavailable("the store is closed"))
+        elif here:
+            self._commit_here()
         return job.future
 
     def call(self, change: Change[T]) -> T:
@@ -157,11 +179,12 @@ class Writer:
         Raises:
             StoreUnavailable: it was not committed; nothing of it remains.
         """
-        if threading.current_thread() is self._thread:
+        if self._committer == threading.get_ident():
             raise RuntimeError("a callback of the writer waits for the writer")
         job = Apply(change)
-        if not self._queue.put(job):
+        if not self._queue.put(job, wake=False):
             raise StoreUnavailable("the store is closed")
+        self._commit_here()
         result: T = job.future.result()
         return result
 
@@ -174,10 +197,28 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while group := self._queue.take():
-                self._commit([job for job in group if job.future.set_running_or_notify_cancel()])
+            while self._queue.wait():
+                with self._turn:
+                    self._commit_group()
         finally:
-            self._disconnect()
+            with self._turn:
+                self._disconnect()
+
+    def _commit_here(self) -> None:
+        """Commit a group on this thread, unless somebody is at it; what is left then is for the writer's thread."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._commit_group()
+            finally:
+                self._turn.release()
+        self._queue.wake()
+
+    def _commit_group(self) -> None:
+        self._committer = threading.get_ident()
+        group = [job for job in self._queue.take() if job.future.set_running_or_notify_cancel()]
+        if group:
+            self._commit(group)
+        self._committer = None
 
     def _commit(self, group: Sequence[Job]) -> None:
         try:
