@@ -63,6 +63,7 @@ def root() -> Iterator[logging.Logger]:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
     logger.setLevel(before[0])
+    logging.getLogger("spanverdict").setLevel(logging.NOTSET)
     for handler in before[1]:
         logger.addHandler(handler)
 
@@ -72,7 +73,19 @@ def test_what_is_configured_last_counts_alone(root: logging.Logger, monkeypatch:
     monkeypatch.setattr(sys, "stderr", screen)
     configure_logging("text", logging.WARNING)
     configure_logging("json", logging.INFO)
-    root.info("ready")
-    root.debug("unseen")
+    ours = logging.getLogger("spanverdict.app")
+    ours.info("ready")
+    ours.debug("unseen")
     (line,) = screen.getvalue().splitlines()
     assert json.loads(line)["message"] == "ready"
+
+
+def test_what_libraries_chat_about_is_not_logged(root: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`httpx` names the whole address of each request, and a webhook's address may be a secret."""
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    configure_logging("text", logging.INFO)
+    logging.getLogger("httpx").info("HTTP Request: POST https://hooks.example/secret")
+    logging.getLogger("httpx").warning("something is wrong")
+    (line,) = screen.getvalue().splitlines()
+    assert "something is wrong" in line

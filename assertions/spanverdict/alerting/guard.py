@@ -36,6 +36,7 @@ _PRIVATE = (
 _NEVER = (
     ("unspecified", _networks("0.0.0.0/8", "::/128")),
     ("link-local", _networks("169.254.0.0/16", "fe80::/10")),
+    ("machine's own", _networks("168.63.129.16/32")),  # what Azure answers every virtual machine at
     ("multicast", _networks("224.0.0.0/4", "ff00::/8")),
     ("kept for protocols", _networks("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16")),
     ("for documentation", _networks("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20")),
@@ -80,7 +81,8 @@ def allowed_addresses(host: str, port: int, resolve: Resolver, *, allow_private:
         why = refusal(ipaddress.ip_address(text), allow_private=allow_private)
         if why:
             hint = "; allow_private would permit it" if why in dict(_PRIVATE) else ""
-            raise AddressRefused(f"{host} is at a {why} address{hint}")
+            article = "an" if why[0] in "aeiou" else "a"
+            raise AddressRefused(f"{host} is at {article} {why} address{hint}")
     if not addresses:
         raise AddressRefused(f"{host} has no address")
     return addresses

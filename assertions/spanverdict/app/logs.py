@@ -17,10 +17,14 @@ _TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def configure_logging(log_format: LogFormat, level: int) -> None:
-    """Let all that is logged in this process go to standard error in one format; whatever did before does no more."""
+    """Let all that is logged in this process go to standard error in one format; whatever did before does no more.
+
+    Of libraries only warnings and worse are logged: their chatter may show addresses that are secret.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines(_TEXT))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+    logging.getLogger("spanverdict").setLevel(level)
 
 
 def complain(message: str) -> None:
