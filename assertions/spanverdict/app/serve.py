@@ -49,7 +49,7 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: told.put(number))
     settings = read()
-    configure_logging(settings.log_format, logging.getLogger().level)
+    configure_logging(settings.log_format, logging.getLogger("spanverdict").getEffectiveLevel())
     if settings.log_format == "json":
         _log.setLevel(logging.INFO)  # where it listens is printed otherwise, and that would be no JSON
     tell = log_diagnostics if settings.log_format == "json" else print_diagnostics

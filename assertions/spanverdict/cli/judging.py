@@ -206,7 +206,7 @@ def serve(config: Path | None, ready_file: Path | None, **flags: Any) -> None:
 
     flags["rules"] = flags["rules"] or None
     if (flags["log_format"] or os.environ.get("SPANVERDICT_LOG_FORMAT")) == "json":  # for mistakes in the settings, too
-        configure_logging("json", logging.getLogger().level)
+        configure_logging("json", logging.getLogger("spanverdict").getEffectiveLevel())
 
     def read() -> Settings:
         return read_settings(config, os.environ, flags)

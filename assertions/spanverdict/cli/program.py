@@ -109,7 +109,7 @@ def _crash(error: Exception) -> ExitCode:
 
     if isinstance(error, ConfigError):
         return _complain(str(error), ExitCode.USAGE)
-    if logging.getLogger().isEnabledFor(logging.INFO):
+    if logging.getLogger("spanverdict").isEnabledFor(logging.INFO):
         logging.getLogger(__name__).error("internal error", exc_info=error)
     return _complain(f"internal error: {type(error).__name__}: {error} (run with -v for more)", ExitCode.INTERNAL)
 
