@@ -71,7 +71,7 @@ def test_an_input_of_one_run_says_nothing_of_spans_that_name_none() -> None:
     run = prepare(table, whole_input("r", found, 2))
     assert sorted(RunReasons(run, ()).of_rows(np.arange(2))) == ["", f"span attribute {RUN}"]
     assert run.membership is not None
-    assert run.membership.counts(run.origin) == {"span": 1, "input": 1}
+    assert run.membership.counts() == {"span": 1, "input": 1}
     assert run.membership.untagged == 1
 
 
@@ -82,7 +82,7 @@ def test_resends_count_once_and_in_any_order_for_the_same() -> None:
         found = associate(table)
         run = prepare(table.take(found.rows_of("r")), membership_of("r", found))
         assert run.membership is not None
-        assert run.membership.counts(run.origin) == {"span": 1, "trace": 1}
+        assert run.membership.counts() == {"span": 1, "trace": 1}
         assert run.membership.untagged == 1
 
 

@@ -142,9 +142,10 @@ def test_rows_are_sorted_by_trace_id_start_and_span_id() -> None:
 
 
 def test_nothing_is_settled_as_nothing() -> None:
-    settled, defects = settle(table_of([]))
+    table = table_of([])
+    settled, defects = settle(table)
     assert (len(settled), defects) == (0, ())
-    assert len(trace_ranks(table_of([]))) == 0
+    assert len(trace_ranks(table.pool, table.trace)) == 0
 
 
 VERSION = st.fixed_dictionaries(

@@ -48,7 +48,6 @@ def test_places_are_those_of_a_naive_walk(made: tuple[list[dict[str, Any]], list
     assert forest.orphan.tolist() == naive.orphan
     assert forest.cyclic.tolist() == naive.cyclic
     assert forest.depth.tolist() == [len(path) for path in paths]
-    assert forest.root.tolist() == [path[-1] if path else number for number, path in enumerate(paths)]
     assert np.argsort(forest.preorder).tolist() == naive.preorder()
     assert forest.size.tolist() == [1 + sum(n in path for path in paths) for n in range(len(rows))]
 

@@ -14,7 +14,7 @@ from spanverdict.checks.latency import OTHER, QUEUE
 from spanverdict.checks.runview import RunView
 from spanverdict.paths.critical_path import Extents, Members, Sections, critical_paths, pieces, sync_parents
 from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.spantable import Bools, Int64s, Rows
+from spanverdict.telemetry.spantable import Bools, Int64s, Ints, Rows
 
 _NEAREST: Final = "nearest path times"
 _Number = TypeVar("_Number", bound=np.generic)
@@ -64,11 +64,11 @@ class PathTimes:
 class CriticalPaths:
     """The critical paths of the requests of a view."""
 
-    rows: Rows
+    rows: Ints
     """(n,) the members of requests, ascending: rows of the view."""
     members: Members
     """(n,) what is known of them; its own numbers are positions in `rows`."""
-    stage: Rows
+    stage: Ints
     """(n,) position in `names` of the stage that each is a span of, -1 for none."""
     sections: Sections
     """`member` and `until` are positions in `rows`."""
@@ -125,7 +125,7 @@ def critical_paths_of(view: RunView) -> CriticalPaths:
 
 
 def _paths_of(view: RunView, cut: Callable[[Members, Extents], Sections]) -> CriticalPaths:
-    rows = np.flatnonzero(view.request >= 0)
+    rows = np.flatnonzero(view.request >= 0).astype(np.int32)
     place = None if len(rows) == len(view.request) else _places(len(view.request), rows)
     extents = _extents(view, rows)
     members = _columns(view, rows, place)
@@ -134,12 +134,12 @@ def _paths_of(view: RunView, cut: Callable[[Members, Extents], Sections]) -> Cri
     names = tuple(dict.fromkeys([*view.stages, QUEUE, OTHER]))
     stage = _taken(_stages(view), rows, place)
     spent_on = nearest_stages(stage, sync_parents(members))
-    work = np.where(spent_on >= 0, spent_on, names.index(OTHER))
+    work = np.where(spent_on >= 0, spent_on, spent_on.dtype.type(names.index(OTHER)))
     name = np.where(sections.member >= 0, work[sections.member], names.index(QUEUE))
     return CriticalPaths(rows, members, stage, sections, name, names, extents)
 
 
-def _extents(view: RunView, rows: Rows) -> Extents:
+def _extents(view: RunView, rows: Ints) -> Extents:
     """Find where requests begin and end; of several spans at the same instant the uppermost counts."""
     table = view.members.table
     start, end, span_id = table.start_time_unix_nano, table.end_time_unix_nano, table.span_id
@@ -162,7 +162,7 @@ def _extents(view: RunView, rows: Rows) -> Extents:
     )
 
 
-def _endings(view: RunView, rows: Rows, first: Rows) -> Rows:
+def _endings(view: RunView, rows: Ints, first: Rows) -> Rows:
     """Return what may end a request: its last stage, or else all but the callers of its beginning."""
     times = view.stage(view.ends_at)
     if times.present.all():
@@ -177,7 +177,7 @@ def _several(view: RunView, members: Rows) -> bool:
     return bool((np.bincount(view.request[members], minlength=1) > 1).any())
 
 
-def _depth(view: RunView) -> Int64s:
+def _depth(view: RunView) -> Ints:
     return view.spans.forest.depth
 
 
@@ -196,7 +196,7 @@ def _above(view: RunView, first: Rows) -> Bools:
     return replace(view.spans.forest, link_from=nothing, link_to=nothing).ancestors(begins)
 
 
-def _columns(view: RunView, rows: Rows, place: Rows | None) -> Members:
+def _columns(view: RunView, rows: Ints, place: Rows | None) -> Members:
     table, joins = view.members.table, view.members.joins.causal()
     return Members(
         request=_taken(view.request, rows, place),
@@ -212,14 +212,14 @@ def _columns(view: RunView, rows: Rows, place: Rows | None) -> Members:
     )
 
 
-def _places(size: int, rows: Rows) -> Rows:
+def _places(size: int, rows: Ints) -> Rows:
     """Return where each of `size` members stands among `rows`, -1 where it does not."""
     place = np.full(size, -1, np.intp)
     place[rows] = np.arange(len(rows))
     return place
 
 
-def _taken(column: npt.NDArray[_Number], rows: Rows, place: Rows | None) -> npt.NDArray[_Number]:
+def _taken(column: npt.NDArray[_Number], rows: Ints, place: Rows | None) -> npt.NDArray[_Number]:
     """Return some rows of a column; without places those are all."""
     return column if place is None else column[rows]
 
@@ -233,15 +233,15 @@ def _moved(numbers: Rows, place: Rows | None) -> Rows:
     return np.where(numbers >= 0, place[numbers], -1)
 
 
-def _stages(view: RunView) -> Rows:
+def _stages(view: RunView) -> Ints:
     """Return the stage that each member is a span of, -1 for none; of several stages the last."""
-    stage = np.full(len(view.request), -1, np.intp)
+    stage = np.full(len(view.request), -1, np.int32)
     for number, name in enumerate(view.stages):
         stage[view.stage(name).member] = number
     return stage
 
 
-def nearest_stages(stage: Rows, above: Rows) -> Rows:
+def nearest_stages(stage: Ints, above: Rows) -> Ints:
     """Return the stage of each member, else the nearest one above it; -1 where there is none."""
     stage, above = stage.copy(), above.copy()
     rest = np.flatnonzero((stage < 0) & (above >= 0))

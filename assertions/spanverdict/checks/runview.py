@@ -20,7 +20,7 @@ from spanverdict.paths.sampling import Sampling, sampling_of
 from spanverdict.selectors import Field, Selector
 from spanverdict.selectors.columns import Spans
 from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.spantable import MAX_TIME, AttributeColumn, Bools, Int8s, Int64s, Rows, SpanTable
+from spanverdict.telemetry.spantable import MAX_TIME, AttributeColumn, Bools, Int8s, Int64s, Ints, Rows, SpanTable
 from spanverdict.telemetry.vocabulary import StatusCode
 
 NEVER_ARRIVED: Final = "never arrived"
@@ -87,7 +87,7 @@ class Members:
     """A span that several requests share stands in it once for each."""
     request: Int64s
     """The request of each member, -1 for none; so every span of the run is a member at least once."""
-    row: Rows
+    row: Ints
     """The span that each member is."""
     parents: Parents
     """Parents within the request; orphans are what is one in its trace."""
@@ -97,6 +97,8 @@ class Members:
 
     def group(self) -> Int64s:
         """Return what structure may not cross: the request; of spans without one the trace."""
+        if (self.request >= 0).all():
+            return self.request
         return np.where(self.request >= 0, self.request, len(self.first) + self.table.trace.astype(np.int64))
 
     def forest(self) -> Forest:
@@ -156,14 +158,14 @@ class RunView:
         return self.members.request
 
     @property
-    def row(self) -> Rows:
+    def row(self) -> Ints:
         """(n_members,) the span that each member is."""
         return self.members.row
 
     @cached_property
     def shared(self) -> bool:
         """Tell whether any span is of several requests; if none is, the members are the spans, in their order."""
-        return not np.array_equal(self.row, np.arange(len(self.row)))
+        return not np.array_equal(self.row, np.arange(len(self.row), dtype=np.int32))
 
     @property
     def first_member(self) -> Rows:

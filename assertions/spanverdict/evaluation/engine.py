@@ -114,6 +114,7 @@ def _judged(
     if requests.hop_cap_reached:
         detail = f"paths of flow {flow.name} go on beyond the hop limit"
         defects.append(Defect("hop_cap", requests.hop_cap_reached, detail))
+    del requests  # so many numbers for each span
     results = []
     for result, sample in _all_results(flow, view, baseline, run, ended=_ended(prepared)):
         results.append(result if len(prepared.spans) else _undecided(result))
@@ -137,7 +138,7 @@ def _associated(prepared: PreparedRun) -> Associated | None:
     membership = prepared.membership
     if membership is None:
         return None
-    return Associated(membership.counts(prepared.origin), membership.untagged, membership.conflicts)
+    return Associated(membership.counts(), membership.untagged, membership.conflicts)
 
 
 def _ended(prepared: PreparedRun) -> int:

@@ -24,7 +24,8 @@ from spanverdict.selectors.columns import Spans
 from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.ragged import gather
-from spanverdict.telemetry.spantable import Int64s, Rows, SpanTable
+from spanverdict.telemetry.spantable import Int64s, Ints, Rows, SpanTable
+from spanverdict.telemetry.vectors import constant, widened
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +40,6 @@ class PreparedRun:
     """(from, to) rows that a message joins."""
     clocks: Clocks
     defects: tuple[Defect, ...]
-    origin: Rows
-    """Which row of the table that came each span was."""
     membership: Membership | None = None
     """Why they are the run's, where somebody asked."""
     kept: dict[int, tuple[Flow, int | None, RunView, Requests]] = field(default_factory=dict, repr=False)
@@ -48,9 +47,10 @@ class PreparedRun:
 
 
 def prepare(table: SpanTable, membership: Membership | None = None) -> PreparedRun:
-    """Settle the spans of a run and say what is broken about them."""
-    table, origin, repeats = settle_rows(table)
-    group = table.trace.astype(np.int64)
+    """Settle the spans of a run, of which `membership` says why they are its own, and say what is broken about them."""
+    table, rows, repeats = settle_rows(table)
+    membership = None if membership is None else membership.taken(rows)
+    group = widened(table.trace)
     index = SpanIndex(table, group)
     parents = find_parents(table, group, index, settled=True)
     links = resolve_links(table, index, settled=True)
@@ -59,7 +59,7 @@ def prepare(table: SpanTable, membership: Membership | None = None) -> PreparedR
     defects = (*repeats, *span_defects(table), *_structure_defects(spans, parents, links), *clocks.defects())
     messages = message_edges(table, links)
     named = tuple(sorted(defects, key=lambda defect: defect.name))
-    return PreparedRun(spans, parents, links, messages, clocks, named, origin, membership)
+    return PreparedRun(spans, parents, links, messages, clocks, named, membership)
 
 
 def _structure_defects(spans: Spans, parents: Parents, links: LinkEdges) -> Iterator[Defect]:
@@ -104,19 +104,44 @@ def _doubted(clocks: Clocks, spec: ClockSpec) -> Clocks | None:
 def _members(run: PreparedRun, requests: Requests) -> Members:
     """Lay out the members: every span once, in canonical order, then shared spans again for each further request."""
     table, further = run.spans.table, slice(requests.further, None)
-    of_row = np.full(len(table), -1, np.int64)
-    of_row[requests.row[: requests.further]] = requests.request[: requests.further]
-    row = np.concatenate([np.arange(len(table)), requests.row[further]])
-    request = np.concatenate([of_row, requests.request[further]])
+    request = _first_requests(requests, len(table))
+    row: Ints = np.arange(len(table), dtype=np.int32)
+    if len(requests.row) > requests.further:
+        row = np.concatenate([row, requests.row[further]])
+        request = np.concatenate([request, requests.request[further]])
     places = _Places(request, row, len(table))
     return Members(
         concat([table, table.take(row[len(table) :])]) if len(row) > len(table) else table,
         request,
         row,
-        Parents(places.find(run.parents.parent[row], request), run.parents.orphan[row], run.parents.cyclic[row]),
+        _parents(run.parents, places),
         _member_joins(run, requests.keyed, places),
         places.find(requests.start_row, np.arange(len(requests))),
     )
+
+
+def _first_requests(requests: Requests, n_rows: int) -> Int64s:
+    """Return the first request of each row, -1 for none."""
+    held = slice(requests.further)
+    if len(requests) == 1 and requests.further == n_rows:
+        return constant(0, n_rows, np.int64)
+    request = np.full(n_rows, -1, np.int64)
+    request[requests.row[held]] = requests.request[held]
+    return request
+
+
+def _parents(parents: Parents, places: _Places) -> Parents:
+    """Return the parents of members within their requests."""
+    row, request = places.row, places.request
+    if len(row) == places.n_rows and _stay_inside(parents.parent, request):
+        return parents
+    return Parents(places.find(parents.parent[row], request), parents.orphan[row], parents.cyclic[row])
+
+
+def _stay_inside(parent: Rows, request: Int64s) -> bool:
+    """Tell whether all parents are of the same request as their children."""
+    below = parent >= 0
+    return bool((request[parent[below]] == request[below]).all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +149,7 @@ class _Places:
     """Finds the member that a span is in a request."""
 
     request: Int64s
-    row: Rows
+    row: Ints
     n_rows: int
 
     def find(self, row: Rows, request: Int64s) -> Rows:

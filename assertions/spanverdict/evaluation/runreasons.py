@@ -30,7 +30,7 @@ class RunReasons:
         """Return why the spans in some rows are in the run; empty texts where nobody asked or there is no other run."""
         if self.run.membership is None:
             return [""] * len(rows)
-        reasons = self.run.membership.reason[self.run.origin[rows]].tolist()
+        reasons = self.run.membership.reason[rows].tolist()
         traces = self.run.spans.table.trace[rows].tolist()
         said: dict[tuple[int, int], str] = {}
         found = []

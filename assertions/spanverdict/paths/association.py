@@ -21,9 +21,10 @@ import numpy as np
 from spanverdict.paths.narrowing import RowRuns, narrow
 from spanverdict.paths.runspread import Held, TracesHere, draw, spread
 from spanverdict.paths.sharedvalues import message_columns, texts_of
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
 from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.spantable import AttributeColumn, Int64s, Rows, SpanTable
+from spanverdict.telemetry.spantable import AttributeColumn, Int8s, Int32s, Int64s, Ints, Rows, SpanTable
 
 
 class Reason(IntEnum):
@@ -67,9 +68,9 @@ class Association:
     """Sorted."""
     row: Rows
     """Rows of the table, one entry for every (span, run), by run, then ascending …"""
-    run: Int64s
+    run: Ints
     """… positions in `runs` …"""
-    reason: Int64s
+    reason: Ints
     """… and `Reason`s."""
     untagged: Rows
     """Rows that belong to no run …"""
@@ -86,7 +87,7 @@ class Association:
         """Return the rows of one run, ascending; empty for a run that is not here."""
         return self.row[self._entries(run)]
 
-    def reasons_of(self, run: str) -> Int64s:
+    def reasons_of(self, run: str) -> Ints:
         """Return the `Reason`s of the rows of one run."""
         return self.reason[self._entries(run)]
 
@@ -115,7 +116,7 @@ def associate(
     runs = _run_names(columns, registered, window)
     tagged = _tagged(columns, runs)
     traces = TracesHere.of(table)
-    held = Held.of(traces.count, len(runs), (traces.of_row[tagged.row], tagged.run), Reason.TRACE)
+    held = Held.of(traces.count, len(runs), tagged.traces(traces.of_row), Reason.TRACE)
     if registered:
         held = held.with_more(*_registered(table, traces, registered, runs), Reason.REGISTERED, past=True)
     if held.free().any():
@@ -127,9 +128,9 @@ def associate(
     conflicts = held.conflicts()
     if conflicts:
         shared = [texts_of(column) for column in keys]
-        found = narrow(table, found, tagged.of_rows(len(table)), message_columns(table), shared)
-    reason = _own_tags_first(found, tagged, len(runs))
-    order = order_of(found.run, found.row) if len(runs) > 1 else np.arange(len(reason))
+        found = narrow(table, found, tagged.run, message_columns(table), shared)
+    reason = _own_tags_first(found, tagged)
+    order = order_of(found.run, found.row) if len(runs) > 1 else slice(None)
     untagged = np.flatnonzero(held.free()[traces.of_row])
     return Association(
         runs,
@@ -162,17 +163,19 @@ def _distinct_spans(table: SpanTable, rows: Rows) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tagged:
-    """Spans that carry a run id of their own, ascending by row."""
+    """What spans carry of run ids of their own, (n_rows,) each."""
 
-    row: Rows
-    run: Int64s
-    reason: Int64s
+    run: Int32s
+    """The run, -1 for none …"""
+    reason: Int8s
+    """… and where it stands."""
 
-    def of_rows(self, n_rows: int) -> Int64s:
-        """Return the run of each row's tag, -1 for none."""
-        runs = np.full(n_rows, -1, np.int64)
-        runs[self.row] = self.run
-        return runs
+    def traces(self, of_row: Rows) -> tuple[Rows, Int64s]:
+        """Return the (trace, run) pairs that they name, each at least once; `of_row` are the traces of the rows."""
+        here = self.run >= 0
+        width = int(self.run.max(initial=0)) + 1
+        pairs = (of_row * width + self.run)[here]
+        return np.divmod(ascending(pairs), width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,17 +212,17 @@ def _tagged(tags: tuple[_Tag, ...], runs: tuple[str, ...]) -> _Tagged:
     """Return the spans that carry a tag of their own; the strongest counts, and what names no run is no tag."""
     numbers = {name: number for number, name in enumerate(runs)}
     n_rows = len(tags[0].column.codes)
-    run = np.full(n_rows, -1, np.int64)
-    why = np.zeros(n_rows, np.int64)
+    run = np.full(n_rows, -1, np.int32)
+    why = np.zeros(n_rows, np.int8)
     for tag in reversed(tags):
-        known = np.array([numbers.get(v, -1) if isinstance(v, str) else -1 for v in tag.column.values] + [-1])
-        if (known < 0).all():
+        known = [numbers.get(v, -1) if isinstance(v, str) else -1 for v in tag.column.values]
+        if max(known, default=-1) < 0:
             continue
-        here = known[tag.column.codes]
-        run = np.where(here >= 0, here, run)
-        why = np.where(here >= 0, tag.reason, why)
-    rows = np.flatnonzero(run >= 0)
-    return _Tagged(rows, run[rows], why[rows])
+        named = np.array([*known, -1], np.int32)[tag.column.codes]
+        here = named >= 0
+        np.copyto(run, named, where=here)
+        why[here] = tag.reason
+    return _Tagged(run, why)
 
 
 def _registered(
@@ -236,10 +239,7 @@ def _registered(
     return columns[:, 0], columns[:, 1]
 
 
-def _own_tags_first(found: RowRuns, tagged: _Tagged, n_runs: int) -> Int64s:
+def _own_tags_first(found: RowRuns, tagged: _Tagged) -> Ints:
     """Return the reasons, that of a span's own tag where it has one."""
-    if not len(tagged.row):
-        return found.why
-    pairs, own = found.row * n_runs + found.run, tagged.row * n_runs + tagged.run
-    place = np.minimum(np.searchsorted(own, pairs), len(own) - 1)
-    return np.where(own[place] == pairs, tagged.reason[place], found.why)
+    own = tagged.run[found.row] == found.run
+    return np.where(own, tagged.reason[found.row], found.why)

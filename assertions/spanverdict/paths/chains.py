@@ -10,15 +10,18 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from spanverdict.telemetry.spantable import Bools, Int64s, Rows
+from spanverdict.telemetry.spantable import Bools, Int64s, Ints, Rows
 
 _Column = TypeVar("_Column", Int64s, Bools)
+_Pointers = TypeVar("_Pointers", Rows, Ints)
 
 _STEPS: Final = 16
 _PASSES: Final = 4
+_PIECE: Final = 1 << 17
+"""So many rows are looked at at a time: what that takes does not grow with the run, and stays in the cache."""
 
 
-def reached(marked: Bools, following: Rows) -> Bools:
+def reached(marked: Bools, following: Ints) -> Bools:
     """Mark, besides what is marked, all that is reached from there.
 
     >>> reached(np.array([True, False, False, False]), np.array([2, 0, 3, -1])).tolist()
@@ -40,24 +43,37 @@ def reached(marked: Bools, following: Rows) -> Bools:
 
 
 def folded(values: _Column, above: Rows, combine: np.ufunc) -> _Column:
-    """Combine the value of each row with those of all above it; `combine` may meet a value twice.
+    """Combine, in place, the value of each row with those of all above it; `combine` may meet a value twice.
 
     >>> folded(np.array([5, 1, 7]), np.array([-1, 0, 1]), np.maximum).tolist()
     [5, 5, 7]
     """
-    rows = np.flatnonzero(above >= 0)
-    up = above.take(rows)
     for _ in range(_PASSES):
-        own = values.take(rows)
-        better = combine(own, values.take(up))
-        if np.array_equal(better, own):
+        if not _combined(values, above, combine):
             return values
-        values = values.copy()
-        values[rows] = better
-    while (has := above >= 0).any():
-        values = np.where(has, combine(values, values[above]), values)
+    while (above >= 0).any():
+        _combined(values, above, combine)
         above = _doubled(above)
     return values
+
+
+def _combined(values: _Column, above: Rows, combine: np.ufunc) -> bool:
+    """Combine the value of each row with the one above it; tell whether that changed any.
+
+    A value that was combined already brings along what stands farther above, which comes sooner or later.
+    """
+    changed = False
+    for start in range(0, len(above), _PIECE):
+        up = above[start : start + _PIECE]
+        rows = np.flatnonzero(up >= 0)
+        up = up.take(rows)
+        rows += start
+        own = values.take(rows)
+        better = combine(own, values.take(up))
+        if not np.array_equal(better, own):
+            values[rows] = better
+            changed = True
+    return changed
 
 
 def far(above: Rows, rows: Rows) -> Rows:
@@ -101,10 +117,12 @@ def roots_of(above: Rows, rows: Rows) -> Rows:
     return roots(above).take(rows)
 
 
-def _ahead(rows: Rows, following: Rows) -> Rows:
+def _ahead(rows: Ints, following: Ints) -> Ints:
     ahead = following.take(rows)
     return ahead[ahead >= 0]
 
 
-def _doubled(above: Rows) -> Rows:
-    return np.where(above >= 0, above[above], -1)
+def _doubled(above: _Pointers) -> _Pointers:
+    doubled = above.take(above)  # of -1 the last one, which counts for nothing
+    np.copyto(doubled, -1, where=above < 0)
+    return doubled

@@ -13,17 +13,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from functools import partial
 from typing import Final
 
 import numpy as np
 
 from spanverdict.paths.chains import far, folded, reached, roots, roots_of
-from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.spantable import Bools, Int8s, Int32s, Int64s, Rows, UInt64s
+from spanverdict.telemetry.ordering import order_of, sorted_by
+from spanverdict.telemetry.spantable import Bools, Int8s, Int32s, Int64s, Ints, Rows, UInt64s
+from spanverdict.telemetry.vectors import is_constant
 from spanverdict.telemetry.vocabulary import SpanKind
 
 _STEPS: Final = 8
+_PIECE: Final = 1 << 17
+"""Of so many members is looked at a time what ended before them."""
 _SENDERS: Final = (SpanKind.PRODUCER, SpanKind.CLIENT)
 
 
@@ -121,14 +123,15 @@ def critical_paths(members: Members, extents: Extents) -> Sections:
 def pieces(members: Members, extents: Extents) -> Sections:
     """Return the sections that `critical_paths` does, in no order."""
     parent, cause = parents_and_causes(members, extents.first)
-    spine = reached(_chosen(extents.last, len(members)), cause)
+    spine = np.flatnonzero(reached(_chosen(extents.last, len(members)), cause))
+    cause = cause[spine]
     begin, finish = _clipped(members, extents)
-    begin = folded(begin, np.where(spine, cause, parent), np.maximum)
-    finish = folded(finish, np.where(spine, -1, parent), np.minimum)
-    entered, waits = _climb(members, extents, cause, (begin, finish), np.flatnonzero(spine))
-    cursor = finish.copy()
-    cursor[spine] = entered[spine]
-    work = _work(members, np.where(spine, -1, parent), spine, (begin, finish, cursor))
+    parent[spine] = cause
+    folded(begin, parent, np.maximum)
+    parent[spine] = -1
+    folded(finish, parent, np.minimum)
+    entered, waits = _climb(members, extents, (spine, cause), (begin, finish))
+    work = _work(members, parent, (spine, entered), (begin, finish))
     return _joined(work, waits)
 
 
@@ -231,15 +234,13 @@ def _attached(members: Members, parent: Rows, cause: Rows, first: Rows) -> tuple
     top_of = np.where(start_of >= 0, roots_of(cause, np.maximum(start_of, 0)), -1)
     loose = np.flatnonzero((cause < 0) & members.usable)
     loose = loose[loose != top_of[members.request[loose]]]
-    connected = partial(_connected, members, cause.copy(), top_of)
     begins = start_of[members.request[loose]]
-    cause[loose] = begins
     called = members.kind[loose] != SpanKind.CONSUMER
     parent[loose[called]] = begins[called]
     late = loose[(begins >= 0) & (members.start[loose] >= members.end[begins])]
-    if len(late):
-        last = _last_in_process(members, connected(), late)
-        cause[late[last >= 0]] = last[last >= 0]
+    last = _last_in_process(members, _connected(members, cause, top_of), late) if len(late) else late
+    cause[loose] = begins
+    cause[late[last >= 0]] = last[last >= 0]
     return parent, cause
 
 
@@ -258,59 +259,63 @@ def _last_in_process(members: Members, known: Bools, late: Rows) -> Rows:
 
 def _clipped(members: Members, extents: Extents) -> tuple[Int64s, Int64s]:
     """Return start and end of each member as far as they lie inside its request."""
-    low, high = extents.start[members.request], extents.end[members.request]
+    one = slice(0, 1) if is_constant(members.request) else slice(None)
+    request = members.request[one]
+    low, high = extents.start[request], extents.end[request]
     return np.clip(members.start, low, high), np.clip(members.end, low, high)
 
 
 def _climb(
-    members: Members, extents: Extents, cause: Rows, times: tuple[Int64s, Int64s], spine: Rows
+    members: Members, extents: Extents, climbed: tuple[Rows, Rows], times: tuple[Int64s, Int64s]
 ) -> tuple[Int64s, Sections]:
     """Return when the climb enters each member of the spine from below, and the waits on the way.
 
-    `spine` are the causes of each request's last member and that member itself.
+    `climbed` are the spine, which is each request's last member and its causes, ascending, and what led to each.
     """
-    begin, finish = times
-    entered = np.zeros(len(members), np.int64)
-    last = extents.last[extents.last >= 0]
-    entered[last] = finish[last]
-    below = spine[cause[spine] >= 0]
-    above = cause[below]
-    entered[above] = np.maximum(begin[above], np.minimum(begin[below], finish[above]))
-    top = spine[cause[spine] < 0]
+    (begin, finish), (spine, cause) = times, climbed
+    entered = finish[spine]  # so the last of each request; all others:
+    below, above = spine[cause >= 0], cause[cause >= 0]
+    places = np.searchsorted(spine, above)
+    entered[places] = np.maximum(begin[above], np.minimum(begin[below], finish[above]))
+    top = spine[cause < 0]
     request = members.request
     waits = Sections(
         np.concatenate([request[below], request[top]]),
         np.full(len(below) + len(top), -1, np.intp),
-        np.concatenate([entered[above], extents.start[request[top]]]),
+        np.concatenate([entered[places], extents.start[request[top]]]),
         np.concatenate([begin[below], begin[top]]),
         np.concatenate([below, top]),
     )
     return entered, waits
 
 
-def _work(members: Members, parent: Rows, spine: Bools, times: tuple[Int64s, Int64s, Int64s]) -> Sections:
+def _work(members: Members, parent: Rows, climbed: tuple[Rows, Int64s], times: tuple[Int64s, Int64s]) -> Sections:
     """Return the own time of every member on a critical path.
 
-    `times` are when members begin and finish, and when the walk enters each, backwards in time.
+    `climbed` are the spine, and when the walk enters each member of it, backwards in time; the others it enters when
+    they finish. `times` are when members begin and finish.
     """
-    begin, finish, cursor = times
+    (begin, finish), (spine, entered) = times, climbed
     child = np.flatnonzero((parent >= 0) & (finish > begin))
     siblings = _Ended.of(members, parent, child, (begin, finish))
     newest = siblings.last(len(members))  # nothing below lasts longer, so this is what the walk enters first …
-    on_spine = np.flatnonzero(spine)
-    newest[on_spine] = siblings.by(on_spine, cursor[on_spine])  # … but where it comes in from beside
+    newest[spine] = siblings.by(spine, entered)  # … but where it comes in from beside
     older = siblings.before(begin, len(members))
-    followed = reached(_chosen(newest, len(members)), older) | spine
-    on_path = folded(followed, parent, np.logical_and)
-    inner = np.flatnonzero(on_path & ~spine)
-    outer = np.flatnonzero(on_path)
+    del child, siblings
+    followed = reached(_chosen(newest, len(members)), older)
+    followed[spine] = True
+    outer = np.flatnonzero(folded(followed, parent, np.logical_and))
+    on_spine = np.searchsorted(outer, spine)
+    inner = np.delete(outer, on_spine)
     owner = np.concatenate([outer, parent[inner]])
     before = np.concatenate([newest[outer], older[inner]])
+    left = finish[outer]
+    left[on_spine] = entered
     return Sections(
         members.request[owner],
         owner,
         np.where(before >= 0, finish[before], begin[owner]),
-        np.concatenate([cursor[outer], begin[inner]]),
+        np.concatenate([left, begin[inner]]),
         owner,
     )
 
@@ -332,14 +337,14 @@ class _Ended:
     def of(members: Members, group: Int64s | Rows, rows: Rows, times: tuple[Int64s, Int64s]) -> _Ended:
         """Sort some members."""
         begin, finish = times
-        rows = rows[order_of(group[rows], finish[rows], begin[rows], members.span_id[rows])]
+        rows = sorted_by(rows, group, finish, begin, members.span_id)
         groups = group[rows]
         heads = np.flatnonzero(np.diff(groups, prepend=-1))
         return _Ended(rows, finish[rows], groups[heads], np.append(heads, len(rows)))
 
-    def last(self, size: int) -> Rows:
+    def last(self, size: int) -> Int32s:
         """Return the last of each group to end, -1 for none; groups are numbers below `size`."""
-        found = np.full(size, -1, np.intp)
+        found = np.full(size, -1, np.int32)
         found[self.groups] = self.rows[self.edges[1:] - 1]
         return found
 
@@ -353,14 +358,19 @@ class _Ended:
             found[some] = self._at_or_before(self.edges[number + 1] - 1, self.edges[number], instant[some])
         return found
 
-    def before(self, begin: Int64s, size: int) -> Rows:
+    def before(self, begin: Int64s, size: int) -> Int32s:
         """Return for each member the last of its group to end when it began or before, -1 for none; of others -1.
 
         Each of them lasts, so it ends after that.
         """
-        found = np.full(size, -1, np.intp)
-        first = np.repeat(self.edges[:-1], np.diff(self.edges))
-        found[self.rows] = self._at_or_before(np.arange(len(self.rows)) - 1, first, begin[self.rows])
+        found = np.full(size, -1, np.int32)
+        for start in range(0, len(self.rows), _PIECE):
+            rows = self.rows[start : start + _PIECE]
+            end = start + len(rows)
+            groups = slice(int(np.searchsorted(self.edges, start, "right")) - 1, int(np.searchsorted(self.edges, end)))
+            inside = np.clip(self.edges[groups.start : groups.stop + 1], start, end)
+            first = np.repeat(self.edges[groups], np.diff(inside))
+            found[rows] = self._at_or_before(np.arange(start, end) - 1, first, begin[rows])
         return found
 
     def _at_or_before(self, place: Rows, first: Rows, instant: Int64s) -> Rows:
@@ -391,7 +401,7 @@ def _joined(work: Sections, waits: Sections) -> Sections:
     return Sections(*(np.concatenate([getattr(part, name) for part in lasting]) for name in _COLUMNS))
 
 
-def _chosen(rows: Rows, size: int) -> Bools:
+def _chosen(rows: Ints, size: int) -> Bools:
     chosen = np.zeros(size, np.bool_)
     chosen[rows[rows >= 0]] = True
     return chosen

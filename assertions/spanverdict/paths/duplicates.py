@@ -19,8 +19,10 @@ from spanverdict.paths.defects import Defect
 from spanverdict.paths.forest import mixed
 from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import span_id_hex
-from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, UInt64s
+from spanverdict.telemetry.ordering import in_order, order_of
+from spanverdict.telemetry.pool import Pool
+from spanverdict.telemetry.spantable import Bools, Int32s, Int64s, Rows, SpanTable, UInt64s
+from spanverdict.telemetry.vectors import constant, is_constant
 from spanverdict.telemetry.vocabulary import SpanKind
 
 _SERVER_BIT: Final = np.uint64(0x5A5A_0F0F_3C3C_6969)
@@ -37,44 +39,62 @@ def settle(table: SpanTable) -> tuple[SpanTable, tuple[Defect, ...]]:
     return settled, defects
 
 
-def settle_rows(table: SpanTable) -> tuple[SpanTable, Rows, tuple[Defect, ...]]:
-    """Settle as `settle` does, and return besides which row of `table` each row was; of resends one of them."""
+def settle_rows(table: SpanTable) -> tuple[SpanTable, Rows | None, tuple[Defect, ...]]:
+    """Settle as `settle` does, and return besides which row of `table` each row was; of resends one of them.
+
+    None where all rows stay where they are.
+    """
     table, rows, defects = _without_repeats(table)
-    order = rows[_canonical_order(table, rows)]
-    if np.array_equal(order, np.arange(len(table))):
-        return table, order, defects
-    return table.reordered(order) if len(order) == len(table) else table.take(order), order, defects
+    order = _canonical_order(table, rows)
+    if rows is None:
+        return (table if order is None else table.reordered(order)), order, defects
+    rows = rows if order is None else rows[order]
+    return table.take(rows), rows, defects
 
 
-def trace_ranks(table: SpanTable) -> Int64s:
+def canonical_order(pool: Pool, trace: Int32s, start: Int64s, span_id: UInt64s) -> Rows | None:
+    """Return the rows of these columns in canonical order; None where they are in it."""
+    columns = trace_ranks(pool, trace), start, span_id
+    return None if in_order(columns) else order_of(*columns)
+
+
+def trace_ranks(pool: Pool, trace: Int32s) -> Int64s:
     """Return for each row the position of its trace id among all sorted trace ids."""
-    ids = table.pool.traces.items_by_id
+    if is_constant(trace):
+        return constant(0, len(trace), np.int64)
+    ids = pool.traces.items_by_id
     used = np.zeros(len(ids), np.bool_)
-    used[table.trace] = True
+    used[trace] = True
     present = np.flatnonzero(used)
     halves = np.frombuffer(b"".join([ids[number] for number in present.tolist()]), ">u8").reshape(-1, 2)
     ranks = np.zeros(len(ids), np.int64)
     ranks[present[order_of(halves[:, 0], halves[:, 1])]] = np.arange(len(present))
-    return ranks[table.trace]
+    return ranks[trace]
 
 
-def _canonical_order(table: SpanTable, rows: Rows) -> Rows:
-    """Return where each of `rows` stands when sorted by trace id, start and span id."""
-    return order_of(trace_ranks(table)[rows], table.start_time_unix_nano[rows], table.span_id[rows])
+def _canonical_order(table: SpanTable, rows: Rows | None) -> Rows | None:
+    """Return where each of some rows stands in canonical order; None where they are in it."""
+    trace, start, span_id = table.trace, table.start_time_unix_nano, table.span_id
+    if rows is not None:
+        trace, start, span_id = trace[rows], start[rows], span_id[rows]
+    return canonical_order(table.pool, trace, start, span_id)
 
 
 def may_repeat(table: SpanTable) -> bool:
     """Tell cheaply whether two rows may have the same ids; False is certain."""
-    keys = np.sort(mixed(table.trace.astype(np.int64), table.span_id))
+    keys = mixed(table.trace, table.span_id)
+    keys.sort()
     return bool((keys[1:] == keys[:-1]).any())
 
 
-def _without_repeats(table: SpanTable) -> tuple[SpanTable, Rows, tuple[Defect, ...]]:
-    """Return the table, perhaps with other ids, the rows that are kept, and what was wrong."""
+def _without_repeats(table: SpanTable) -> tuple[SpanTable, Rows | None, tuple[Defect, ...]]:
+    """Return the table, perhaps with other ids, the rows that are kept, None for all, and what was wrong."""
+    if not may_repeat(table):
+        return table, None, ()
     keep = np.ones(len(table), np.bool_)
-    rows, key = _repeated(table) if may_repeat(table) else _nothing()
+    rows, key = _repeated(table)
     if not len(rows):
-        return table, np.arange(len(table)), ()
+        return table, None, ()
     kept = _distinct(key, fingerprints(table, rows))
     keep[rows] = False
     keep[rows[kept]] = True
@@ -82,11 +102,7 @@ def _without_repeats(table: SpanTable) -> tuple[SpanTable, Rows, tuple[Defect, .
     defects: list[Defect] = []
     if len(clashing):
         table, defects = _settle_clashes(table, rows[clashing], key[clashing], keep)
-    return table, np.flatnonzero(keep), tuple(defects)
-
-
-def _nothing() -> tuple[Rows, Int64s]:
-    return np.zeros(0, np.intp), np.zeros(0, np.int64)
+    return table, None if keep.all() else np.flatnonzero(keep), tuple(defects)
 
 
 def _repeated(table: SpanTable) -> tuple[Rows, Int64s]:

@@ -15,14 +15,17 @@ from typing import Final
 import numpy as np
 
 from spanverdict.telemetry.distinct import ascending_rows
-from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable, UInt64s
+from spanverdict.telemetry.ordering import in_order, order_of, sorted_by
+from spanverdict.telemetry.spantable import Bools, Int32s, Int64s, Ints, Rows, SpanTable, UInt64s
+from spanverdict.telemetry.vectors import constant, widened
 
 MAX_HOPS = 64
 """How many link edges one path may follow."""
 
 _NEAR: Final = 16
 """So many rows are looked at before the index is made and asked."""
+_PIECE: Final = 1 << 18
+"""Parents of so many rows are looked for at a time, so that what that takes does not grow with the run."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _MIX_GROUP = np.uint64(0xC2B2AE3D27D4EB4F)
 
@@ -42,14 +45,12 @@ class Forest:
     """The span stood on a parent cycle; at the earliest of each the cycle was cut."""
     group: Int64s
     """What structure may not cross: the trace number, or the request."""
-    depth: Int64s
+    depth: Int32s
     """0 for roots."""
-    preorder: Int64s
+    preorder: Int32s
     """Position of the row in depth-first order, siblings by start then id; unique in the table."""
-    size: Int64s
+    size: Int32s
     """Spans in the subtree, the span itself included."""
-    root: Rows
-    """Row at the top of the component."""
     link_from: Rows
     """Rows that are linked *to* (earlier) …"""
     link_to: Rows
@@ -155,11 +156,12 @@ def find_parents(table: SpanTable, group: Int64s, index: SpanIndex | None = None
     A table that is settled, in canonical order and with every span once, takes less time; the group is its trace.
     """
     named = table.parent_span_id != 0
-    rows = np.flatnonzero(named)
     parent = np.full(len(table), -1, np.intp)
     index = index or SpanIndex(table, group)
-    wanted = group[rows], table.parent_span_id[rows]
-    parent[rows] = index.find_near(rows - 1, -1, *wanted) if settled else index.find(*wanted)
+    for start in range(0, len(table), _PIECE):
+        rows = start + np.flatnonzero(named[start : start + _PIECE])
+        wanted = group[rows], table.parent_span_id[rows]
+        parent[rows] = index.find_near(rows - 1, -1, *wanted) if settled else index.find(*wanted)
     orphan = named & (parent < 0)
     parent, cyclic = _cut_cycles(table, parent)
     return Parents(parent, orphan, cyclic)
@@ -178,12 +180,10 @@ def grow(
     are not looked for again; none of them may be in another group.
     """
     if group is None:
-        group = table.trace.astype(np.int64)
+        group = widened(table.trace)
     if known is None:
         known = find_parents(table, group)
-    siblings = np.where(known.parent < 0, group, known.parent + (1 + int(group.max(initial=0))))
-    order = order_of(siblings, table.start_time_unix_nano, table.span_id)
-    places = number(known.parent, order)
+    places = number(known.parent, _by_family(table, group, known.parent))
     empty = np.zeros(0, np.intp)
     link_from, link_to = links if links is not None else (empty, empty)
     return Forest(
@@ -194,20 +194,31 @@ def grow(
         places.depth,
         places.preorder,
         places.size,
-        places.root,
         link_from,
         link_to,
     )
+
+
+def _by_family(table: SpanTable, group: Int64s, parent: Rows) -> Rows:
+    """Return the roots by group, then all other rows by parent; in each family by start, then id."""
+    families = parent + (1 + int(group.max(initial=0)))
+    np.copyto(families, group, where=parent < 0)
+    order = order_of(families)
+    n_roots = int(np.count_nonzero(parent < 0))
+    for rows in (order[:n_roots], order[n_roots:]):  # of a settled table, the others are in order already
+        columns = families, table.start_time_unix_nano, table.span_id
+        if not in_order(column[rows] for column in columns):
+            rows[:] = sorted_by(rows, *columns)
+    return order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Numbering:
     """Where each row stands in its tree; the arrays are those of `Forest`."""
 
-    depth: Int64s
-    root: Rows
-    size: Int64s
-    preorder: Int64s
+    depth: Int32s
+    size: Int32s
+    preorder: Int32s
 
 
 def number(parent: Rows, order: Rows) -> Numbering:
@@ -215,9 +226,13 @@ def number(parent: Rows, order: Rows) -> Numbering:
 
     `order` holds all rows, sorted by parent and, among the children of one parent, as they shall follow.
     """
-    depth, root = _sum_to_root(parent, np.ones(len(parent), np.int64))
+    depth, _ = _sum_to_root(parent, constant(1, len(parent), np.int32))
     size = _sizes(parent, depth)
-    return Numbering(depth, root, size, _preorder(parent, size, order))
+    place = _among_siblings(parent, size, order)
+    del order
+    below, root = _sum_to_root(parent, place)
+    below += place[root]
+    return Numbering(depth, size, below)
 
 
 class SpanIndex:
@@ -277,10 +292,15 @@ class SpanIndex:
         return -1
 
 
-def mixed(group: Int64s, span_id: UInt64s) -> UInt64s:
+def mixed(group: Ints, span_id: UInt64s) -> UInt64s:
     """Mix (group, span id) into one number to sort by; different pairs seldom come out the same."""
-    spread = group.astype(np.uint64) * _MIX
-    return (span_id ^ (spread >> np.uint64(29))) * _MIX_GROUP + spread
+    spread = group.astype(np.uint64)
+    spread *= _MIX
+    keys = spread >> np.uint64(29)
+    keys ^= span_id
+    keys *= _MIX_GROUP
+    keys += spread
+    return keys
 
 
 def _jumps(parent: Rows) -> Iterator[Rows]:
@@ -294,8 +314,10 @@ def _jumps(parent: Rows) -> Iterator[Rows]:
 
 
 def _cut_cycles(table: SpanTable, parent: Rows) -> tuple[Rows, Bools]:
-    far = deque(_jumps(parent), maxlen=1).pop()
     cyclic = np.zeros(len(parent), np.bool_)
+    if (parent < np.arange(len(parent))).all():  # all lead upwards, so none leads around
+        return parent, cyclic
+    far = deque(_jumps(parent), maxlen=1).pop()
     cyclic[far[far >= 0]] = True
     if not cyclic.any():
         return parent, cyclic
@@ -312,22 +334,23 @@ def _cut_cycles(table: SpanTable, parent: Rows) -> tuple[Rows, Bools]:
     return parent, cyclic
 
 
-def _sum_to_root(parent: Rows, weight: Int64s) -> tuple[Int64s, Rows]:
+def _sum_to_root(parent: Rows, weight: Int32s) -> tuple[Int32s, Rows]:
     """Add up the weights of each row and all above it, roots excepted; return the sums and the roots.
 
     Each round doubles how far a row has looked.
     """
-    total = np.where(parent >= 0, weight, 0)
-    root = np.where(parent >= 0, parent, np.arange(len(parent)))
+    total = np.where(parent >= 0, weight, np.int32(0))
+    root = np.arange(len(parent))
+    np.copyto(root, parent, where=parent >= 0)
     while not np.array_equal(farther := root[root], root):
-        total = total + total[root]
+        total += total[root]
         root = farther
     return total, root
 
 
-def _sizes(parent: Rows, depth: Int64s) -> Int64s:
+def _sizes(parent: Rows, depth: Int32s) -> Int32s:
     """Count each subtree, from the deepest level upwards."""
-    size = np.ones(len(parent), np.int64)
+    size = np.ones(len(parent), np.int32)
     order = order_of(depth)
     ends = np.cumsum(np.bincount(depth))
     for first, last in zip(ends[-2::-1], ends[:0:-1], strict=True):
@@ -336,13 +359,15 @@ def _sizes(parent: Rows, depth: Int64s) -> Int64s:
     return size
 
 
-def _preorder(parent: Rows, size: Int64s, order: Rows) -> Int64s:
+def _among_siblings(parent: Rows, size: Int32s, order: Rows) -> Int32s:
     """Place each span after its parent and its earlier siblings' subtrees; roots after earlier trees."""
-    above, sizes = parent[order], size[order]
-    before = np.cumsum(sizes) - sizes
+    above = parent[order]
     fresh = np.flatnonzero(np.diff(above, prepend=-2))
+    sizes = size[order]
+    before = np.cumsum(sizes, dtype=np.int32)
+    before -= sizes
     before -= np.repeat(before[fresh], np.diff(np.append(fresh, len(order))))
-    place = np.empty(len(parent), np.int64)
-    place[order] = before + (above >= 0)
-    below, root = _sum_to_root(parent, place)
-    return below + place[root]
+    before += above >= 0
+    place = np.empty(len(parent), np.int32)
+    place[order] = before
+    return place

@@ -16,7 +16,7 @@ from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.paths.pathgraph import nearest
 from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.ragged import gather, runs
-from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Ints, Rows, SpanTable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,9 +25,9 @@ class RowRuns:
 
     row: Rows
     """Ascending …"""
-    run: Int64s
+    run: Ints
     """… with the runs of each row, ascending …"""
-    why: Int64s
+    why: Ints
     """… and why."""
     n_rows: int
 
@@ -39,7 +39,7 @@ class RowRuns:
         """Count the runs of each row."""
         return np.bincount(self.row, minlength=self.n_rows)
 
-    def of(self, rows: Rows) -> tuple[Rows, Int64s]:
+    def of(self, rows: Rows) -> tuple[Rows, Ints]:
         """Return the runs of `rows`, as (position in `rows`, run)."""
         offsets = np.searchsorted(self.row, np.arange(self.n_rows + 1))
         taken, places = gather(offsets.astype(np.int64), rows)
@@ -53,7 +53,7 @@ _Edges = tuple[Rows, Rows]
 def narrow(
     table: SpanTable,
     found: RowRuns,
-    tags: Int64s,
+    tags: Ints,
     messages: Sequence[AttributeColumn],
     keys: Sequence[AttributeColumn],
 ) -> RowRuns:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from spanverdict.paths.forest import Numbering, number
 from spanverdict.paths.joins import Join
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.ragged import gather
-from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable
-
-Ints: TypeAlias = npt.NDArray[np.signedinteger[Any]]
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Ints, Rows, SpanTable
 
 _MOST = np.iinfo(np.int64).max
 

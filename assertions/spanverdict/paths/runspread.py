@@ -17,7 +17,7 @@ from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.ragged import gather
-from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Rows, SpanTable
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Ints, Rows, SpanTable
 
 LINK, MESSAGE, KEY = 5, 6, 7
 """The `Reason`s that join traces, strongest first."""
@@ -63,7 +63,7 @@ class TracesHere:
         here = np.zeros(len(table.pool.traces), np.bool_)
         here[table.trace] = True
         place = np.where(here, np.cumsum(here) - 1, -1)
-        return TracesHere(int(here.sum()), place, place[table.trace].astype(np.intp))
+        return TracesHere(int(here.sum()), place, place[table.trace].astype(np.intp, copy=False))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,11 +211,22 @@ class Held:
         """Tell which traces more than one run holds."""
         return np.bincount(self.pairs // self.n_runs, minlength=self.n_traces) > 1
 
-    def of_rows(self, of_row: Rows) -> tuple[Rows, Int64s, Int64s]:
+    def of_rows(self, of_row: Rows) -> tuple[Rows, Ints, Ints]:
         """Return (row, run, why) for every span of every held trace, by row."""
+        if not self.conflicts():
+            return self._single(of_row)
         offsets = np.searchsorted(self.pairs, np.arange(self.n_traces + 1) * self.n_runs)
         taken, places = gather(offsets, of_row)
         return np.repeat(np.arange(len(of_row)), np.diff(taken)), self.pairs[places] % self.n_runs, self.why[places]
+
+    def _single(self, of_row: Rows) -> tuple[Rows, Ints, Ints]:
+        """Do so where no trace is held by more than one run."""
+        trace, held_by = np.divmod(self.pairs, self.n_runs)
+        run, why = np.full(self.n_traces, -1, np.int32), np.zeros(self.n_traces, np.int8)
+        run[trace], why[trace] = held_by, self.why
+        rows = np.flatnonzero((run >= 0)[of_row])
+        of_row = of_row if len(rows) == len(of_row) else of_row[rows]
+        return rows, run[of_row], why[of_row]
 
 
 def _among(ascending: Int64s, wanted: Int64s) -> Bools:

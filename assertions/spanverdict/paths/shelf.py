@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from spanverdict.paths.duplicates import canonical_order
 from spanverdict.telemetry.adoption import can_adopt
 from spanverdict.telemetry.compact import Chosen, CompactTable, compacted, unfolded, unfolded_into
 from spanverdict.telemetry.distinct import distinct
@@ -190,9 +191,9 @@ def _together(loose: Sequence[SpanTable], compact: list[tuple[CompactTable, Chos
         pools.setdefault(id(entry[0].pool), []).append(entry)
     n_spans = sum(len(table) if rows is None else len(rows) for table, rows in compact)
     if len(pools) == 1 or n_spans < _MANY or not all(can_adopt(entries[0][0].pool) for entries in pools.values()):
-        return _moved_together([unfolded(entries) for entries in pools.values()])
+        return _moved_together([unfolded(entries, canonical_order) for entries in pools.values()])
     first = compact[0][0].pool
-    return unfolded_into(Pool(first.decode_attribute, first.attributes.recent), compact)
+    return unfolded_into(Pool(first.decode_attribute, first.attributes.recent), compact, canonical_order)
 
 
 def _with_own_pool(table: SpanTable | None) -> SpanTable | None:

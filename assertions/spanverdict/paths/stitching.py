@@ -19,11 +19,12 @@ from spanverdict.paths.forest import MAX_HOPS, SpanIndex
 from spanverdict.paths.joins import Join
 from spanverdict.paths.keyedges import KeyEdges, key_edges
 from spanverdict.paths.messageroles import Role, message_roles
-from spanverdict.paths.pathgraph import Ints, PathGraph, Starts, draw, nearest, only_value
+from spanverdict.paths.pathgraph import PathGraph, Starts, draw, nearest, only_value
 from spanverdict.paths.search import Reached, Seeds, search
 from spanverdict.paths.sharedvalues import conversation_column, message_columns, texts_of
 from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int8s, Int64s, Rows, SpanTable
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int8s, Int64s, Ints, Rows, SpanTable
+from spanverdict.telemetry.vectors import widened
 from spanverdict.telemetry.vocabulary import SpanKind
 
 
@@ -88,7 +89,7 @@ def resolve_links(table: SpanTable, index: SpanIndex | None = None, *, settled: 
     A table that is settled, in canonical order and with every span once, takes less time.
     """
     carrier = np.repeat(np.arange(len(table)), np.diff(table.links.offsets))
-    index = index or SpanIndex(table, table.trace.astype(np.int64))
+    index = index or SpanIndex(table, widened(table.trace))
     trace = table.links.trace.astype(np.int64)
     linked = _found_in_traces(table, index, trace) if settled else index.find(trace, table.links.span_id)
     here, own = linked >= 0, linked == carrier

@@ -12,6 +12,7 @@ from spanverdict.paths.forest import Forest, grow
 from spanverdict.selectors.tree import Attribute, Intrinsic, Scope
 from spanverdict.selectors.values import Values
 from spanverdict.telemetry.spantable import Bools, Int64s, Rows, SpanTable
+from spanverdict.telemetry.vectors import widened
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +36,7 @@ class Spans:
     @staticmethod
     def of(table: SpanTable) -> Spans:
         """Return the spans of a table, each trace for itself."""
-        return Spans(table, partial(grow, table), table.trace.astype(np.int64))
+        return Spans(table, partial(grow, table), widened(table.trace))
 
     @property
     def forest(self) -> Forest:

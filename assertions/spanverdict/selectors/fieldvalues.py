@@ -251,8 +251,8 @@ _INTRINSICS: Final = MappingProxyType[str, Callable[[Spans], Values]](
     {
         "span:duration": _duration,
         "span:name": lambda spans: _strings(spans.table.pool, spans.table.name),
-        "span:kind": lambda spans: Values.direct(Tag.KIND, spans.table.kind.astype(np.int64)),
-        "span:status": lambda spans: Values.direct(Tag.STATUS, spans.table.status_code.astype(np.int64)),
+        "span:kind": lambda spans: Values.of_words(Tag.KIND, spans.table.kind),
+        "span:status": lambda spans: Values.of_words(Tag.STATUS, spans.table.status_code),
         "span:statusMessage": lambda spans: _strings(spans.table.pool, spans.table.status_message),
         "span:id": lambda spans: _ids(spans.table.span_id),
         "span:parentID": lambda spans: _ids(spans.table.parent_span_id),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TypeAlias, cast
 
@@ -14,7 +14,8 @@ from spanverdict.selectors.numeric import Float64s, Numbers
 from spanverdict.selectors.words import KINDS, STATUSES
 from spanverdict.telemetry.manyvalues import numbers_in, types_in
 from spanverdict.telemetry.pool import Value
-from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int8s, Int32s, Int64s, Rows
+from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int8s, Int64s, Ints, Rows
+from spanverdict.telemetry.vectors import constant
 
 
 class Tag(IntEnum):
@@ -49,7 +50,7 @@ class Values:
     floats: Float64s
     objects: Sequence[Value] = ()
     """One an entry where any entry needs it, else empty."""
-    codes: Int32s | Rows | None = None
+    codes: Ints | None = None
     """(n_rows,) the entry of each row, -1 where absent."""
 
     def __len__(self) -> int:
@@ -104,10 +105,18 @@ class Values:
     @staticmethod
     def direct(tag: Tag, ints: Int64s, present: Bools | None = None) -> Values:
         """Return one value a row: a bool, an int, a status or a kind."""
-        tags = np.full(len(ints), tag, np.int8)
+        tags: Int8s = constant(tag, len(ints), np.int8)
         if present is not None:
-            tags[~present] = Tag.ABSENT
-        return Values(tags, ints.astype(np.int64, copy=False), np.zeros(len(ints)))
+            tags = np.where(present, tags, np.int8(Tag.ABSENT))
+        return Values(tags, ints.astype(np.int64, copy=False), constant(0.0, len(ints), np.float64))
+
+    @staticmethod
+    def of_words(tag: Tag, numbers: Int8s) -> Values:
+        """Return one status or kind a row."""
+        if numbers.min(initial=0) < 0:
+            return Values.direct(tag, numbers.astype(np.int64))
+        known = np.arange(1 + int(numbers.max(initial=0)))
+        return replace(Values.direct(tag, known), codes=numbers)
 
     @staticmethod
     def of_numbers(numbers: Numbers) -> Values:
@@ -116,10 +125,10 @@ class Values:
         return Values(tags, numbers.ints, numbers.floats)
 
     @staticmethod
-    def of_texts(codes: Int32s | Rows, texts: Sequence[str]) -> Values:
+    def of_texts(codes: Ints, texts: Sequence[str]) -> Values:
         """Return strings; -1 stands for absent."""
-        tags = np.full(len(texts), Tag.STRING, np.int8)
-        return Values(tags, np.zeros(len(texts), np.int64), np.zeros(len(texts)), texts, codes)
+        tags, none = constant(Tag.STRING, len(texts), np.int8), constant(0, len(texts), np.int64)
+        return Values(tags, none, constant(0.0, len(texts), np.float64), texts, codes)
 
     @staticmethod
     def of_column(column: AttributeColumn) -> Values:
@@ -157,9 +166,9 @@ def _of_numbers(numbers: Int64s | Float64s, column: AttributeColumn) -> Values:
     """Return an attribute whose values are all integers of 64 bits, or all floats."""
     whole = numbers.dtype == np.int64
     return Values(
-        np.full(len(numbers), Tag.INT if whole else Tag.FLOAT, np.int8),
-        numbers.astype(np.int64) if whole else np.zeros(len(numbers), np.int64),
-        np.zeros(len(numbers)) if whole else numbers.astype(np.float64),
+        constant(Tag.INT if whole else Tag.FLOAT, len(numbers), np.int8),
+        numbers.astype(np.int64, copy=False) if whole else constant(0, len(numbers), np.int64),
+        constant(0.0, len(numbers), np.float64) if whole else numbers.astype(np.float64, copy=False),
         column.values,
         column.codes,
     )
@@ -169,7 +178,7 @@ class _Coded(Values):
     """Values that have codes."""
 
     __slots__ = ()
-    codes: Int32s | Rows
+    codes: Ints
 
 
 def _coded(values: Values) -> _Coded:

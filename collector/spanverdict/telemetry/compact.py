@@ -24,11 +24,14 @@ from spanverdict.telemetry.narrow import Column, Narrow, is_zero, narrowed, plai
 from spanverdict.telemetry.numberlists import coded
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.ragged import Ragged, gather
-from spanverdict.telemetry.spantable import PLAIN, Events, Int32s, Int64s, Links, Rows, SpanTable
+from spanverdict.telemetry.reordered import Reordered
+from spanverdict.telemetry.spantable import PLAIN, Events, Int32s, Int64s, Links, Rows, SpanTable, UInt64s, taken
 from spanverdict.telemetry.vectors import constant, is_constant
 
 Chosen: TypeAlias = Rows | None
 """Rows of a table in any order; None for all."""
+Order: TypeAlias = Callable[[Pool, Int32s, Int64s, UInt64s], Chosen]
+"""Says in which order spans of these traces, starts and ids are wanted; None for the one that they are in."""
 
 FEW: Final = 64
 """Fewer spans are kept as they are."""
@@ -134,16 +137,19 @@ def _columns(table: SpanTable, narrow: Callable[[Column], Narrow]) -> Iterator[N
         yield from coded(part.attributes, narrow)
 
 
-def unfolded(parts: Sequence[tuple[CompactTable, Chosen]]) -> SpanTable:
-    """Return some spans of each of several tables of one pool, under each other. At least one table is needed."""
-    return _unfolded([_Part(table.columns(), rows) for table, rows in parts], parts[0][0].pool)
+def unfolded(parts: Sequence[tuple[CompactTable, Chosen]], order: Order | None = None) -> SpanTable:
+    """Return some spans of each of several tables of one pool, under each other, or in an order that is asked for.
+
+    At least one table is needed. To put them in order here takes the memory of one column more; later it would be all.
+    """
+    return _unfolded([_Part(table.columns(), rows) for table, rows in parts], parts[0][0].pool, order)
 
 
-def unfolded_into(pool: Pool, parts: Sequence[tuple[CompactTable, Chosen]]) -> SpanTable:
+def unfolded_into(pool: Pool, parts: Sequence[tuple[CompactTable, Chosen]], order: Order | None = None) -> SpanTable:
     """Do so with tables of any pools, all of which are adopted by another; see `can_adopt` for them."""
     pools = {id(table.pool): table.pool for table, _ in parts}
     adopted = {key: adopt(pool, source) for key, source in pools.items()}
-    return _unfolded([_Part(table.columns(), rows, adopted[id(table.pool)]) for table, rows in parts], pool)
+    return _unfolded([_Part(table.columns(), rows, adopted[id(table.pool)]) for table, rows in parts], pool, order)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,17 +172,23 @@ class _Part:
         return numbers
 
 
-def _unfolded(parts: Sequence[_Part], pool: Pool) -> SpanTable:
-    spans = {name: _joined([part.numbers(name, dtype) for part in parts]) for name, dtype in PLAIN.items()}
+def _unfolded(parts: Sequence[_Part], pool: Pool, order: Order | None) -> SpanTable:
+    rows = None if order is None else order(pool, *(_column(parts, name) for name in ("trace", _START, "span_id")))
+    spans = {name: _column(parts, name, rows) for name in PLAIN}
     spans[_END] = spans[_START] + spans[_END]
     every = [(part, _EVERY if part.rows is None else part.rows) for part in parts]
-    return SpanTable(
-        pool=pool,
-        attributes=concat_lists([_lists(part, "attributes", rows) for part, rows in every]),
-        events=concat_rows(Events, [_events(part, rows) for part, rows in every]),
-        links=concat_rows(Links, [_links(part, rows) for part, rows in every]),
-        **spans,
-    )
+    attributes = concat_lists([_lists(part, "attributes", places) for part, places in every])
+    events = concat_rows(Events, [_events(part, places) for part, places in every])
+    links = concat_rows(Links, [_links(part, places) for part, places in every])
+    if rows is not None:
+        attributes, events, links = Reordered(attributes, rows, pool, {}), events.take(rows), links.take(rows)
+    plain: dict[str, Any] = spans
+    return SpanTable(pool=pool, attributes=attributes, events=events, links=links, **plain)
+
+
+def _column(parts: Sequence[_Part], name: str, rows: Chosen = None) -> Column:
+    found: Column = _joined([part.numbers(name, PLAIN[name]) for part in parts])
+    return found if rows is None else taken(found, rows)
 
 
 def _events(part: _Part, rows: Rows | slice) -> Events:

@@ -13,6 +13,8 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _SPARSE = 16
 """Where the numbers span more than so many times their count, sorting them is faster."""
+_MANY = 1024
+"""Fewer numbers are sorted at once."""
 
 
 def distinct(numbers: Int32s) -> tuple[Int32s, Places]:
@@ -44,6 +46,13 @@ def ascending(values: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
     >>> ascending(np.array([7, 5, 7]))
     array([5, 7])
     """
+    if len(values) >= _MANY and np.issubdtype(values.dtype, np.integer):
+        low, high = values.min(), values.max()
+        if int(high) - int(low) <= _SPARSE * len(values):
+            seen = np.zeros(int(high) - int(low) + 1, np.bool_)
+            seen[values - low] = True
+            used: npt.NDArray[_Scalar] = np.flatnonzero(seen).astype(values.dtype) + low
+            return used
     found = np.sort(values)
     first = np.ones(len(found), np.bool_)
     np.not_equal(found[1:], found[:-1], out=first[1:])

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spanverdict.telemetry.ragged import Ragged
-from spanverdict.telemetry.vectors import Int32s, Int64s, UInt32s, UInt64s
+from spanverdict.telemetry.ragged import Ragged, gather
+from spanverdict.telemetry.vectors import Int32s, Int64s, Rows, UInt32s, UInt64s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,6 +19,11 @@ class Events:
     name: Int32s
     """String ids."""
     attributes: Ragged
+
+    def take(self, spans: Rows) -> Events:
+        """Return the events of the given spans in the given order."""
+        offsets, rows = gather(self.offsets, spans)
+        return Events(offsets, self.time_unix_nano[rows], self.name[rows], self.attributes.take(rows))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +37,18 @@ class Links:
     trace_state: Int32s
     flags: UInt32s
     attributes: Ragged
+
+    def take(self, spans: Rows) -> Links:
+        """Return the links of the given spans in the given order."""
+        offsets, rows = gather(self.offsets, spans)
+        return Links(
+            offsets,
+            self.trace[rows],
+            self.span_id[rows],
+            self.trace_state[rows],
+            self.flags[rows],
+            self.attributes.take(rows),
+        )
 
 
 def no_events(n_spans: int = 0) -> Events:

@@ -11,11 +11,22 @@ import numpy.typing as npt
 
 from spanverdict.telemetry.attributecolumn import AttributeColumn, ColumnCache, absent, attribute_column, ragged_column
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.ragged import Ragged, gather, ragged
+from spanverdict.telemetry.ragged import Ragged, ragged
 from spanverdict.telemetry.renumbering import moved, moved_items, moved_lists
 from spanverdict.telemetry.reordered import Reordered
 from spanverdict.telemetry.spanlists import Events, Links, no_events, no_links
-from spanverdict.telemetry.vectors import Bools, Int8s, Int32s, Int64s, Rows, UInt32s, UInt64s, constant, is_constant
+from spanverdict.telemetry.vectors import (
+    Bools,
+    Int8s,
+    Int32s,
+    Int64s,
+    Ints,
+    Rows,
+    UInt32s,
+    UInt64s,
+    constant,
+    is_constant,
+)
 
 _MANY: Final = 4096
 
@@ -28,6 +39,7 @@ __all__ = (
     "Int8s",
     "Int32s",
     "Int64s",
+    "Ints",
     "Links",
     "Ragged",
     "Rows",
@@ -91,26 +103,12 @@ class SpanTable:
         return self._with(rows, Reordered(self.attributes, rows, self.pool, self._columns))
 
     def _with(self, rows: Rows, attributes: Ragged) -> SpanTable:
-        event_offsets, event_rows = gather(self.events.offsets, rows)
-        link_offsets, link_rows = gather(self.links.offsets, rows)
-        plain: dict[str, Any] = {name: _taken(getattr(self, name), rows) for name in PLAIN}
+        plain: dict[str, Any] = {name: taken(getattr(self, name), rows) for name in PLAIN}
         return SpanTable(
             pool=self.pool,
             attributes=attributes,
-            events=Events(
-                event_offsets,
-                self.events.time_unix_nano[event_rows],
-                self.events.name[event_rows],
-                self.events.attributes.take(event_rows),
-            ),
-            links=Links(
-                link_offsets,
-                self.links.trace[link_rows],
-                self.links.span_id[link_rows],
-                self.links.trace_state[link_rows],
-                self.links.flags[link_rows],
-                self.links.attributes.take(link_rows),
-            ),
+            events=self.events.take(rows),
+            links=self.links.take(rows),
             **plain,
         )
 
@@ -230,7 +228,7 @@ PLAIN = {
 """The columns that hold one number a span, and their types."""
 
 
-def _taken(column: npt.NDArray[Any], rows: Rows) -> npt.NDArray[Any]:
+def taken(column: npt.NDArray[Any], rows: Rows) -> npt.NDArray[Any]:
     """Return the given rows of a column; where all of many are the same number, none has to be looked for."""
     if len(column) and (is_constant(column) or (len(rows) > _MANY and (column == column[0]).all())):
         return constant(column[0], len(rows), column.dtype)

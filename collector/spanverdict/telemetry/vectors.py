@@ -14,6 +14,8 @@ Int64s: TypeAlias = npt.NDArray[np.int64]
 UInt32s: TypeAlias = npt.NDArray[np.uint32]
 UInt64s: TypeAlias = npt.NDArray[np.uint64]
 Rows: TypeAlias = npt.NDArray[np.intp]
+Ints: TypeAlias = npt.NDArray[np.signedinteger[Any]]
+"""Of any size."""
 
 
 def constant(number: Any, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -23,6 +25,17 @@ def constant(number: Any, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     array([7, 7, 7], dtype=int32)
     """
     return np.broadcast_to(np.array(number, dtype), (count,))
+
+
+def widened(column: Ints) -> Int64s:
+    """Return a column as int64; a constant one stays one.
+
+    >>> widened(constant(7, 3, np.int32)).strides
+    (0,)
+    """
+    return (
+        constant(column[0], len(column), np.int64) if is_constant(column) and len(column) else column.astype(np.int64)
+    )
 
 
 def is_constant(column: npt.NDArray[Any]) -> bool:
