@@ -78,8 +78,10 @@ def ragged_column(pool: Pool, attributes: Ragged, key: str, known: Keyed | None 
     places = np.flatnonzero(laid.keys == key_id)
     if not len(places):
         return absent(len(attributes))
-    codes = np.full(len(attributes), -1, np.int32)
-    numbers, positions = distinct(attributes.items[places])
+    rows = laid.rows.take(places)
+    numbers, positions = distinct(attributes.items.take(places))
+    del places
     values, same = pool.read(numbers)
-    codes[laid.rows[places]] = positions if same is None else same.take(positions)
+    codes = np.full(len(attributes), -1, np.int32)
+    codes[rows] = positions if same is None else same.take(positions)
     return AttributeColumn(codes, values)

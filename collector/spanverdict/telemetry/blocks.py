@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -38,6 +38,11 @@ class Block:
     def of(pieces: Sequence[bytes], between: bytes = b"") -> Block:
         """Join bytes to a block, with something between two pieces and behind the last."""
         data = between.join((*pieces, bytes(PADDING)))
+        return Block.around(data)
+
+    @staticmethod
+    def around(data: bytes) -> Block:
+        """Return the block of bytes that end with `PADDING` zeros."""
         return Block(data, np.frombuffer(data, np.uint8))
 
     def every(self, dtype: str) -> npt.NDArray[Any]:
@@ -68,21 +73,21 @@ def laid(items: Sequence[bytes]) -> Laid:
     return b"".join(items), sizes.cumsum() - sizes, sizes
 
 
-def joined(parts: Sequence[Laid]) -> Laid:
-    """Put what is laid out one behind the other.
+def joined(parts: Iterable[Laid], count: int, end: bytes = b"") -> Laid:
+    """Put what is laid out one behind the other, `count` items in all, and an end behind the last.
 
-    >>> data, starts, sizes = joined([laid([b"abc", b"d"]), laid([b"ef"])])
+    >>> data, starts, sizes = joined([laid([b"abc", b"d"]), laid([b"ef"])], 3)
     >>> data, starts.tolist(), sizes.tolist()
     (b'abcdef', [0, 3, 4], [3, 1, 2])
     """
-    before = np.cumsum([0, *(len(data) for data, _, _ in parts)]).tolist()
-    nothing = np.zeros(0, np.int64)
-    starts = [starts + first for (_, starts, _), first in zip(parts, before, strict=False)]
-    return (
-        b"".join([data for data, _, _ in parts]),
-        np.concatenate([nothing, *starts]),
-        np.concatenate([nothing, *(sizes for _, _, sizes in parts)]),
-    )
+    starts, sizes = np.empty(count, np.intp), np.empty(count, np.int64)
+    pieces, length, known = list[bytes](), 0, 0
+    for piece, own_starts, own_sizes in parts:
+        here = slice(known, known + len(own_sizes))
+        starts[here], sizes[here] = own_starts + length, own_sizes
+        pieces.append(piece)
+        length, known = length + len(piece), here.stop
+    return b"".join([*pieces, end]), starts, sizes
 
 
 def _kept(width: int) -> Rows:

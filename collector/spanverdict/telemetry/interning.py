@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from spanverdict.telemetry.blocks import Block, Int32s, Int64s, Places, Rows, by_width, items_of, laid
+from spanverdict.telemetry.blocks import PADDING, Block, Int32s, Int64s, Places, Rows, by_width, items_of, laid
 from spanverdict.telemetry.items import Items
 from spanverdict.telemetry.recall import Recall
 
@@ -96,8 +96,11 @@ class Interner:
     def block(self, numbers: Int32s) -> tuple[Block, Places, Int64s]:
         """Return the items of many numbers, which must not fall, in a block; with where each begins, and its size."""
         items = self.items_by_id
-        found = items.laid_out(numbers) if isinstance(items, Items) else laid(self.taken(numbers))
-        return Block.of([found[0]]), *found[1:]
+        if isinstance(items, Items):
+            data, starts, sizes = items.laid_out(numbers, bytes(PADDING))
+            return Block.around(data), starts, sizes
+        data, starts, sizes = laid(self.taken(numbers))
+        return Block.of([data]), starts, sizes
 
     def parts(self, start: int) -> Iterator[tuple[int, Sequence[bytes] | Rows]]:
         """Yield the items from a number on in parts, as they are kept, each with the number of its first."""

@@ -98,17 +98,16 @@ class Items(Sequence[bytes]):
                 found += _some(parts[at], numbers[start:stop] - starts[at])
         return found
 
-    def laid_out(self, numbers: Int32s) -> Laid:
-        """Return items of many numbers, which must not fall, laid out in bytes."""
+    def laid_out(self, numbers: Int32s, end: bytes = b"") -> Laid:
+        """Return items of many numbers, which must not fall, laid out in bytes, with an end behind the last."""
         starts, parts = self._kept
         bounds = np.searchsorted(numbers, starts)
         ends = np.append(bounds[1:], len(numbers))
-        return joined(
-            [
-                _laid(parts[at], numbers[bounds[at] : ends[at]] - np.int32(starts[at]))
-                for at in np.flatnonzero(bounds < ends).tolist()
-            ]
+        found = (
+            _laid(parts[at], numbers[bounds[at] : ends[at]] - np.int32(starts[at]))
+            for at in np.flatnonzero(bounds < ends).tolist()
         )
+        return joined(found, len(numbers), end)
 
     def extend(self, items: Sequence[bytes]) -> None:
         """Add items."""

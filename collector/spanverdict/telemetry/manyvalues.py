@@ -19,6 +19,8 @@ Numbers: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 MANY: Final = 256
 """Fewer values are read one by one."""
+_PIECE: Final = 1 << 16
+"""So many values are looked at as rows at a time."""
 _FIRST: Final = 0x0A
 """Before a key, and before a text."""
 _SECOND: Final = 0x12
@@ -124,21 +126,29 @@ def _integers(array: Bytes, starts: Places, sizes: Int64s) -> ManyNumbers | None
     if int(sizes.max()) > _LONGEST_INTEGER:
         return None
     numbers = np.zeros(len(starts), np.uint64)
-    for place in range(int(sizes.max())):
-        here = sizes > place
-        byte = np.where(here, array[starts + place], 0)
-        if ((byte >= _LONG) != (sizes > place + 1)).any():
+    for piece in _pieces(len(starts)):
+        if not _add_integers(numbers[piece], array, starts[piece], sizes[piece]):
             return None
-        numbers |= (byte.astype(np.uint64) & np.uint64(_LONG - 1)) << np.uint64(7 * place)
     return ManyNumbers(numbers.view(np.int64))
+
+
+def _add_integers(numbers: npt.NDArray[np.uint64], array: Bytes, starts: Places, sizes: Int64s) -> bool:
+    """Add integers to zeros; False where one does not end where it should."""
+    for place in range(int(sizes.max())):
+        byte = np.where(sizes > place, array[starts + place], 0)
+        if ((byte >= _LONG) != (sizes > place + 1)).any():
+            return False
+        numbers |= (byte.astype(np.uint64) & np.uint64(_LONG - 1)) << np.uint64(7 * place)
+    return True
 
 
 def first_equals(block: Block, starts: Places, sizes: Int64s) -> Places:
     """Return for each item the place of the first that is equal to it."""
     first = np.arange(len(starts))
     for width, which in by_width(sizes):
-        rows = block.rows(starts.take(which), sizes.take(which), width)
-        first[which] = which.take(_first_equal_rows(rows))
+        if len(which) == len(starts):
+            return _first_equals(block, starts, sizes, width)
+        first[which] = which.take(_first_equals(block, starts.take(which), sizes.take(which), width))
     long = np.flatnonzero(sizes >= WIDTHS[-1])
     if len(long):
         known: dict[bytes, int] = {}
@@ -147,21 +157,43 @@ def first_equals(block: Block, starts: Places, sizes: Int64s) -> Places:
     return first
 
 
-def _first_equal_rows(rows: Rows) -> Places:
-    """Sort rows by a hash, so that equal ones meet, the first of them first."""
-    hashes = rows @ _FACTORS[: rows.shape[1]]
+def _first_equals(block: Block, starts: Places, sizes: Int64s, width: int) -> Places:
+    """Sort items by a hash, so that equal ones meet, the first of them first; they have rows of a width."""
+    hashes = np.empty(len(starts), np.uint64)
+    for piece in _pieces(len(starts)):
+        hashes[piece] = block.rows(starts[piece], sizes[piece], width) @ _FACTORS[: width // 8]
+    sorted_hashes = np.sort(hashes)
+    if (sorted_hashes[1:] != sorted_hashes[:-1]).all():
+        return np.arange(len(starts))
     order = np.argsort(hashes, kind="stable")
-    sorted_hashes = hashes.take(order)
+    del hashes
     meet = np.flatnonzero(sorted_hashes[1:] == sorted_hashes[:-1])
-    if not equal_rows(rows.take(order.take(meet), axis=0), rows.take(order.take(meet + 1), axis=0)).all():
-        order = np.lexsort(rows.T[::-1])  # of different rows two have one hash; this takes longer, and is certain
-        sorted_rows = rows.take(order, axis=0)
-        meet = np.flatnonzero(equal_rows(sorted_rows[1:], sorted_rows[:-1]))
-    heads = np.ones(len(rows), np.bool_)
+    for piece in _pieces(len(meet)):
+        some, others = order.take(meet[piece]), order.take(meet[piece] + 1)
+        rows = (block.rows(starts.take(which), sizes.take(which), width) for which in (some, others))
+        if not equal_rows(*rows).all():  # of different items two have one hash; this takes longer, and is certain
+            return _first_equal_rows(block.rows(starts, sizes, width))
+    return _firsts(order, meet)
+
+
+def _first_equal_rows(rows: Rows) -> Places:
+    order = np.lexsort(rows.T[::-1])
+    sorted_rows = rows.take(order, axis=0)
+    return _firsts(order, np.flatnonzero(equal_rows(sorted_rows[1:], sorted_rows[:-1])))
+
+
+def _firsts(order: Places, meet: Places) -> Places:
+    """Return the first that each is equal to, where those at places `meet` of an order are equal to the next ones."""
+    heads = np.ones(len(order), np.bool_)
     heads[meet + 1] = False
-    first = np.empty(len(rows), np.intp)
+    first = np.empty(len(order), np.intp)
     first[order] = order.take(np.flatnonzero(heads)).take(np.cumsum(heads) - 1)
     return first
+
+
+def _pieces(count: int) -> Iterator[slice]:
+    """Cut many items into pieces, whose rows do not take much at a time."""
+    return (slice(start, start + _PIECE) for start in range(0, count, _PIECE))
 
 
 _FACTORS: Final = np.frombuffer(os.urandom(WIDTHS[-1]), np.uint64) | np.uint64(1)

@@ -98,8 +98,11 @@ class Pool:
         block, starts, sizes = self.attributes.block(numbers)
         same = None
         if self.attributes.recent:
-            kept, same = np.unique(first_equals(block, starts, sizes), return_inverse=True)
-            numbers, starts, sizes = numbers.take(kept), starts.take(kept), sizes.take(kept)
+            first = first_equals(block, starts, sizes)
+            new = first == np.arange(len(first))
+            if not new.all():
+                kept, same = np.flatnonzero(new), (np.cumsum(new) - 1).take(first)
+                numbers, starts, sizes = numbers.take(kept), starts.take(kept), sizes.take(kept)
         return many_values(block, starts, sizes) or self.values(numbers), same
 
     def first_equals(self, numbers: Int32s) -> Int32s:
