@@ -119,6 +119,17 @@ def test_while_commits_fail_clients_are_asked_to_come_again_and_lose_nothing(
         check(load, server.verdict("survivor"))
 
 
+@pytest.mark.parametrize("how", ["ENOSPC", "EIO", "EROFS"])
+def test_a_server_to_which_nothing_comes_knows_that_its_disk_fails_too(tmp_path: Path, disk: Disk, how: str) -> None:
+    with serving(tmp_path, env=disk.environment) as server:
+        assert server.get("/readyz").status_code == 200
+        with disk.failing(how):
+            assert [server.get("/readyz").status_code for _ in range(3)] == [503, 503, 503]
+            assert server.metric("store_writable") == 0
+        wait_until(lambda: server.get("/readyz").status_code == 200, "200 from /readyz")
+        assert server.metric("store_writable") == 1
+
+
 def test_a_verdict_that_cannot_be_kept_is_kept_when_there_is_space_again(tmp_path: Path, disk: Disk) -> None:
     with under_load(tmp_path, disk) as (server, load):
         load.stop()

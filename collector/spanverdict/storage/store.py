@@ -119,4 +119,6 @@ class Store:
 
 
 def _touch_state(connection: sqlite3.Connection) -> None:
-    connection.execute("UPDATE journal_state SET next_batch = next_batch WHERE only = 1")
+    # There and back: SQLite leaves out a write that changes nothing, and then the disk would not be asked.
+    for step in (1, -1):
+        connection.execute("UPDATE journal_state SET next_batch = next_batch + ? WHERE only = 1", (step,))
