@@ -27,6 +27,8 @@ def distinct(numbers: Int32s) -> tuple[Int32s, Places]:
     (array([5, 7], dtype=int32), array([1, 0, 1]))
     """
     low, high = int(numbers.min()), int(numbers.max())
+    if low == high:
+        return numbers[:1], np.zeros(len(numbers), np.intp)
     if high - low > _SPARSE * len(numbers):
         return np.unique(numbers, return_inverse=True)
     steps = numbers - np.int32(low)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from spanverdict.telemetry.distinct import distinct
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.ragged import Ragged
 from spanverdict.telemetry.vectors import Int32s
@@ -13,13 +14,17 @@ from spanverdict.telemetry.vectors import Int32s
 
 def moved(numbers: Int32s, move: Callable[[list[int]], Sequence[int] | Int32s]) -> Int32s:
     """Renumber through the distinct numbers that are used."""
-    used, positions = np.unique(numbers, return_inverse=True)
+    if not len(numbers):
+        return numbers
+    used, positions = distinct(numbers)
     return np.asarray(move(used.tolist()), np.int32)[positions]
 
 
 def moved_items(numbers: Int32s, source: Interner, target: Interner) -> Int32s:
     """Number items of `source` in `target`, adding those that it does not know."""
-    used, positions = np.unique(numbers, return_inverse=True)
+    if not len(numbers):
+        return numbers
+    used, positions = distinct(numbers)
     return target.number_all(source.taken(used))[positions]
 
 
