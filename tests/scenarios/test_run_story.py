@@ -271,7 +271,7 @@ def test_a_verdict_that_cannot_be_kept_ends_the_run_and_is_one_line(
     def full(*_: object) -> bool:
         raise StoreUnavailable("the disk is full")
 
-    monkeypatch.setattr(Store, "conclude", full)
+    monkeypatch.setattr(Store, "conclude_all", full)
     done = run(folder / "scoring.yaml", command=scoring())
     assert (done.returncode, done.stdout) == (5, "")
     assert done.stderr.splitlines()[-1] == "spanverdict: the run could not be judged: the disk is full"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -242,6 +242,7 @@ class Server:
             limits=LIMITS,
         )
         service.judge.conclude = server._conclude
+        service.judge.conclude_all = server._conclude_all
         return server
 
     def live(self) -> None:
@@ -300,14 +301,19 @@ class Server:
             self.world.pass_by(self.world.rng.choice((0.0, 0.0, 0.01, 0.2)))
 
     def _conclude(self, judgement: Judgement) -> int:
+        return self._conclude_all((judgement,))[0]
+
+    def _conclude_all(self, judgements: Sequence[Judgement]) -> list[int]:
         """Judging takes its time, and a crash may come just before or after its result is kept."""
         rng, world = self.world.rng, self.world
         world.pass_by(rng.choice((0.0, 0.0, 0.0, 0.1, 3.0)))
         flows = self.service.judge.docket.config.flows
-        self.judged_by.setdefault(judgement.run.id, flows)  # it may be kept although that is reported as failed
-        revision = self.service._conclude(judgement)
-        self.judged_by[judgement.run.id] = flows
-        world.note(f"{judgement.run.id} is judged, revision {revision}, {judgement.trigger}")
+        for judgement in judgements:
+            self.judged_by.setdefault(judgement.run.id, flows)  # it may be kept although that is reported as failed
+        revisions = self.service._conclude_all(judgements)
+        for judgement, revision in zip(judgements, revisions, strict=True):
+            self.judged_by[judgement.run.id] = flows
+            world.note(f"{judgement.run.id} is judged, revision {revision}, {judgement.trigger}")
         if rng.random() < 0.3:
             world.pass_by(rng.choice((0.0, 0.5)))
-        return revision
+        return revisions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final
@@ -45,10 +46,10 @@ class Agenda:
             heappop(self._entries)
         return self._entries[0][0] if self._entries else None
 
-    def take(self, now: float) -> list[LiveRun]:
-        """Take off the runs that are due by now and return them, the longest due first."""
+    def take(self, now: float, at_most: int = sys.maxsize) -> list[LiveRun]:
+        """Take off the runs that are due by now, so many at most, and return them, the longest due first."""
         found: dict[str, LiveRun] = {}
-        while (due := self.first()) is not None and due <= now:
+        while len(found) < at_most and (due := self.first()) is not None and due <= now:
             _, _, run = heappop(self._entries)
             found[run.id] = run
             self._runs.pop(run.id, None)

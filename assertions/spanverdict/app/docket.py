@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -204,11 +205,14 @@ class Docket:
             return due
         return self._count_at if due is None else min(self._count_at, due)
 
-    def due(self, now: float) -> Iterator[tuple[LiveRun, str]]:
-        """Yield the runs that may be judged by now, and why; call `judged`, `give_up` or `postpone` for each."""
+    def due(self, now: float, at_most: int = sys.maxsize) -> Iterator[tuple[LiveRun, str]]:
+        """Yield the runs that may be judged by now, and why; call `judged`, `give_up` or `postpone` for each.
+
+        It looks at so many at most, those that are due longest.
+        """
         if self._touched and (now >= self._count_at or self._is_due(now)):
             self._count(now)
-        for run in self._agenda.take(now):
+        for run in self._agenda.take(now, at_most):
             with self.findings.look():
                 try:
                     trigger = self._trigger(run, now)

@@ -12,10 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from queue import Empty
 from typing import Final, TypeVar
 
@@ -56,6 +56,8 @@ MAX_LAG_S: Final = KEEP_S / 2
 DRAIN_S: Final = 5.0
 """How long, when told to stop, to go on taking in; a restart does it with what is left."""
 
+AT_MOST_JUDGED: Final = 32
+"""Runs that are judged before it is looked again what came, and whose verdicts may be kept in one commit."""
 MANY_SPANS: Final = 20_000
 """What is found out about so many is worked out on another thread."""
 
@@ -79,6 +81,11 @@ class Judgement:
     """What it was compared with."""
     said: Said | None = None
     """What was known to be declared of the run; None for all that is."""
+
+    @property
+    def depends_on_others(self) -> bool:
+        """Tell whether earlier verdicts make a difference: on this run, or on those that it was compared with."""
+        return self.run.revision > 1 or bool(self.past.baselines or self.past.runs)
 
     def as_revision(self, revision: int) -> Judgement:
         """Return the same judgement as another revision."""
@@ -117,6 +124,8 @@ class Judge:
     """Told whenever something may have changed."""
     past_of: Callable[[RunInfo, Sequence[Flow]], Past] | None = None
     """Finds what a run is compared with; may raise `StoreError`."""
+    conclude_all: Callable[[Sequence[Judgement]], Sequence[int]] | None = None
+    """Keeps several judgements as `conclude` does one, in their order, all of them or none."""
     clock: Callable[[], float] = time.monotonic
     begin_aside: Callable[[Callable[[], None]], None] = in_a_thread
     """Begins to work on something elsewhere."""
@@ -220,6 +229,7 @@ class Judge:
             if self._stopping.is_set():
                 return
             self.docket.take_in((batch,), table, self.clock())
+            self.docket.tidy(self.clock())
         for record in records:
             with _contained("take up a run"):
                 self.docket.complete(record.id)
@@ -333,27 +343,52 @@ class Judge:
             self._note_at = now + _NOTE_EVERY_S
 
     def _judge_due(self, now: float) -> None:
+        judged: list[tuple[LiveRun, Judgement]] = []
         with _contained("find what is due"):
-            for run, trigger in self.docket.due(now):
+            for run, trigger in self.docket.due(now, AT_MOST_JUDGED):
                 if self._stopping.is_set():
-                    return
-                self._judge(run, trigger)
+                    break
+                self._judge(run, trigger, judged)
+        self._keep_all(judged)
 
-    def _judge(self, run: LiveRun, trigger: str) -> None:
+    def _judge(self, run: LiveRun, trigger: str, judged: list[tuple[LiveRun, Judgement]]) -> None:
+        """Judge a run, and keep the judgement, or add it to those that are kept together."""
         through = self.docket.through(run)
+        with self._troubled(run, through), _tracer.start_as_current_span("judge") as span:
+            span.set_attribute("test.suite.run.id", run.id)
+            judgement = self._judgement(run, trigger, through)
+            if self.conclude_all is None or judgement.depends_on_others:
+                self._keep_all(judged)
+                self._kept(run, judgement, self.conclude(judgement))
+            else:
+                judged.append((run, judgement))
+
+    def _keep_all(self, judged: list[tuple[LiveRun, Judgement]]) -> None:
+        """Keep judgements in one commit, which costs hardly more than one of them; or one by one where that fails."""
+        revisions: Sequence[int] = ()
+        if self.conclude_all is not None and len(judged) > 1:
+            with suppress(Exception):  # told with the one that it is about
+                revisions = self.conclude_all([judgement for _, judgement in judged])
+        for (run, judgement), revision in zip_longest(judged, revisions):
+            with self._troubled(run, judgement.judged_through):
+                self._kept(run, judgement, revision or self.conclude(judgement))
+        judged.clear()
+
+    def _kept(self, run: LiveRun, judgement: Judgement, revision: int) -> None:
+        self.docket.judged(run, judgement.judged_through, revision)
+        _judged.add(1)
+
+    @contextmanager
+    def _troubled(self, run: LiveRun, through: int) -> Iterator[None]:
+        """Let trouble with one run not be that of others."""
         try:
-            with _tracer.start_as_current_span("judge") as span:
-                span.set_attribute("test.suite.run.id", run.id)
-                revision = self.conclude(self._judgement(run, trigger, through))
+            yield
         except StoreError as error:
             _log.error("the verdict on run %s cannot be kept: %s", run.id, error)
             self.docket.postpone(run, self.clock() + RETRY_S, str(error))
         except Exception as error:  # noqa: BLE001 - the trouble of one run is not that of others
             _log.error("run %s cannot be judged", run.id, exc_info=error)
             self.docket.give_up(run, through, f"{type(error).__name__}: {error}")
-        else:
-            self.docket.judged(run, through, revision)
-            _judged.add(1)
 
     def _judgement(self, run: LiveRun, trigger: str, through: int) -> Judgement:
         found = self.docket.evidence(run)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from spanverdict.alerting.alerts import scope_of
 from spanverdict.alerting.config import ReceiverSettings
 from spanverdict.alerting.decision import decide
+from spanverdict.alerting.outbox import KnownState
 from spanverdict.app.admission import Admission
 from spanverdict.app.baselinechoice import BaselineChoice
 from spanverdict.app.baselines import Comparer
@@ -38,7 +39,7 @@ from spanverdict.receiver.errors import CannotListen, ReceiverError
 from spanverdict.receiver.listen import Endpoints, Receiver
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError, StoreUnavailable
-from spanverdict.storage.records import RunDeclaration, RunRecord
+from spanverdict.storage.records import Conclusion, RunDeclaration, RunRecord
 from spanverdict.storage.store import Store
 
 if TYPE_CHECKING:
@@ -141,7 +142,9 @@ class Service:
             self._comparer = _comparer(self.config)
             archive = StoredRuns(self.store)
             docket = Docket(_docket_config(self.config), archive)
-            self.judge = Judge(docket, self._conclude, archive.note, self.settling.announce, self._past)
+            self.judge = Judge(
+                docket, self._conclude, archive.note, self.settling.announce, self._past, self._conclude_all
+            )
             self._parts.callback(self.settling.close)
             self._parts.callback(self.judge.stop)
             if self.config.only is None:
@@ -248,24 +251,45 @@ class Service:
 
     def _conclude(self, judgement: Judgement) -> int:
         """Save a verdict together with the alerts that it leads to; one that says nothing new is no new revision."""
+        return self._conclude_all((judgement,))[0]
+
+    def _conclude_all(self, judgements: Sequence[Judgement]) -> list[int]:
+        """Do so for several, all of them or none; none may depend on the verdict on another."""
         now = time.time_ns()
-        judgement = as_new_revision(judgement, self.store.runs)
-        run, finished, verdict = judgement.run, finish_of(judgement.events), verdict_of(judgement, now)
-        known = self.store.outbox.alert_states(*scope_of(run))
-        url = f"{self.config.external_url}/api/v1" if self.config.external_url else ""
-        told, hooks = results_of(judgement.events), self.config.webhooks
-        decision = decide(run, told, known, hooks, now, external_url=url, changes=finished.changes)
-        if self.store.conclude(verdict, decision.deliveries, decision.state_changes):
-            self.verdicts[str(finished.outcome)] += 1
-            self._count_spans(judgement.events)
-            self.defects.update({defect.name: defect.count for defect in finished.defects})
-            self.unjudged += not judgement.flows
-            _log.info("run %s, revision %d: %s (%s)", run.id, run.revision, finished.outcome, judgement.trigger)
-        if self.courier is not None and decision.deliveries:
+        revised = [as_new_revision(judgement, self.store.runs) for judgement in judgements]
+        conclusions = self._conclusions(revised, now)
+        for judgement, is_new in zip(revised, self.store.conclude_all(conclusions), strict=True):
+            if is_new:
+                self._count(judgement)
+            if self.judged is not None:
+                self.judged(judgement)
+        if self.courier is not None and any(conclusion.deliveries for conclusion in conclusions):
             self.courier.wake()
-        if self.judged is not None:
-            self.judged(judgement)
-        return run.revision
+        return [judgement.run.revision for judgement in revised]
+
+    def _conclusions(self, judgements: Sequence[Judgement], now: int) -> list[Conclusion]:
+        """Decide on the alerts of verdicts one after the other, each by what the ones before left."""
+        url = f"{self.config.external_url}/api/v1" if self.config.external_url else ""
+        known: dict[tuple[str, str], list[KnownState]] = {}
+        conclusions = []
+        for judgement in judgements:
+            run, told, scope = judgement.run, results_of(judgement.events), scope_of(judgement.run)
+            if scope not in known:
+                known[scope] = [*self.store.outbox.alert_states(*scope)]
+            states = known[scope]
+            changes = finish_of(judgement.events).changes
+            decision = decide(run, told, states, self.config.webhooks, now, external_url=url, changes=changes)
+            states.extend(decision.state_changes)
+            conclusions.append(Conclusion(verdict_of(judgement, now), decision.deliveries, decision.state_changes))
+        return conclusions
+
+    def _count(self, judgement: Judgement) -> None:
+        run, finished = judgement.run, finish_of(judgement.events)
+        self.verdicts[str(finished.outcome)] += 1
+        self._count_spans(judgement.events)
+        self.defects.update({defect.name: defect.count for defect in finished.defects})
+        self.unjudged += not judgement.flows
+        _log.info("run %s, revision %d: %s (%s)", run.id, run.revision, finished.outcome, judgement.trigger)
 
     def _count_spans(self, events: Sequence[Event]) -> None:
         found = next(event.associated for event in events if isinstance(event, RunStarted))

@@ -6,7 +6,7 @@ those who decide on alerts do not know the store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -211,6 +211,15 @@ class AlertStateLike(Protocol):
     @property
     def annotations(self) -> Mapping[str, str]:
         """The alert's annotations as sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """A verdict with the alerts that it leads to."""
+
+    verdict: Verdict
+    deliveries: Sequence[NewDelivery] = ()
+    state_changes: Sequence[AlertStateLike] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ from spanverdict.storage.errors import StoreUnavailable, StoreUnusable
 from spanverdict.storage.history import History
 from spanverdict.storage.journal import Journal
 from spanverdict.storage.outbox import Outbox
-from spanverdict.storage.records import AlertStateLike, NewDelivery, Verdict
+from spanverdict.storage.records import AlertStateLike, Conclusion, NewDelivery, Verdict
 from spanverdict.storage.retention import Retention
 from spanverdict.storage.runs import RunStore
 from spanverdict.storage.schema import prepare, readable
@@ -96,11 +96,13 @@ class Store:
 
         Returns False, and leaves the outbox alone, when that revision had been decided before.
         """
-        new, changed = tuple(deliveries), tuple(state_changes)
+        return self.conclude_all((Conclusion(verdict, tuple(deliveries), tuple(state_changes)),))[0]
 
-        def change(connection: sqlite3.Connection) -> bool:
-            runs.insert_verdict(connection, verdict)
-            return outbox.insert_decision(connection, (verdict.run_id, verdict.revision), new, changed)
+    def conclude_all(self, conclusions: Sequence[Conclusion]) -> list[bool]:
+        """Do so for several verdicts, in their order: all of them are saved, or none."""
+
+        def change(connection: sqlite3.Connection) -> list[bool]:
+            return [_conclude(connection, conclusion) for conclusion in conclusions]
 
         return self._writer.call(change)
 
@@ -122,3 +124,10 @@ def _touch_state(connection: sqlite3.Connection) -> None:
     # There and back: SQLite leaves out a write that changes nothing, and then the disk would not be asked.
     for step in (1, -1):
         connection.execute("UPDATE journal_state SET next_batch = next_batch + ? WHERE only = 1", (step,))
+
+
+def _conclude(connection: sqlite3.Connection, conclusion: Conclusion) -> bool:
+    verdict = conclusion.verdict
+    runs.insert_verdict(connection, verdict)
+    named = (verdict.run_id, verdict.revision)
+    return outbox.insert_decision(connection, named, conclusion.deliveries, conclusion.state_changes)
