@@ -14,7 +14,7 @@ import numpy as np
 
 from spanverdict.paths.forest import MAX_HOPS
 from spanverdict.paths.messageroles import Role, message_roles
-from spanverdict.telemetry.distinct import ascending
+from spanverdict.telemetry.distinct import ascending, each_once
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.ragged import gather
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Ints, Rows, SpanTable
@@ -179,18 +179,27 @@ class Held:
 
     def with_more(self, trace: Int64s, run: Int64s, why: Int64s | int, *, past: Bools | bool) -> Held:
         """Hold more traces; what is held already keeps its reason, of several reasons the strongest counts."""
-        pairs = trace.astype(np.int64) * self.n_runs + run
-        whys, pasts = np.broadcast_to(why, pairs.shape), np.broadcast_to(past, pairs.shape)
-        order = np.lexsort((~pasts, whys, pairs))
-        order = order[np.diff(pairs[order], prepend=-1) != 0]
-        order = order[~_among(self.pairs, pairs[order])]
-        at = np.searchsorted(self.pairs, pairs[order])
+        pairs, whys, pasts = self._strongest(trace.astype(np.int64) * self.n_runs + run, why, past)
+        if not len(self.pairs):
+            return replace(self, pairs=pairs, why=whys, past=pasts)
+        new = ~_among(self.pairs, pairs)
+        at = np.searchsorted(self.pairs, pairs[new])
         return replace(
             self,
-            pairs=np.insert(self.pairs, at, pairs[order]),
-            why=np.insert(self.why, at, whys[order]),
-            past=np.insert(self.past, at, pasts[order]),
+            pairs=np.insert(self.pairs, at, pairs[new]),
+            why=np.insert(self.why, at, whys[new]),
+            past=np.insert(self.past, at, pasts[new]),
         )
+
+    def _strongest(self, pairs: Int64s, why: Int64s | int, past: Bools | bool) -> tuple[Int64s, Int64s, Bools]:
+        """Return pairs once each, ascending, with the strongest reason of each."""
+        if isinstance(why, int) and isinstance(past, bool):
+            pairs = each_once(pairs, self.n_traces * self.n_runs)
+            return pairs, np.full(len(pairs), why, np.int64), np.full(len(pairs), past, np.bool_)
+        whys, pasts = np.broadcast_to(why, pairs.shape), np.broadcast_to(past, pairs.shape)
+        order = order_of(pairs, whys, (~pasts).view(np.int8))
+        order = order[np.diff(pairs[order], prepend=-1) != 0]
+        return pairs[order], whys[order], pasts[order]
 
     def free(self) -> Bools:
         """Tell which traces no run holds."""

@@ -61,6 +61,19 @@ def ascending(values: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
     return found[first]
 
 
+def each_once(numbers: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    """Return the distinct ones of numbers from 0 to below `size`, ascending; in one pass where there are many.
+
+    >>> each_once(np.array([7, 5, 7]), 8)
+    array([5, 7])
+    """
+    if size > _SPARSE * len(numbers):
+        return ascending(numbers)
+    seen = np.zeros(size, np.bool_)
+    seen[numbers] = True
+    return np.flatnonzero(seen)
+
+
 def ascending_rows(rows: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
     """Return the distinct rows of a matrix, ascending."""
     found: npt.NDArray[_Scalar] = np.unique(rows, axis=0, return_index=True)[0]
