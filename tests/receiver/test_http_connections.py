@@ -134,6 +134,33 @@ def _trickle(client, seconds):
         time.sleep(0.05)  # this is the trickle, nothing is waited for
 
 
+@pytest.mark.parametrize("why", ["nobody may send", "it is too slow"])
+def test_a_trickled_body_does_not_hold_a_connection_for_ever(dial, why, monkeypatch):
+    monkeypatch.setattr(http_connection, "_GRACE_S", 0.2)
+    refused = why == "nobody may send"
+    _, connect = dial(body_timeout_s=0.3, **({"bearer_tokens": ("right",)} if refused else {}))
+    client = connect()
+    client.sendall(REQUEST.replace(b"Length: 0", b"Length: 50000"))
+    if refused:
+        assert client.recv(1000).startswith(b"HTTP/1.1 401 ")
+    start = time.monotonic()
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        _trickle(client, seconds=5)
+    assert time.monotonic() - start < 3
+
+
+def test_each_body_has_its_own_time(dial, monkeypatch):
+    monkeypatch.setattr(http_connection, "_GRACE_S", 0.2)
+    _, connect = dial(body_timeout_s=0.6)
+    client = connect()
+    start = time.monotonic()
+    while time.monotonic() - start < 1.6:
+        client.sendall(REQUEST.replace(b"Length: 0", b"Length: 3") + b"\xfa\x7f")
+        time.sleep(0.1)  # this is how slow the body is
+        client.sendall(b"\x00")
+        assert client.recv(1000).startswith(OK)
+
+
 def test_an_idle_connection_is_closed(dial):
     _, connect = dial(idle_timeout_s=0.5)
     client = connect()

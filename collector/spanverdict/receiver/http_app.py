@@ -216,7 +216,7 @@ class HttpApp:
             _LOGGER.error("an export request failed", exc_info=error)
         binary = head.protocol is Protocol.HTTP_PROTOBUF
         headers = [(b"content-type", _CONTENT_TYPES[head.protocol]), *_hints(error, refusal)]
-        if self._rest_is_endless(head):
+        if self._rest_is_endless(head) or isinstance(error, BodyTimeout):
             headers.append((b"connection", b"close"))
         await _respond(send, refusal.http_status, status_message(refusal) if binary else status_json(refusal), headers)
 

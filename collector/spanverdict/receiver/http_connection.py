@@ -18,21 +18,29 @@ else:
     _Base = object
 
 _UPGRADE = re.compile(rb"^upgrade[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_GRACE_S = 1.0
+"""Whoever reads the body has the first say when its time is over, and says it to the client."""
 _PHRASES = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
 
 
 class GuardedConnection(_Base):  # type: ignore[misc] # mixed into classes that are chosen when the server starts
-    """Mixed into one of uvicorn's protocols; closes what sends no complete head, or one too long, in time.
+    """Mixed into one of uvicorn's protocols; closes what sends no complete head or body in time, or too long a head.
 
-    `limits` and `head_is_open` come from the class that `connection_class` makes.
+    A body has its time also when its request was refused and nobody reads it any more. `limits`, `head_is_open`
+    and `body_is_open` come from the class that `connection_class` makes.
     """
 
     limits: ReceiverConfig
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _body_timer: asyncio.TimerHandle | None = None
 
     def head_is_open(self) -> bool:
         """Whether the next bytes belong to a request's head (or there are no bytes yet)."""
+        raise NotImplementedError
+
+    def body_is_open(self) -> bool:
+        """Whether the next bytes belong to a request's body."""
         raise NotImplementedError
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -46,6 +54,7 @@ class GuardedConnection(_Base):  # type: ignore[misc] # mixed into classes that 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_timer()
+        self._stop_body_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -54,11 +63,24 @@ class GuardedConnection(_Base):  # type: ignore[misc] # mixed into classes that 
         super().data_received(_without_upgrade(data) if was_open else data)
         if self.transport.is_closing():
             return
+        self._watch_body(is_another=self.cycle is not cycle)
         if self.cycle is not cycle:
             self._stop_timer()
             self._head_bytes = 0
         elif was_open:
             self._wait_for_head(len(data))
+
+    def _watch_body(self, *, is_another: bool) -> None:
+        if is_another or not self.body_is_open():
+            self._stop_body_timer()
+        if self._body_timer is None and self.body_is_open():
+            late = self.limits.body_timeout_s + _GRACE_S
+            self._body_timer = self.loop.call_later(late, self.transport.abort)
+
+    def _stop_body_timer(self) -> None:
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
 
     def _wait_for_head(self, more: int) -> None:
         self._head_bytes += more
@@ -119,6 +141,9 @@ def _on_httptools(config: ReceiverConfig) -> Any:
         def head_is_open(self) -> bool:
             return self._open
 
+        def body_is_open(self) -> bool:
+            return not self._open
+
         def on_headers_complete(self) -> None:
             if self.parser.should_upgrade():  # its body would be skipped and yet acknowledged
                 raise Undecodable("this server does not upgrade connections")
@@ -141,5 +166,8 @@ def _on_h11(config: ReceiverConfig) -> Any:
 
         def head_is_open(self) -> bool:
             return self.conn.their_state is h11.IDLE
+
+        def body_is_open(self) -> bool:
+            return self.conn.their_state is h11.SEND_BODY
 
     return H11Connection
