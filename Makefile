@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Spanverdict needs Python 3.11 or later; set PYTHON=…"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast]' --group dev --group demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,compiled]' --group dev --group demo
 	@touch $@
 
 demo: $(VENV)/.installed ## run the demo system and judge it; FAULT=slow-scorer|stale-features|lost-messages|wrong-output|lost-spans breaks it

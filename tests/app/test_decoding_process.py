@@ -40,7 +40,7 @@ DEADLY = make_payload(3, 2, 99)
 MORTAL = (
     "import os; from spanverdict.app import decoding; known = decoding.decode_all;"
     f"deadly = bytes.fromhex('{DEADLY.hex()}');"
-    "decoding.decode_all = lambda all, pool: os._exit(3) if deadly in [bytes(one) for one in all] else known(all, pool);"
+    "decoding.decode_all = lambda all, pool, **more: os._exit(3) if deadly in [bytes(one) for one in all] else known(all, pool, **more);"
 )
 FLOW = """
 version: 1

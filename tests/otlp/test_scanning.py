@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from spanverdict.otlp.scanning import MAX_FIELDS, Field, Unusual, scan
 from spanverdict.telemetry import interning
 from spanverdict.telemetry.pool import Pool
 
+HAS_NUMBA = find_spec("numba") is not None
 ANY_NUMBER = 1
 NEVER = 1 << 40
 SPAN = b"\x0a\x10" + b"T" * 16 + b"\x12\x08" + b"S" * 8
@@ -68,11 +70,19 @@ def outcome(payload: bytes, pool: Pool, many: int) -> object:
     return table_rows(found.table), found.rejected, found.problems
 
 
+def compiled_outcome(payload: bytes, pool: Pool) -> object:
+    table, (tally,) = decode_all([payload], pool, compiled=True)
+    return tally.undecodable or (table_rows(table), tally.rejected, tally.problems)
+
+
 def both_ways(payload: bytes, recent: int = 0) -> tuple[object, object]:
-    """Return what a scan, twice into one pool, and protobuf alone make of a request."""
+    """Return what a scan, and compiled code where it is there, twice into one pool, and protobuf alone make of a request."""
     pool = new_pool(recent)
     once, again = (outcome(payload, pool, ANY_NUMBER) for _ in range(2))
     assert once == again
+    if HAS_NUMBA:
+        pool = new_pool(recent)
+        assert [compiled_outcome(payload, pool) for _ in range(2)] == [once, once]
     return once, outcome(payload, new_pool(recent), NEVER)
 
 

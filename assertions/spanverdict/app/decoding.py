@@ -48,18 +48,18 @@ class Decoder:
         return decode(payload, self._with_room())
 
     def decode_all(
-        self, payloads: Sequence[bytes | memoryview], *, within: bool = False
+        self, payloads: Sequence[bytes | memoryview], *, within: bool = False, compiled: bool = False
     ) -> tuple[SpanTable, tuple[Tally, ...]]:
         """Decode payloads into one table; what is not OTLP is said in its tally.
 
-        `within` says that they are known to be within the limits.
+        `within` says that they are known to be within the limits, `compiled` that compiled code is there to be used.
 
         Raises:
             OverLimitsError: they are not.
         """
         pool = self._with_room()
         known = Known.of(pool)
-        table, tallies = decode_all(payloads, pool)
+        table, tallies = decode_all(payloads, pool, compiled=compiled)
         n_bytes = sum(map(len, payloads))
         if self._limits is not None and not within and exceeds(table, n_bytes, known, self._limits):
             self.forget()

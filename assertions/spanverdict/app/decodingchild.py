@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from spanverdict.app.channel import Bytes, Channel, Gone, Message
+from spanverdict.app.compiling import Compiling
 from spanverdict.app.decoding import Decoder, OverLimitsError
 from spanverdict.masking.detectors import compiled
 from spanverdict.otlp.limiting import AttributeLimits
@@ -61,6 +62,7 @@ class _Answers:
     def __init__(self, limits: AttributeLimits | None = None) -> None:
         self._limits = limits
         self._suspicion: Any | None = None
+        self.compiling = Compiling()
         self._texts: list[bytes | Octets] = []
         """What was new in the payloads at hand."""
         self._decoder = Decoder(limits=limits)
@@ -88,7 +90,7 @@ class _Answers:
             self._texts.clear()
 
     def _decoded(self, payloads: Sequence[Bytes], search: Any | None, *, within: bool) -> tuple[bytes, Sequence[Bytes]]:
-        table, tallies = self._decoder.decode_all(payloads, within=within)
+        table, tallies = self._decoder.decode_all(payloads, within=within, compiled=self.compiling.is_done())
         # The texts of rejected spans may be missing among those that are new.
         if search is not None and (any(tally.rejected for tally in tallies) or any(map(search, self._texts))):
             self._forget()

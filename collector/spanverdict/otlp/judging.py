@@ -24,6 +24,7 @@ from spanverdict.telemetry.vocabulary import DROPPED
 
 TRACE_ID_SIZE: Final = 16
 Owner: TypeAlias = Resource | Scope | Event | Link
+_NO_TRACE: Final = bytes(TRACE_ID_SIZE)
 _FEW: Final = 200
 """So many attributes protobuf reads sooner than a look at them pays."""
 _MOST_SHAPES: Final = 8
@@ -32,10 +33,11 @@ _MOST_SHAPES: Final = 8
 
 def judge_trace_ids(traces: Interner) -> None:
     """Mark new trace ids of a wrong length, or all zero, as unreadable."""
-    for item in traces.items_by_id[traces.judged :]:
-        if len(item) != TRACE_ID_SIZE or not item.strip(b"\0"):
-            traces.unreadable.add(traces[item])
-        traces.judged += 1
+    new = traces.items_by_id[traces.judged :]
+    if set(map(len, new)) - {TRACE_ID_SIZE} or traces.find(_NO_TRACE) >= traces.judged:
+        wrong = (item for item in new if len(item) != TRACE_ID_SIZE or item == _NO_TRACE)
+        traces.unreadable.update(map(traces.find, wrong))
+    traces.judged += len(new)
 
 
 def judge_strings(strings: Interner, show: Show | None = None) -> None:

@@ -58,7 +58,7 @@ class Block:
     def rows(self, starts: Places, sizes: Int64s, width: int) -> Rows:
         """Return items of fewer than `width` bytes as rows."""
         rows: Rows = self.every(f"V{width}")[starts].view(np.uint64).reshape(-1, width // 8)
-        rows &= _KEPT[width].take(sizes, axis=0)
+        rows &= KEPT[width].take(sizes, axis=0)
         rows.view(np.uint8)[:, -1] = sizes + 1
         return rows
 
@@ -96,12 +96,13 @@ def _kept(width: int) -> Rows:
     return np.where(kept, 0xFF, 0).astype(np.uint8).view(np.uint64)
 
 
-_KEPT: Final = {width: _kept(width) for width in WIDTHS}
+KEPT: Final = {width: _kept(width) for width in WIDTHS}
+"""By width: for each size what keeps that many bytes of a row."""
 
 
 def kept(rows: Rows, sizes: Int64s) -> Rows:
     """Return rows in which only the first bytes are kept, and everything else is zero."""
-    return rows & _KEPT[8 * rows.shape[1]].take(sizes, axis=0)
+    return rows & KEPT[8 * rows.shape[1]].take(sizes, axis=0)
 
 
 def by_width(sizes: Int64s) -> Iterator[tuple[int, Places]]:

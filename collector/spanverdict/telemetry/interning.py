@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from spanverdict.telemetry.blocks import PADDING, Block, Int32s, Int64s, Places, Rows, by_width, items_of, laid
+from spanverdict.telemetry.blocks import PADDING, WIDTHS, Block, Int32s, Int64s, Places, Rows, by_width, items_of, laid
 from spanverdict.telemetry.items import Items
-from spanverdict.telemetry.recall import Recall
+from spanverdict.telemetry.recall import Answers, Recall, Table, Wanted
 
 LIST_END: Final = os.urandom(8) + b"\xff"
 """Ends a list among items that are numbered together; random, so that no sender can mean it."""
@@ -22,6 +22,9 @@ FEW: Final = 300
 
 PIECE_BYTES: Final = 128 * 1024
 """So many bytes of rows are looked up at a time."""
+
+NumberRows: TypeAlias = Callable[[Wanted, Table, Answers, int], int]
+"""Looks items up, and remembers new ones, without making rows of all of them: `recollecting.number_rows`."""
 
 
 class Interner:
@@ -110,8 +113,12 @@ class Interner:
         elif start < len(items):
             yield start, items[start:]
 
-    def number_within(self, block: Block, starts: Places, sizes: Int64s) -> Int32s:
+    def number_within(
+        self, block: Block, starts: Places, sizes: Int64s, number_rows: NumberRows | None = None
+    ) -> Int32s:
         """Return the numbers of items that stand in a block, (n,) int32; faster than `number_all` of their bytes."""
+        if number_rows is not None:
+            return self._number_compiled(block, starts, sizes, number_rows)
         if len(starts) < FEW:
             return self.number_all(block.cut(starts, sizes))
         numbers = np.empty(len(starts), np.int32)
@@ -124,6 +131,24 @@ class Interner:
             return numbers
         rest = (numbers < 0).nonzero()[0]
         numbers[rest] = self.number_all(block.cut(starts.take(rest), sizes.take(rest)))
+        return numbers
+
+    def _number_compiled(self, block: Block, starts: Places, sizes: Int64s, number_rows: NumberRows) -> Int32s:
+        numbers, words, least = np.empty(len(starts), np.int32), block.every("<u8"), 0
+        numbers.fill(-1)
+        for width in WIDTHS:
+            memory = self._memories.get(width) or self._memories.setdefault(width, Recall.of_width(width))
+            new = np.empty((len(starts) if self.recent else 0, width // 8), np.uint64)
+            wanted = Wanted(words, starts, sizes, least, width)
+            n_new = number_rows(wanted, memory.table, Answers(numbers, new), len(self) if self.recent else -1)
+            if n_new:
+                self._numbers.default_factory = None
+                assert isinstance(self.items_by_id, Items)
+                self.items_by_id.extend_rows(new[:n_new].copy())
+            least = width
+        rest = (numbers < 0).nonzero()[0]
+        if len(rest):
+            numbers[rest] = self.number_within(block, starts.take(rest), sizes.take(rest))
         return numbers
 
     def _number_rows(self, block: Block, starts: Places, sizes: Int64s, width: int) -> Int32s:

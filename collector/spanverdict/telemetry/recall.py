@@ -8,17 +8,48 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.blocks import WIDTHS, Bools, Int32s, Places, Rows, equal_rows
+from spanverdict.telemetry.blocks import KEPT, WIDTHS, Bools, Int32s, Int64s, Places, Rows, equal_rows
 
 SLOT_BITS: Final = {32: 15, 64: 14, 128: 13}
 """By width: 32,768 slots where rows are short, so that each memory takes about a megabyte."""
 _FACTORS: Final = np.frombuffer(os.urandom(max(WIDTHS)), np.uint64) | np.uint64(1)
 """Of this process, so that nobody outside can make many items meet in one slot."""
+
+
+class Wanted(NamedTuple):
+    """Items to look up by compiled code, those of certain sizes."""
+
+    words: Rows
+    """The data read as eight bytes at every place."""
+    starts: Places
+    sizes: Int64s
+    least: int
+    below: int
+
+
+class Table(NamedTuple):
+    """A `Recall` as compiled code takes it."""
+
+    known: Rows
+    numbers: Int32s
+    factors: Rows
+    shift: np.uint64
+    kept: Rows
+    """For each size what keeps that many bytes of a row."""
+
+
+class Answers(NamedTuple):
+    """What compiled code writes."""
+
+    numbers: Int32s
+    """One for each item, -1 where it has none."""
+    new: Rows
+    """Those that were not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +74,11 @@ class Recall:
             _FACTORS[: width // 8],
             np.uint64(64 - SLOT_BITS[width]),
         )
+
+    @property
+    def table(self) -> Table:
+        """What compiled code reads and writes."""
+        return Table(self.rows, self.numbers, self.factors, self.shift, KEPT[8 * self.rows.shape[1]])
 
     def slots(self, rows: Rows) -> Places:
         """Return where each row would stand."""
