@@ -10,12 +10,13 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 
 import grpc
 import psutil
 import pytest
 
+from receiver.bombs import bomb
 from receiver.sinks import FaultySink, HeldSink, MemorySink, trace_request
 from receiver.wires import Answer
 from spanverdict.receiver.errors import Overloaded
@@ -230,19 +231,6 @@ def _post(address, body):
         return Answer(client.getresponse().status)
     finally:
         client.close()
-
-
-@cache
-def bomb(n_members):
-    """A gibibyte of zeros in a megabyte of gzip, right to its last byte; several members in a row are one body."""
-    size, piece = 1024 * MIB // n_members, bytes(16 * MIB)
-    packer = zlib.compressobj(9, wbits=-15)
-    block = packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)  # after which nothing before is referred to
-    check = 0
-    for _ in range(size // len(piece)):
-        check = zlib.crc32(piece, check)
-    end = packer.flush() + check.to_bytes(4, "little") + size.to_bytes(4, "little")
-    return (b"\x1f\x8b\x08" + bytes(7) + block * (size // len(piece)) + end) * n_members
 
 
 def test_a_bomb_is_what_it_is_said_to_be():

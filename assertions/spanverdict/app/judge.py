@@ -189,6 +189,14 @@ class Judge:
         self._inbox.put(Stop(self.clock()))
         if self._thread is not None:
             self._thread.join()
+        self._tell_what_is_left()
+
+    def _tell_what_is_left(self) -> None:
+        left = self.docket.open_runs
+        if left and self.docket.config.only is None:
+            what = "1 run has" if left == 1 else f"{left} runs have"
+            waiting = f", and {self._backlog} bytes of spans were not looked at" if self._backlog else ""
+            _log.warning("stopped: %s no verdict on all that came%s; a restart takes them up", what, waiting)
 
     def step(self) -> bool:
         """Wait for something, take in what is there, judge what is due; False when told to stop."""
@@ -231,8 +239,9 @@ class Judge:
             self.docket.take_in((batch,), table, self.clock())
             self.docket.tidy(self.clock())
         for record in records:
-            with _contained("take up a run"):
-                self.docket.complete(record.id)
+            if record.id in self.docket.runs:  # one with a verdict may have been let go again
+                with _contained("take up a run"):
+                    self.docket.complete(record.id)
 
     def _aside(self, n_spans: int, work: Callable[[], _T]) -> _T:
         """Have something worked out; if it is about many spans, take in batches meanwhile."""
