@@ -20,6 +20,7 @@ from opentelemetry import context, metrics, trace
 from spanverdict.app.admission import Admission
 from spanverdict.app.decoding import Decoder, OverLimitsError
 from spanverdict.app.decodingprocess import DecodingProcess
+from spanverdict.app.workload import Workload
 from spanverdict.masking.masker import Masker
 from spanverdict.otlp.decode import Tally
 from spanverdict.otlp.errors import Undecodable
@@ -32,10 +33,6 @@ from spanverdict.telemetry.spantable import SpanTable
 
 GROUP_BYTES: Final = 512 * 1024
 """Payload that is decoded together. Larger groups would cost no less, and let the first request wait longer."""
-BUSY_S: Final = 0.15
-"""Who decodes for so long …"""
-WITHIN_S: Final = 0.25
-"""… in a time of this length gets a process for it."""
 WARY_S: Final = 10.0
 """So long after something had to be masked, or cut, all requests are looked at before they are decoded."""
 
@@ -98,7 +95,7 @@ class Intake:
         self._cut_until = 0.0
         self.cuts = Cuts()
         """How much was cut so far."""
-        self._load = _Load()
+        self._load = Workload()
         self._waiting: SimpleQueue[_Request | _Stop] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
@@ -215,9 +212,9 @@ class Intake:
             return
         if self._masker is not None:  # the process may have gone away meanwhile
             group.requests = [_masked(request, self._masker) for request in group.requests]
-        begun = time.perf_counter()
-        table, tallies = self._decoded(group)
-        if apart is not None and self._load.is_high(begun, time.perf_counter()):
+        with self._load.measured():
+            table, tallies = self._decoded(group)
+        if apart is not None and self._load.is_high:
             apart.start()
         group.decoded(table, tallies, here=self._waiting.empty())
 
@@ -233,21 +230,6 @@ def _masked(request: _Request, masker: Masker) -> _Request:
     if request.looked_at:
         return request
     return replace(request, payload=masker.masked(request.payload), looked_at=True)
-
-
-@dataclass(slots=True, eq=False)
-class _Load:
-    """How much of the time goes into something."""
-
-    _since: float = 0.0
-    _busy: float = 0.0
-
-    def is_high(self, begun: float, ended: float) -> bool:
-        """Tell whether it was done for most of the time lately; `begun` and `ended` are those of the last time."""
-        if ended - self._since > WITHIN_S:
-            self._since, self._busy = begun, 0.0
-        self._busy += ended - begun
-        return self._busy > BUSY_S
 
 
 @dataclass(frozen=True, slots=True, eq=False)
