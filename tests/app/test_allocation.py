@@ -6,9 +6,11 @@ import ctypes
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from spanverdict.app import allocation
 from spanverdict.app.allocation import keep_freed_memory
 
 FEW = 50
@@ -40,3 +42,17 @@ def test_what_a_request_used_is_kept_for_the_next_one() -> None:
 def test_a_c_library_without_such_settings_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     keep_freed_memory()
+
+
+@pytest.mark.parametrize(("asked", "settings"), [({}, 3), ({"MALLOC_ARENA_MAX": "8"}, 2)], ids=["unasked", "asked"])
+def test_threads_share_what_they_freed_unless_their_user_has_said_how(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, str], settings: int
+) -> None:
+    calls: list[tuple[int, int]] = []
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *of: calls.append(of)))
+    keep_freed_memory()
+    assert len(calls) == settings
+    assert all(value != allocation.ARENAS for _, value in calls) is bool(asked)
