@@ -17,7 +17,7 @@ from spanverdict.app.admission import Admission
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.intake import Intake
-from spanverdict.paths.naming import named_runs
+from spanverdict.paths.naming import mentioned_runs, named_runs
 from spanverdict.receiver.errors import Overloaded, TooLarge, Unavailable
 from spanverdict.receiver.sink import Receipt
 from spanverdict.storage.errors import StoreUnavailable
@@ -155,10 +155,22 @@ def test_a_span_is_of_the_run_that_its_strongest_tag_names() -> None:
         ingest(5, None),
         ingest(6, None) | {"attributes": {"acme.run": "mine", "test.run.id": "weaker"}},
     ]
-    found, names = named_runs(
-        table_of(rows, new_pool()), ("acme.run", "test.suite.run.id", "test.run.id", "cicd.pipeline.run.id")
-    )
+    table = table_of(rows, new_pool())
+    tags = ("acme.run", "test.suite.run.id", "test.run.id", "cicd.pipeline.run.id")
+    found, names = named_runs(table, tags)
     assert [names[place] if place >= 0 else None for place in found.tolist()] == [
         "own", "of-resource", "of-scope", "second", None, "mine",
     ]  # fmt: skip
     assert found.dtype == np.int64
+    assert mentioned_runs(table, tags) == {*names, "weaker"}
+    assert mentioned_runs(table.take(np.array([4])), tags) == set()
+    assert mentioned_runs(SpanTable.empty(table.pool), tags) == set()
+
+
+def test_spans_of_known_runs_are_let_in_at_a_glance(monkeypatch: pytest.MonkeyPatch) -> None:
+    docket = docket_of()
+    gate = Admission(docket)
+    gate.sift(table_of([ingest(1)], new_pool()), [1])
+    monkeypatch.setattr("spanverdict.app.admission.named_runs", lambda *_: pytest.fail("each span was looked at"))
+    table = table_of([ingest(2), ingest(3)], new_pool())
+    assert gate.sift(table, [1, 1]) == (table, [None, None])

@@ -12,7 +12,7 @@ import numpy as np
 
 from spanverdict.app.associating import tags_of
 from spanverdict.app.docket import Docket
-from spanverdict.paths.naming import named_runs
+from spanverdict.paths.naming import mentioned_runs, named_runs
 from spanverdict.receiver.errors import Overloaded, RequestRefused, TooLarge
 from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.spantable import Int64s, SpanTable
@@ -26,7 +26,10 @@ class Admission:
 
     def sift(self, table: SpanTable, counts: Sequence[int]) -> tuple[SpanTable, Sequence[RequestRefused | None]]:
         """Return the spans that are let in, and for each request, of so many spans, why it is not; mostly None."""
-        run, names = named_runs(table, tags_of(self._docket.config.flows))
+        tags = tags_of(self._docket.config.flows)
+        if not any(map(self._is_new, mentioned_runs(table, tags))):
+            return table, [None] * len(counts)
+        run, names = named_runs(table, tags)
         new = [place for place, name in enumerate(names) if self._is_new(name)]
         if not new:
             return table, [None] * len(counts)

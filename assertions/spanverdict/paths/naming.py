@@ -6,8 +6,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
 from spanverdict.telemetry.spantable import Int64s, SpanTable
+
+
+def mentioned_runs(table: SpanTable, tags: Sequence[str] = RUN_ID_ATTRIBUTES) -> set[str]:
+    """Return the runs that `named_runs` would find, and perhaps some that none of the spans names after all.
+
+    It costs a few calls however many tags there are, as it looks at distinct attributes and not at spans.
+    """
+    pool, keys = table.pool, table.pool.keys
+    wanted = {key for tag in tags if (key := keys.id_of(tag)) >= 0}
+    if not wanted or not len(table):
+        return set()
+    key_of, items = keys.of_attributes(), table.attributes.items
+    keys_here = key_of.take(items)
+    found: set[int] = set()
+    for key in wanted:
+        found.update(items[keys_here == key].tolist())
+    for numbers, owned in ((table.resource, pool.resource_attributes), (table.scope, pool.scope_attributes)):
+        alike = (numbers == numbers[0]).all()
+        for number in [int(numbers[0])] if alike else ascending(numbers).tolist():
+            found.update(a for a in owned[number] if int(key_of[a]) in wanted)
+    return {str(name) for number in found if is_run_id(name := pool.attribute(number)[1])}
 
 
 def named_runs(table: SpanTable, tags: Sequence[str] = RUN_ID_ATTRIBUTES) -> tuple[Int64s, list[str]]:
