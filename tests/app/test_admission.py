@@ -123,7 +123,7 @@ def test_what_could_not_be_committed_makes_room_again(desk: Desk, monkeypatch: p
     broken: Future[range] = Future()
     broken.set_exception(StoreUnavailable("the disk is full"))
     with monkeypatch.context() as full:
-        full.setattr(desk.store.journal, "append_all", lambda *_: broken)
+        full.setattr(desk.store.journal, "append_all", lambda *_, here: broken)
         assert desk.send(runs(0, 5)) == [Unavailable]
     assert desk.docket.coming == set()
     assert desk.send(runs(10, 5), runs(20, 5)) == [5, 5]
