@@ -151,7 +151,7 @@ def test_a_fault_of_ours_is_told_to_the_clients_and_ends_nothing(
 ) -> None:
     intake = Intake(store.journal, judge.deliver)
     with monkeypatch.context() as broken:
-        broken.setattr(decoding, "decode_all", lambda *_: 1 / 0)
+        broken.setattr(decoding, "decode_all", lambda *_, **_named: 1 / 0)
         failed = intake.submit(make_payload(5, 3, 1))
         intake.start()
         assert outcomes([failed]) == [ZeroDivisionError]
