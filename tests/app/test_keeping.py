@@ -75,6 +75,37 @@ def test_a_store_that_one_run_fills_takes_no_more_until_it_is_judged(store: Stor
     assert store.retention.used_bytes() <= 4 * MIB
 
 
+def test_what_was_let_in_counts_before_it_is_seen_in_the_file(store: Store) -> None:
+    """Or the file would grow beyond its limit by what comes between two looks."""
+    keeper = Keeper(store, Keeping(used_bytes=4 * MIB), Clock(), settle_ns=0)
+    keeper.step()
+    assert keeper.refusal(MIB) is None
+    assert keeper.refusal(2 * MIB) is None
+    assert keeper.refusal(2 * MIB) == "the store has no room for it just now"
+    assert keeper.refusal(MIB // 8) is None, "what is smaller may fit"
+    keeper.step()
+    assert keeper.refusal(MIB) is not None, "what was let in just before may not have been written yet"
+    keeper.step()
+    assert keeper.refusal(3 * MIB) is None, "it never came"
+
+
+def test_it_is_full_when_something_did_not_fit_and_nothing_can_go(store: Store) -> None:
+    keeper = Keeper(store, Keeping(used_bytes=4 * MIB), Clock(), settle_ns=0)
+    for _ in range(7):
+        store.journal.append(bytes(MIB // 2), 1).result()
+    store.runs.touch("open", 1, 7, 1)
+    keeper.step()
+    assert keeper.problem is None, "nobody asks for more"
+    assert keeper.refusal(MIB) is not None
+    keeper.step()
+    assert "the store is full" in (keeper.problem or "")
+    assert keeper.refusal(1) == keeper.problem
+    store.conclude(Verdict("open", 1, "passed", True, "{}", 7, 2), (), ())
+    keeper.step()
+    assert keeper.problem is None
+    assert keeper.refusal(1) is None
+
+
 def test_without_limits_nothing_goes_and_limits_may_come_later(store: Store) -> None:
     clock = Clock()
     keeper = Keeper(store, Keeping(), clock, settle_ns=0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -10,6 +12,7 @@ import pytest
 
 from receiver.sinks import trace_request
 from scenarios.stories import RULES, Server, call, serving, wait_until
+from spanverdict.storage.store import Store
 
 pytestmark = pytest.mark.story
 
@@ -42,21 +45,34 @@ def send(server: Server, name: str, size: int, run: str | None = None) -> int:
     ).status_code
 
 
+def test_the_store_stays_within_its_bytes_while_spans_come_as_fast_as_they_can(tmp_path: Path) -> None:
+    (tmp_path / "serve.yaml").write_text("retention: {bytes: 16MiB}\n", encoding="utf-8")
+    with serving(tmp_path, "--config", tmp_path / "serve.yaml") as server, ThreadPoolExecutor(4) as clients:
+        sent = [clients.submit(send, server, f"s{number}", MIB // 2) for number in range(120)]
+        most = 0
+        with Store.read_only(tmp_path / "store.sqlite") as store:
+            while not all(answer.done() for answer in sent):
+                most = max(most, store.retention.used_bytes())
+        codes = Counter(answer.result() for answer in sent)
+        assert set(codes) == {200, 503}
+        assert most <= LIMIT
+        assert codes[200] * MIB // 2 > LIMIT // 2, "most of it is used"
+
+
 def test_one_run_that_fills_the_store_is_held_and_more_refused_until_it_is_judged(tmp_path: Path) -> None:
     config = tmp_path / "serve.yaml"
     config.write_text("retention: {bytes: 16MiB}\n", encoding="utf-8")
     with serving(tmp_path, "--config", config) as server:
         server.declare("large", expected_requests=5)
-        codes = []
-        for number in range(60):
-            codes.append(send(server, f"s{number}", MIB, "large"))
-            if codes[-1] != 200:
-                break
-        if codes[-1] == 200:
-            wait_until(lambda: send(server, "more", 10, "large") == 503, "refusal")
-        assert set(codes) <= {200, 503}
-        ready = server.get("/readyz")
-        assert (ready.status_code, "the store is full" in ready.text) == (503, True)
+        codes = Counter[int]()
+
+        def is_full() -> bool:
+            codes[send(server, f"s{codes.total()}", MIB, "large")] += 1
+            return "the store is full" in server.get("/readyz").text
+
+        wait_until(is_full, "word that the store is full")
+        assert set(codes) == {200, 503}
+        assert server.get("/readyz").status_code == 503
         assert server.metric("retention_deleted_total", kind="batches") == 0
         assert server.metric("requests_refused_total", reason="unavailable") > 0
         server.end("large")
@@ -69,8 +85,6 @@ def test_what_was_deleted_makes_no_verdict(home: Path) -> None:
         server.play("first", 2)
         assert server.verdict("first")["outcome"] == "passed"
         assert server.stop() == 0
-    from spanverdict.storage.store import Store
-
     with Store.open(home / "store.sqlite") as store:
         store.journal.delete_before(store.journal.bounds().last + 1)
     again = call("check", home / "scoring.yaml", "--run", "first", "--store", home / "store.sqlite")

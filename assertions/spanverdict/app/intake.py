@@ -66,10 +66,10 @@ class _Stop:
 class Intake:
     """The receiver's sink. `deliver` gets all that was committed; `has_room` says whether more can be taken now.
 
-    `problem` says why nothing can be kept, and gives None when it can. With a `masker`, only what it leaves is decoded
-    and kept; with `limits`, attributes beyond them are cut before that. With `apart`, a process is started to decode as
-    soon as there is a lot to do. With `admission`, requests that name too many new runs are refused. Start the intake
-    before the receiver and close it after.
+    `refusal` says why a request of so many bytes cannot be kept, and gives None when it can. With a `masker`, only what
+    it leaves is decoded and kept; with `limits`, attributes beyond them are cut before that. With `apart`, a process is
+    started to decode as soon as there is a lot to do. With `admission`, requests that name too many new runs are
+    refused. Start the intake before the receiver and close it after.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Intake:
         deliver: Deliver,
         has_room: Callable[[], bool] = lambda: True,
         *,
-        problem: Callable[[], str | None] = lambda: None,
+        refusal: Callable[[int], str | None] = lambda _nbytes: None,
         apart: DecodingProcess | None = None,
         masker: Masker | None = None,
         limits: AttributeLimits | None = None,
@@ -86,7 +86,7 @@ class Intake:
     ) -> None:
         self._way = _Way(journal, deliver, self._look_again, admission)
         self._has_room = has_room
-        self._problem = problem
+        self._refusal = refusal
         self._decoder = Decoder(limits=limits)
         self._apart = apart
         self._masker = masker
@@ -115,11 +115,11 @@ class Intake:
 
     def submit(self, payload: bytes) -> Future[Receipt]:
         """Queue a request; the future resolves once it is committed. Raises `Overloaded` or `Unavailable`."""
-        problem = self._problem()
-        if problem is not None:
-            raise Unavailable(problem)
         if not self._has_room():
             raise Overloaded
+        refusal = self._refusal(len(payload))
+        if refusal is not None:
+            raise Unavailable(refusal)
         request = _Request(payload)
         self._waiting.put(request)
         return request.receipt

@@ -22,6 +22,11 @@ AGE_PERIOD_S: Final = 30.0
 SETTLE_S: Final = 30.0
 """Batches younger than this stay, as nobody may have noted yet whose they are."""
 _HEADROOM: Final = 64 * 1024 * 1024
+_REST_S: Final = 0.05
+"""So long it is not looked again although something does not fit."""
+_ROW_BYTES: Final = 256
+_ROW_SHARE: Final = 32
+"""What a batch takes in the file besides its payload, and one part in so many of that."""
 _NS: Final = 1_000_000_000
 
 _log = logging.getLogger(__name__)
@@ -60,6 +65,14 @@ class Keeper:
         self._clock = clock
         self._settle_ns = settle_ns
         self._full = False
+        self._lacking = False
+        """Something did not fit since it was looked last."""
+        self._used = 0
+        """Bytes in use when it was looked last."""
+        self._coming = [0, 0]
+        """Bytes that were let in between the last two looks, which may not be among them, and since the last one."""
+        self._counting = threading.Lock()
+        self._look = threading.Event()
         self._aged_at: int | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -74,6 +87,20 @@ class Keeper:
             f"retention.bytes ({self.keeping.used_bytes})"
         )
 
+    def refusal(self, nbytes: int) -> str | None:
+        """Return why a request of so many bytes cannot be kept now; None lets it in, and counts it. From any thread."""
+        limit = self.keeping.used_bytes
+        if limit is None:
+            return None
+        with self._counting:
+            size = nbytes + nbytes // _ROW_SHARE + _ROW_BYTES
+            if not self._full and self._used + sum(self._coming) + size <= limit:
+                self._coming[1] += size
+                return None
+            self._lacking = True
+        self._look.set()
+        return self.problem or "the store has no room for it just now"
+
     def start(self) -> None:
         """Begin to delete."""
         self._thread.start()
@@ -81,6 +108,7 @@ class Keeper:
     def close(self) -> None:
         """Stop. Closing one that was not started is fine."""
         self._stop.set()
+        self._look.set()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -103,7 +131,10 @@ class Keeper:
         goal = limit - min(_HEADROOM, limit // 8)
         if retention.used_bytes() > goal:
             self._note(retention.delete_to_fit(goal, now - self._settle_ns))
-        was, self._full = self._full, retention.used_bytes() > limit
+        used, was = retention.used_bytes(), self._full
+        with self._counting:
+            self._full = used > limit or (used > goal and (was or self._lacking))
+            self._lacking, self._used, self._coming = False, used, [self._coming[1], 0]
         if self._full and not was:
             _log.error("%s; spans are refused until there is room", self.problem)
 
@@ -117,7 +148,9 @@ class Keeper:
             _log.warning("%d batches are %s and stay: runs without a verdict need them", held, why)
 
     def _run(self) -> None:
-        while not self._stop.wait(PERIOD_S):
+        while not self._stop.wait(_REST_S):
+            self._look.wait(PERIOD_S - _REST_S)
+            self._look.clear()
             try:
                 self.step()
             except StoreError as error:

@@ -157,7 +157,7 @@ class Service:
                 self.store.journal,
                 self.judge.deliver,
                 self.judge.has_room,
-                problem=lambda: self.keeper.problem,
+                refusal=self.keeper.refusal,
                 apart=apart,
                 masker=self.masker,
                 limits=self.config.limits,
