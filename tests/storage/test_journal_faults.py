@@ -64,7 +64,7 @@ def test_everything_acknowledged_is_there_after_kill_9(tmp_path: Path, acknowled
     assert child.returncode == -signal.SIGKILL
     with Store.open(path) as store:
         batches = {b.id: b.payload for b in store.journal.read()}
-        assert store.journal.damaged == ()
+        assert (store.journal.damaged, store.lost_commits) == ((), 0)
         assert set(acknowledged) <= set(batches)
         assert list(batches) == list(range(1, len(batches) + 1))
         assert all(p == b"%d;" % (i - 1) * ((i - 1) % 4000 + 1) for i, p in batches.items())
@@ -170,6 +170,22 @@ def crashed(tmp_path_factory) -> Path:
     return copy
 
 
+def test_a_crash_is_no_damage(crashed: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(crashed, tmp_path / "copy")
+    with Store.open(copy / "store.db") as store:
+        assert (store.lost_commits, store.journal.bounds().last) == (0, 60)
+
+
+def test_commits_that_a_broken_log_hides_are_counted_and_told(
+    crashed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = shutil.copytree(crashed, tmp_path / "copy")
+    flip(copy / "store.db-wal", (copy / "store.db-wal").stat().st_size // 2)
+    with Store.open(copy / "store.db") as store:
+        assert store.lost_commits == 60 - store.journal.bounds().last > 0
+    assert "the write-ahead log is damaged" in caplog.text
+
+
 def mutations(size: int, numbers: Iterable[int]) -> Iterator[tuple[str, int]]:
     for number in numbers:
         chance = random.Random(number)
@@ -211,6 +227,7 @@ def break_and_read(crashed: Path, tmp_path: Path, name: str, broken: Iterable[tu
         try:
             with Store.open(copy / "store.db", synchronous="OFF") as store:
                 last = store.journal.bounds().last
+                told = store.lost_commits
                 batches = list(store.journal.read())
                 lost = {d.batch_id for d in store.journal.damaged}
         except (StoreUnusable, StoreUnavailable):
@@ -219,4 +236,7 @@ def break_and_read(crashed: Path, tmp_path: Path, name: str, broken: Iterable[tu
             assert last == 60 or (name == "store.db-wal" and last >= 30), (kind, offset)
             assert {b.id for b in batches} | lost == set(range(1, last + 1)), (kind, offset)
             assert all(b.payload == payload(b.id) for b in batches), (kind, offset)
+            if name == "store.db-wal":
+                # What is cut off cannot be counted, nor can a commit whose own mark is broken.
+                assert told in ((59 - last, 60 - last) if kind == "flip" else (0,)), (kind, offset)
         shutil.rmtree(copy)

@@ -81,6 +81,8 @@ def _of_store(service: Service) -> Iterator[_Metric]:
     yield "journal_bytes", "gauge", "Bytes of payload in the journal", _asked(journal.bytes_stored)
     yield "journal_backlog_bytes", "gauge", "Bytes that wait to be committed", _one(journal.backlog)
     yield "journal_damaged_batches", "gauge", "Journaled batches that could not be read", _one(len(journal.damaged))
+    lost = "Commits lost with a damaged write-ahead log when the store was opened"
+    yield "journal_lost_commits", "gauge", lost, _one(service.store.lost_commits)
     retention = service.store.retention
     yield "store_used_bytes", "gauge", "Bytes of the store's file that hold something", _asked(retention.used_bytes)
     limit = service.keeper.keeping.used_bytes

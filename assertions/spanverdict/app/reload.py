@@ -79,7 +79,7 @@ class Reloader:
                 _log.warning("%s has changed; that takes a restart", name)
             news = self._news(_as_far_as_possible(self._settings, settings))
         except (CommandError, ConfigError, BadConfiguration) as error:
-            for line in str(error).splitlines():
+            for line in filter(str.strip, str(error).splitlines()):
                 _log.error("the configuration stays as it was: %s", line)
             self._service.reloads.failed()
             return False

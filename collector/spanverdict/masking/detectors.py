@@ -44,7 +44,8 @@ def compiled(pattern: str, *, case_sensitive: bool = True) -> Any:
     try:
         return re2.compile(pattern, options=options)
     except re2.error as error:
-        raise ValueError(str(error)) from None
+        said = error.args[0] if error.args else ""
+        raise ValueError(said.decode(errors="replace") if isinstance(said, bytes) else str(said)) from None
 
 
 Pick: TypeAlias = Callable[[bytes, int, int], Iterable[tuple[int, int]]]

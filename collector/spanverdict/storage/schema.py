@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spanverdict.storage import history, samples
 from spanverdict.storage.batches import initial_state
+from spanverdict.storage.brokenlog import lost_commits
 from spanverdict.storage.database import PAGE_BYTES, Database
 from spanverdict.storage.errors import StoreTooNew, StoreUnusable
 
@@ -120,8 +121,10 @@ MIGRATIONS: tuple[Migration, ...] = (
 """Every version of the schema, oldest first. A released one is never edited; a change is a new one."""
 
 
-def prepare(database: Database, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+def prepare(database: Database, migrations: Sequence[Migration] = MIGRATIONS) -> int:
     """Make the file a store of the latest version: create it, check it, migrate it.
+
+    Returns how many commits are lost with a damaged write-ahead log.
 
     Raises:
         StoreTooNew: a later release wrote it.
@@ -136,11 +139,13 @@ def prepare(database: Database, migrations: Sequence[Migration] = MIGRATIONS) ->
     try:
         _check_identity(path, connection, migrations)
         _enable_write_ahead_log(path, connection)
+        lost = lost_commits(path, connection)
         migrate(connection, migrations)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise StoreUnusable(path, _reason(path, error)) from error
     finally:
         connection.close()
+    return lost
 
 
 def readable(path: Path) -> Database:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from spanverdict.storage.runs import RunStore
 from spanverdict.storage.schema import prepare, readable
 from spanverdict.storage.writer import Writer
 
+_log = logging.getLogger(__name__)
+
 
 class Store:
     """One file with a journal, runs and an outbox. Close it, or use it in a `with` block.
@@ -29,6 +32,8 @@ class Store:
 
     def __init__(self, path: Path, writer: Writer, readers: Readers) -> None:
         self.path = path
+        self.lost_commits = 0
+        """Commits that were lost with a damaged write-ahead log when the store was opened."""
         self.journal = Journal(writer, readers)
         self.runs = RunStore(writer, readers)
         self.outbox = Outbox(writer, readers)
@@ -46,7 +51,7 @@ class Store:
             StoreUnusable: it cannot be read and written, or is not a store.
         """
         database = Database(Path(path), synchronous)
-        prepare(database)
+        lost = prepare(database)
         store = cls(database.path, Writer(database), Readers(database))
         try:
             store.journal.bounds()
@@ -54,6 +59,11 @@ class Store:
             store._readers.close()
             raise StoreUnusable(database.path, str(error.__cause__ or error)) from error
         store._writer.start()
+        if lost:
+            store.lost_commits = lost
+            _log.error(
+                "the write-ahead log is damaged: the last commits before the store was let go (%d) are lost", lost
+            )
         return store
 
     @classmethod
