@@ -25,6 +25,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,compiled]' --group dev --group demo
+	-$(BIN)/python -m spanverdict.app.compiling # or the first server under load would do it
 	@touch $@
 
 demo: $(VENV)/.installed ## run the demo system and judge it; FAULT=slow-scorer|stale-features|lost-messages|wrong-output|lost-spans breaks it

@@ -20,13 +20,15 @@ class MemorySink:
         self._pool = new_pool()
         self._lock = threading.Lock()
         self.payloads: list[bytes] = []
+        self.as_sent: list[bytes] = []
         self.names: list[str] = []
 
     def clear(self) -> None:
         self.payloads.clear()
         self.names.clear()
 
-    def submit(self, payload: bytes) -> Future[Receipt]:
+    def submit(self, payload: bytes, as_sent: bytes = b"") -> Future[Receipt]:
+        self.as_sent.append(as_sent)
         future: Future[Receipt] = Future()
         future.set_result(self.keep(payload))
         return future
@@ -48,7 +50,7 @@ class HeldSink(MemorySink):
         self._arrived = threading.Condition()
         self.held: list[tuple[bytes, Future[Receipt]]] = []
 
-    def submit(self, payload: bytes) -> Future[Receipt]:
+    def submit(self, payload: bytes, as_sent: bytes = b"") -> Future[Receipt]:
         future: Future[Receipt] = Future()
         with self._arrived:
             self.held.append((payload, future))
@@ -75,10 +77,10 @@ class FaultySink(MemorySink):
         self._late = late
         self.attempts = 0
 
-    def submit(self, payload: bytes) -> Future[Receipt]:
+    def submit(self, payload: bytes, as_sent: bytes = b"") -> Future[Receipt]:
         self.attempts += 1
         if not self._errors:
-            return super().submit(payload)
+            return super().submit(payload, as_sent)
         error = self._errors.pop(0)
         if not self._late:
             raise error
@@ -93,7 +95,7 @@ class AnsweringSink:
     def __init__(self, receipt: Receipt) -> None:
         self._receipt = receipt
 
-    def submit(self, payload: bytes) -> Future[Receipt]:
+    def submit(self, payload: bytes, as_sent: bytes = b"") -> Future[Receipt]:
         future: Future[Receipt] = Future()
         future.set_result(self._receipt)
         return future

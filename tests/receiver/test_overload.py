@@ -107,7 +107,7 @@ def test_long_requests_are_worked_on_beside_the_event_loop(receive, connect):
     working, finish = threading.Event(), threading.Event()
 
     class Thinking(MemorySink):
-        def submit(self, payload):
+        def submit(self, payload, as_sent=b""):
             if len(payload) > MIB:
                 working.set()
                 assert finish.wait(10)

@@ -1,4 +1,9 @@
-"""Brings compiled code up beside the decoding, where numba is installed and there is enough to do for it to pay."""
+"""Brings compiled code up beside the decoding, where numba is installed and there is enough to do for it to pay.
+
+    python -m spanverdict.app.compiling
+
+compiles beforehand what is kept for the next time: in an image, or before a first start under load.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +25,11 @@ SAMPLE: Final = b"\x0a\x2b\x12\x29\x12\x27" + _SPAN
 _log = logging.getLogger(__name__)
 
 
+def compile_all() -> None:
+    """Compile everything, or load what was compiled before."""
+    decode_all([SAMPLE], new_pool(recent_attributes=1), compiled=True)
+
+
 class Compiling:
     """Begins when there was something to do for long enough, and says when it is done. For one thread."""
 
@@ -38,8 +48,12 @@ class Compiling:
 
     def _run(self) -> None:
         try:
-            decode_all([SAMPLE], new_pool(recent_attributes=1), compiled=True)
+            compile_all()
         except Exception:  # noqa: BLE001 - nothing needs it
             _log.warning("decoding goes on without compiled code", exc_info=True)
         else:
             self._done.set()
+
+
+if __name__ == "__main__":
+    compile_all()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from opentelemetry import context, metrics, trace
 
@@ -48,6 +48,8 @@ _spans = _meter.create_counter("spanverdict.spans.accepted", "{span}", "Spans jo
 @dataclass(frozen=True, slots=True, eq=False)
 class _Request:
     payload: bytes
+    as_sent: bytes = b""
+    """The gzip that all of the payload was inflated from; empty where it was not, or is not all any more."""
     receipt: Future[Receipt] = field(default_factory=Future)
     looked_at: bool = False
     """For what has to be masked."""
@@ -57,6 +59,16 @@ class _Request:
     """What was cut; None where nobody has looked yet."""
     oversized: bool = False
     """Something has to be cut."""
+
+    def with_payload(self, payload: bytes, **more: Any) -> _Request:
+        """Return it with what is left of its payload, which may be all of it."""
+        as_sent = self.as_sent if payload is self.payload else b""
+        return replace(self, payload=payload, as_sent=as_sent, **more)
+
+    @property
+    def kept(self) -> bytes:
+        """What is journaled: bytes as they were sent, if they may be."""
+        return self.as_sent or self.payload
 
 
 class _Stop:
@@ -113,14 +125,17 @@ class Intake:
             self._waiting.put(_Stop())
             self._run()  # what came back to be looked at
 
-    def submit(self, payload: bytes) -> Future[Receipt]:
-        """Queue a request; the future resolves once it is committed. Raises `Overloaded` or `Unavailable`."""
+    def submit(self, payload: bytes, as_sent: bytes = b"") -> Future[Receipt]:
+        """Queue a request; the future resolves once it is committed. Raises `Overloaded` or `Unavailable`.
+
+        `as_sent`, the gzip that it came as, is journaled in its place, unless something has to be masked or cut.
+        """
         if not self._has_room():
             raise Overloaded
         refusal = self._refusal(len(payload))
         if refusal is not None:
             raise Unavailable(refusal)
-        request = _Request(payload)
+        request = _Request(payload, as_sent)
         self._waiting.put(request)
         return request.receipt
 
@@ -201,7 +216,7 @@ class Intake:
         for place, request in enumerate(group.requests):
             if request.cuts is None:
                 payload, cuts = cut(request.payload, self._limits)
-                group.requests[place] = replace(request, payload=payload, cuts=cuts)
+                group.requests[place] = request.with_payload(payload, cuts=cuts)
                 if cuts:
                     self.cuts += cuts
                     self._cut_until = time.monotonic() + WARY_S
@@ -229,7 +244,7 @@ class Intake:
 def _masked(request: _Request, masker: Masker) -> _Request:
     if request.looked_at:
         return request
-    return replace(request, payload=masker.masked(request.payload), looked_at=True)
+    return request.with_payload(masker.masked(request.payload), looked_at=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -304,7 +319,7 @@ class _Group:
             self._receiving.end()
             return
         self._step = self._begin("journal")
-        commit = self._way.journal.append_all([request.payload for request, _ in held], time.time_ns(), here=here)
+        commit = self._way.journal.append_all([request.kept for request, _ in held], time.time_ns(), here=here)
         commit.add_done_callback(lambda done: self._settle(done, held, table))
 
     def _admitted(

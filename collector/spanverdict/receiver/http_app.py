@@ -145,11 +145,11 @@ class HttpApp:
         client = self._client(head)
         lease = self._budget.lease()
         try:
-            body = await self._body(head, lease, receive)
+            body, as_sent = await self._body(head, lease, receive)
         except BaseException:
             lease.release()
             raise
-        upload = Upload(signal, head.protocol, body, compressed=False, lease=lease, client=client)
+        upload = Upload(signal, head.protocol, body, compressed=False, lease=lease, client=client, as_sent=as_sent)
         return await self._intake.take(upload)
 
     def _client(self, head: Head) -> str:
@@ -180,17 +180,18 @@ class HttpApp:
         if length > self._config.max_message_bytes:
             raise TooLarge(f"the body is longer than {self._config.max_message_bytes} bytes")
 
-    async def _body(self, head: Head, lease: Lease, receive: Receive) -> bytes:
+    async def _body(self, head: Head, lease: Lease, receive: Receive) -> tuple[bytes, bytes]:
+        """Return a body, and the gzip that it was inflated from, if it was."""
         try:
             async with asyncio.timeout(self._config.body_timeout_s):
-                body, wire_bytes = await self._read(head, lease, receive)
+                collector, wire_bytes = await self._read(head, lease, receive)
         except TimeoutError:
             raise BodyTimeout(self._config.body_timeout_s) from None
         self._counters.received(head.protocol, wire_bytes)
-        return body
+        return collector.finish(), collector.as_sent()
 
-    async def _read(self, head: Head, lease: Lease, receive: Receive) -> tuple[bytes, int]:
-        collector = self._inflater(lease) if head.is_compressed() else _PlainBody(lease)
+    async def _read(self, head: Head, lease: Lease, receive: Receive) -> tuple[_PlainBody | _GzipBody, int]:
+        collector = _GzipBody(self._inflater(lease), lease) if head.is_compressed() else _PlainBody(lease)
         wire_bytes = 0
         more = True
         while more:
@@ -202,7 +203,7 @@ class HttpApp:
             self._check_length(wire_bytes)
             collector.feed(chunk)
             more = message.get("more_body", False)
-        return collector.finish(), wire_bytes
+        return collector, wire_bytes
 
     def _inflater(self, lease: Lease) -> GzipInflater:
         config = self._config
@@ -247,6 +248,27 @@ class _PlainBody:
 
     def finish(self) -> bytes:
         return self._first or self._output.getvalue()
+
+    def as_sent(self) -> bytes:
+        return b""
+
+
+class _GzipBody:
+    """Inflates a body while it arrives, and collects it as it was sent, too."""
+
+    def __init__(self, inflater: GzipInflater, lease: Lease) -> None:
+        self._inflater = inflater
+        self._sent = _PlainBody(lease)
+
+    def feed(self, chunk: bytes) -> None:
+        self._sent.feed(chunk)
+        self._inflater.feed(chunk)
+
+    def finish(self) -> bytes:
+        return self._inflater.finish()
+
+    def as_sent(self) -> bytes:
+        return self._sent.finish()
 
 
 def _reply(protocol: Protocol, receipt: Receipt) -> bytes:

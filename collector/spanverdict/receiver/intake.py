@@ -36,6 +36,8 @@ class Upload:
     lease: Lease
     client: str = ""
     """Who sends it, for the rate limit."""
+    as_sent: bytes = b""
+    """The gzip that a body was inflated from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ class Intake:
         if upload.signal is not Signal.TRACES:
             return self._discard(upload, payload)
         if upload.protocol is not Protocol.HTTP_JSON:
-            return _Submission(self._sink.submit(payload))
+            as_sent = upload.body if upload.compressed else upload.as_sent
+            return _Submission(self._sink.submit(payload, as_sent if len(as_sent) < len(payload) else b""))
         converted, warnings = self._converted(payload)
         return _Submission(self._sink.submit(converted), warnings)
 

@@ -22,8 +22,10 @@ class Receipt:
 class Sink(Protocol):
     """Takes trace requests and commits them durably."""
 
-    def submit(self, payload: bytes) -> concurrent.futures.Future[Receipt]:
+    def submit(self, payload: bytes, as_sent: bytes = b"") -> concurrent.futures.Future[Receipt]:
         """Queue one binary `ExportTraceServiceRequest`; the future resolves after it was decoded and committed.
+
+        `as_sent` is the gzip that it was inflated from, where it was and that is smaller.
 
         Called from the receiver's event loop, and from its worker threads after they inflated or converted a long
         request, several at a time. It must neither wait nor compute for long: where there is no room now, it raises

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from spanverdict.storage.checksum import crc32
+
+_GZIP: Final = b"\x1f\x8b"
 
 
 class Bounds(NamedTuple):
@@ -19,7 +23,7 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One journaled request, as it came."""
+    """One journaled request, as it came; inflated, if it came as gzip."""
 
     id: int
     received_unix_nano: int
@@ -31,6 +35,7 @@ class Entry:
     """A batch on its way into the journal."""
 
     payload: bytes
+    """Protobuf, or gzip of it. No request in protobuf begins as gzip does: there is no such kind of field."""
     received_unix_nano: int
     crc: int
 
@@ -139,7 +144,16 @@ def read_batch(connection: sqlite3.Connection, batch_id: int) -> Batch:
         raise DamagedBatch("not as long as it was")
     if crc32(payload) != crc:
         raise DamagedBatch("checksum mismatch")
-    return Batch(batch_id, received, payload)
+    return Batch(batch_id, received, _inflated(payload))
+
+
+def _inflated(payload: bytes) -> bytes:
+    if not payload.startswith(_GZIP):
+        return payload
+    try:
+        return gzip.decompress(payload)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DamagedBatch(f"no gzip: {error}") from error
 
 
 def _is_corruption(error: sqlite3.Error) -> bool:

@@ -44,7 +44,7 @@ class Journal:
         self._lock = threading.Lock()
 
     def append(self, payload: bytes, received_unix_nano: int) -> Future[int]:
-        """Journal a request; the future gives the batch's id once it is committed and flushed to disk.
+        """Journal a request, or gzip of one; the future gives the batch's id once it is committed and flushed to disk.
 
         It fails with `JournalUnavailable` when that was not possible. A batch whose commit failed at
         the very end may still be there after a restart: readers must bear a resent request.
@@ -118,7 +118,7 @@ class Journal:
         return self._state().bounds
 
     def bytes_stored(self) -> int:
-        """Bytes of payload that the journal holds."""
+        """Bytes of payload that the journal holds, as they are kept."""
         return self._state().stored_bytes
 
     def delete_before(self, batch_id: int) -> int:

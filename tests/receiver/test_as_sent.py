@@ -1,0 +1,49 @@
+"""Whoever keeps requests gets the gzip that they came as, too."""
+
+from __future__ import annotations
+
+import gzip
+
+from receiver.sinks import MemorySink, trace_request
+
+KIB = 1024
+
+
+def test_what_comes_as_gzip_is_handed_on_as_it_came_too(receive, connect, wire_name):
+    sink = MemorySink()
+    _, endpoints = receive(sink)
+    wire = connect(wire_name, endpoints)
+    assert wire.export(trace_request(padding=100 * KIB), zipped=True).ok
+    (payload,), (as_sent,) = sink.payloads, sink.as_sent
+    assert len(payload) > 100 * KIB
+    if wire_name == "http-json":
+        assert as_sent == b"", "what was sent is not what it says in protobuf"
+    else:
+        assert gzip.decompress(as_sent) == payload
+
+
+def test_what_comes_plain_is_handed_on_once(receive, connect, wire_name):
+    sink = MemorySink()
+    _, endpoints = receive(sink)
+    assert connect(wire_name, endpoints).export(trace_request(padding=100 * KIB)).ok
+    assert sink.as_sent == [b""]
+
+
+def test_gzip_that_is_larger_than_what_is_in_it_is_of_no_use(receive, connect, wire_name):
+    sink = MemorySink()
+    _, endpoints = receive(sink)
+    wire = connect(wire_name, endpoints)
+    if wire.name != "http-protobuf":
+        return
+    body = trace_request().SerializeToString()
+    assert wire.post(gzip.compress(body, 0), content_encoding="gzip").ok
+    assert (sink.payloads, sink.as_sent) == ([body], [b""])
+
+
+def test_several_members_in_a_row_are_handed_on_together(receive, connect):
+    sink = MemorySink()
+    _, endpoints = receive(sink)
+    body = trace_request(padding=100 * KIB).SerializeToString()
+    sent = gzip.compress(body[: 50 * KIB]) + gzip.compress(body[50 * KIB :])
+    assert connect("http-protobuf", endpoints).post(sent, content_encoding="gzip").ok
+    assert (sink.payloads, sink.as_sent) == ([body], [sent])
