@@ -20,6 +20,18 @@ ARENAS: Final = 2
 what one has freed is no use to the others: with ten threads some 12 MB. Few of them ever allocate at the same time."""
 
 
+def give_back() -> None:
+    """Give what is not used back to the system but for `SPARE`; changes nothing where the C library is not glibc.
+
+    What a large run took while it was judged lies in pieces, between others that are still used, and would stay.
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return
+    trim(ctypes.c_size_t(SPARE))
+
+
 def keep_freed_memory() -> None:
     """Have the C library go to the system less often; changes nothing where it is not glibc.
 

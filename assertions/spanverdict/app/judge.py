@@ -22,6 +22,7 @@ from typing import Final, TypeVar
 import numpy as np
 from opentelemetry import metrics, trace
 
+from spanverdict.app.allocation import give_back
 from spanverdict.app.arrivals import TOGETHER, Arrival, Batch, Done, Mark, Rules, Stop, Word, joined
 from spanverdict.app.aside import in_a_thread, settle
 from spanverdict.app.docket import RETRY_S, Docket
@@ -60,6 +61,8 @@ AT_MOST_JUDGED: Final = 32
 """Runs that are judged before it is looked again what came, and whose verdicts may be kept in one commit."""
 MANY_SPANS: Final = 20_000
 """What is found out about so many is worked out on another thread."""
+LARGE_SPANS: Final = 100_000
+"""What was used to judge so many is given back to the system."""
 
 _T = TypeVar("_T")
 
@@ -385,6 +388,8 @@ class Judge:
 
     def _kept(self, run: LiveRun, judgement: Judgement, revision: int) -> None:
         self.docket.judged(run, judgement.judged_through, revision)
+        if run.progress.spans >= LARGE_SPANS:
+            give_back()
         _judged.add(1)
 
     @contextmanager
