@@ -108,10 +108,11 @@ def possible_path_times(view: RunView) -> tuple[PathTimes, ...]:
 
 
 def _once(view: RunView, name: str, work_out: Callable[[], tuple[PathTimes, ...]]) -> tuple[PathTimes, ...]:
-    known = view.memo.get(name)
-    if not isinstance(known, tuple):
-        known = view.memo[name] = work_out()
-    return known
+    with view.working:
+        known = view.memo.get(name)
+        if not isinstance(known, tuple):
+            known = view.memo[name] = work_out()
+        return known
 
 
 def critical_paths_of(view: RunView) -> CriticalPaths:

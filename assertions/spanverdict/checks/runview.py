@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from threading import RLock
 from typing import Final
 
 import numpy as np
@@ -145,6 +146,8 @@ class RunView:
     """Runs that rules over several runs look back at, this one among them."""
     memo: dict[str, object] = field(default_factory=dict, repr=False)
     """What was worked out of the view as a whole, by what works it out."""
+    working: RLock = field(default_factory=RLock, repr=False)
+    """Held by whoever works out something for `memo` that takes long; others who want it wait."""
     _stage_times: dict[str, StageTimes] = field(default_factory=dict, repr=False)
 
     @cached_property

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from spanverdict.checks.runview import RunView
+from spanverdict.evaluation.abreast import abreast
 from spanverdict.evaluation.baselines import Baseline, definition_of
 from spanverdict.evaluation.baselinesample import BaselineSample, kept_sample
 from spanverdict.evaluation.clockpairs import clock_pairs
@@ -150,10 +151,12 @@ _Judged: TypeAlias = tuple[RuleResult, BaselineSample | None]
 
 def _all_results(flow: Flow, view: RunView, baseline: Baseline, run: _Run, *, ended: int) -> Iterator[_Judged]:
     """Judge all rules, in their order; those that look back at runs see what this one came to by the others."""
-    if not any(looks_back(rule) for rule in flow.rules):
-        yield from (judged for rule in flow.rules for judged in _results(rule, flow, view, baseline, run))
+    own = [rule for rule in flow.rules if not looks_back(rule)]
+    judged_own = abreast(lambda rule: _results(rule, flow, view, baseline, run), own, len(view.request))
+    if len(own) == len(flow.rules):
+        yield from (judged for results in judged_own for judged in results)
         return
-    found = {rule.id: _results(rule, flow, view, baseline, run) for rule in flow.rules if not looks_back(rule)}
+    found = {rule.id: results for rule, results in zip(own, judged_own, strict=True)}
     results = [result for judged in found.values() for result, _ in judged]
     info = replace(run.info, ended_unix_nano=ended)
     view = looking_back(view, flow, (info, run.past), results, complete=run.trigger != CAP)

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from spanverdict.telemetry.distinct import ascending_rows
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.ordering import in_order, order_of, sorted_by
 from spanverdict.telemetry.spantable import Bools, Int32s, Int64s, Ints, Rows, SpanTable, UInt64s
 from spanverdict.telemetry.vectors import constant, widened
@@ -88,8 +88,9 @@ class Forest:
         if not len(self.link_from):
             return above, below
         extra = self.parent[self.link_to] != self.link_from
-        linked = ascending_rows(np.stack([self.link_from[extra], self.link_to[extra]], axis=1))
-        return np.concatenate([above, linked[:, 0]]), np.concatenate([below, linked[:, 1]])
+        linked = ascending(self.link_from[extra].astype(np.int64) * len(self) + self.link_to[extra])
+        source, target = np.divmod(linked, len(self))
+        return np.concatenate([above, source]), np.concatenate([below, target])
 
     def descendants(self, of: Bools) -> Bools:
         """Return the spans strictly below a span of `of`."""

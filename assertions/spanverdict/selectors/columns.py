@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from threading import RLock
 
 import numpy as np
 
@@ -29,6 +30,8 @@ class Spans:
     columns: dict[Attribute | Intrinsic, Values] = field(default_factory=dict, repr=False)
     """What was read so far; filled by whoever reads."""
     _kept: dict[str, tuple[Int64s, int] | Rows | Forest] = field(default_factory=dict, repr=False)
+    _growing: RLock = field(default_factory=RLock, repr=False)
+    """Held while the forest grows: who else wants it waits instead of growing another."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -43,10 +46,11 @@ class Spans:
         """Who is whose parent, and where each span stands."""
         if isinstance(self.planted, Forest):
             return self.planted
-        found = self._kept.get("forest")
-        if not isinstance(found, Forest):
-            found = self._kept["forest"] = self.planted()
-        return found
+        with self._growing:
+            found = self._kept.get("forest")
+            if not isinstance(found, Forest):
+                found = self._kept["forest"] = self.planted()
+            return found
 
     def parts(self) -> tuple[Int64s, int]:
         """Number the groups from 0 without gaps; return the number of each row, and how many there are."""

@@ -15,7 +15,6 @@ from spanverdict.selectors.semconv import other_names
 from spanverdict.selectors.tree import Attribute, Intrinsic, Scope
 from spanverdict.selectors.typecheck import level
 from spanverdict.selectors.values import Tag, Values
-from spanverdict.telemetry.distinct import ascending_rows
 from spanverdict.telemetry.identifiers import span_id_hex
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import (
@@ -173,13 +172,8 @@ def _ids(ids: UInt64s) -> Values:
 
 
 def _child_count(spans: Spans) -> Values:
-    forest, count = spans.forest, len(spans)
-    children = np.bincount(forest.parent[forest.parent >= 0], minlength=count)
-    if len(forest.link_from):
-        extra = forest.parent[forest.link_to] != forest.link_from
-        edges = np.stack([forest.link_from[extra], forest.link_to[extra]], axis=1)
-        children += np.bincount(ascending_rows(edges)[:, 0], minlength=count)
-    return Values.direct(Tag.INT, children)
+    parents, _ = spans.forest.edges()
+    return Values.direct(Tag.INT, np.bincount(parents, minlength=len(spans)))
 
 
 def _nested_parent(spans: Spans) -> Values:
