@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.followed import MS, MemoryArchive, flow, ingest, requests, score
+from app.followed import MS, MemoryArchive, flow, ingest, record, requests, score
 from spantables import new_pool, table_of
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
@@ -54,6 +54,21 @@ def test_of_more_runs_than_are_known_at_a_time_those_with_a_verdict_go_the_quiet
     assert "run-0" not in docket.runs
 
 
+def test_runs_that_were_only_declared_go_when_there_are_many_and_are_known_again_when_they_come() -> None:
+    archive = MemoryArchive()
+    docket = docket_of(archive, max_runs=100)
+    for number in range(76):
+        declared = record(f"run-{number}", expected_requests=1)
+        archive.known[declared.id] = Recalled(declared, 0, ())
+        docket.hear(declared, (), 1.0)
+        next(docket.due(2.0), None)
+    docket.take_in((1,), many(0, 1), 2.0)
+    docket.tidy(3.0)
+    assert set(docket.runs) == {"run-0"}
+    docket.take_in((2,), many(1, 1), 4.0)
+    assert docket.runs["run-1"].expected == 1
+
+
 def test_runs_beyond_the_limit_are_counted_and_never_judged(caplog: pytest.LogCaptureFixture) -> None:
     docket = docket_of(max_runs=50)
     docket.take_in((1,), many(0, 80), 1.0)
@@ -76,8 +91,6 @@ def test_judged_runs_make_room_and_are_read_again_when_more_comes() -> None:
         assert docket.nbytes <= 200_000 + 40_000
     assert docket.let_go > 250
     assert len(docket.runs) < 150
-    from app.followed import record
-
     state = record("run-0", first_batch=1, last_batch=1, judged_through=1, state=RunState.JUDGED)
     archive.known["run-0"] = Recalled(state, 1, ())
     docket.take_in((41,), table_of([score(0) | {"id": 7, "start": 1_020 * MS}]), 500.0)

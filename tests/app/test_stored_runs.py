@@ -34,7 +34,7 @@ def test_a_judged_run_is_taken_up_when_late_spans_of_its_declared_traces_may_com
     judged(store, "untagged", (TRACE,), now)
     judged(store, "tagged", (), now)
     judged(store, "long ago", (TRACE,), now - int(2 * KEEP_S * 1e9))
-    store.runs.declare(RunDeclaration("open"), now)
+    store.runs.touch("open", 1, 1, now)
     records, _ = StoredRuns(store).left_over()
     assert [record.id for record in records] == ["open", "untagged"]
 

@@ -197,11 +197,14 @@ def test_everything_is_found_again_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with Store.open(path) as store:
         store.runs.declare(RunDeclaration("old", 3, {"branch": "main"}), 1)
+        store.runs.end("old", 2)
+        store.runs.declare(RunDeclaration("nothing to judge yet", 3), 2)
+        store.runs.declare(RunDeclaration("spans may come", traces=("0a" * 16,)), 3)
         store.runs.touch("new", 1, 2, 5)
         store.runs.touch("judged", 1, 2, 4)
         store.runs.save_verdict(verdict("judged", through=2))
     with Store.open(path) as store:
-        assert [r.id for r in store.runs.unfinished()] == ["old", "new"]
+        assert [r.id for r in store.runs.unfinished()] == ["old", "spans may come", "new"]
         assert store.runs.undecided() == (("judged", 1),)
         saved = store.runs.verdict("judged")
         assert saved is not None

@@ -284,7 +284,8 @@ class Docket:
             self._let_go(gone)
             self.let_go += len(gone.runs)
         here = self._window.runs
-        old = [run.id for run in self.runs.values() if run.id not in here and not run.fresh and run.met < before]
+        until = now if self._is_large() else before  # what the store knows of a run is recalled when more comes
+        old = [run.id for run in self.runs.values() if run.id not in here and not run.fresh and run.met < until]
         for name in old:
             del self.runs[name]
 

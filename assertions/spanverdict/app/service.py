@@ -192,7 +192,10 @@ class Service:
         self.stop()
 
     def declare(self, declaration: RunDeclaration) -> RunRecord:
-        """Declare a run, or say more about one."""
+        """Declare a run, or say more about one; raises `StoreUnavailable` for a new one when there are too many."""
+        docket = self.judge.docket
+        if declaration.id not in docket.runs and len(docket.runs) >= docket.config.max_runs:
+            raise StoreUnavailable(f"{len(docket.runs)} runs are known; declare new ones when there are fewer")
         record = self.store.runs.declare(declaration, time.time_ns())
         self.judge.hear(record, [bytes.fromhex(trace) for trace in declaration.traces])
         return record

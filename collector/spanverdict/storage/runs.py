@@ -147,10 +147,14 @@ class RunStore:
         return RunPage(runs, None if last is None else f"{last.created_unix_nano}.{last.id}")
 
     def unfinished(self) -> tuple[RunRecord, ...]:
-        """Return the runs whose spans have not all been judged, oldest first: the work after a restart."""
+        """Return the runs whose spans have not all been judged, oldest first: the work after a restart.
+
+        Those that were only declared are not among them: nothing can be judged without spans, traces or an end.
+        """
         with self._readers.borrow() as connection:
             rows = connection.execute(
-                f"SELECT {_RUN} FROM runs WHERE state <> 'judged' ORDER BY created_unix_nano, id"  # noqa: S608 - constants only
+                f"SELECT {_RUN} FROM runs WHERE state <> 'judged' AND (state <> 'open' OR last_batch > 0"  # noqa: S608 - constants only
+                " OR id IN (SELECT run_id FROM run_traces)) ORDER BY created_unix_nano, id"
             ).fetchall()
         return tuple(map(_run_record, rows))
 
