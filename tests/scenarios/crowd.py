@@ -117,6 +117,11 @@ class Watched:
         """In MiB."""
         return (self.peak - self.before) // MIB
 
+    def cpu_s(self) -> float:
+        """Return the CPU time that the server, without what it started, took so far, in seconds."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
     def _watch(self) -> None:
         while not self._over.wait(0.01):
             self.peak = max(self.peak, _resident(self.process))
