@@ -89,7 +89,8 @@ def _resident(server: Server) -> int:
     return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
 
 
-def _under_load(folder: Path, seconds: float) -> None:
+def _under_load(folder: Path, seconds: float) -> str:
+    """Return what was measured."""
     config = folder / "serve.yaml"
     config.write_text("in_flight: 16MiB\nmax_message: 4MiB\nwindow: 64MiB\n", encoding="utf-8")
     with serving(folder, "--config", config) as server:
@@ -112,22 +113,27 @@ def _under_load(folder: Path, seconds: float) -> None:
         assert httpx.post(f"http://{server.addresses['otlp-http']}/v1/traces", json={}, trust_env=False).is_success
         recovered = time.monotonic() - begun
         assert server.stop() == 0
-    assert set(load.codes) <= {"taken", "UNAVAILABLE", "429", "503"}, load.codes
+    assert set(load.codes) <= {"taken", "UNAVAILABLE", "429"}, load.codes
     assert sum(load.codes.values()) > load.codes["taken"], "it was not too much"
     assert load.unhinted == 0
     assert recovered < 5
-    assert worst < 256 * MIB
+    assert worst < 256_000_000
     with Store.open(folder / "store.sqlite") as store:
         kept = Counter(batch.payload[-200:].split(b"mark-")[-1].split(b";")[0] for batch in store.journal.read())
     lost = [mark for mark in load.acknowledged if kept[mark.removeprefix(b"mark-").removesuffix(b";")] != 1]
     assert lost == []
+    return f"{dict(load.codes)}, {worst // MIB} MiB more, recovered in {recovered:.1f} s"
 
 
 def test_five_seconds_of_more_than_it_takes_cost_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    _under_load(tmp_path, 5)
+    assert _under_load(tmp_path, 5)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_a_minute_of_more_than_it_takes_costs_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    _under_load(tmp_path, 60)
+def test_a_minute_of_more_than_it_takes_costs_nothing_that_was_acknowledged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = _under_load(tmp_path, 60)
+    with capsys.disabled():
+        print(told)
