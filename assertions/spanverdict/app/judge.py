@@ -61,7 +61,7 @@ AT_MOST_JUDGED: Final = 32
 """Runs that are judged before it is looked again what came, and whose verdicts may be kept in one commit."""
 MANY_SPANS: Final = 20_000
 """What is found out about so many is worked out on another thread."""
-LARGE_SPANS: Final = 100_000
+LARGE_SPANS: Final = 20_000
 """What was used to judge so many is given back to the system."""
 
 _T = TypeVar("_T")
