@@ -49,8 +49,8 @@ class Compiling:
     def _run(self) -> None:
         try:
             compile_all()
-        except Exception:  # noqa: BLE001 - nothing needs it
-            _log.warning("decoding goes on without compiled code", exc_info=True)
+        except Exception as error:  # noqa: BLE001 - nothing needs it
+            _log.warning("decoding goes on without compiled code: %s", error)
         else:
             self._done.set()
 
