@@ -154,7 +154,7 @@ def test_ids_that_mix_to_the_same_key_are_told_apart() -> None:
     table = table_of([{"trace": "t", "id": 5}, {"trace": "t", "id": twin}])
     keys = mixed(group, table.span_id)
     assert keys[0] == keys[1], "the two ids were made to collide"
-    index = SpanIndex(table, group)
+    index = SpanIndex.of(table, group)
     assert index.find(group, table.span_id).tolist() == [0, 1]
     assert index.find(group[::-1], table.span_id).tolist() == [-1, -1]
 

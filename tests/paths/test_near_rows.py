@@ -55,7 +55,19 @@ def test_linked_spans_found_close_by_are_those_found_everywhere(table: SpanTable
 
 def test_nothing_is_found_among_no_spans() -> None:
     table = table_of([])
-    index = SpanIndex(table, table.trace.astype(np.int64))
+    index = SpanIndex.of(table, table.trace.astype(np.int64))
     nothing = np.zeros(0, np.int64)
     assert index.find_near(nothing, -1, nothing, nothing.astype(np.uint64)).tolist() == []
     assert find_parents(table, nothing, settled=True).parent.tolist() == []
+
+
+@given(
+    st.lists(st.integers(0, 30), max_size=60), st.lists(st.tuples(st.integers(0, 40), st.integers(1, 80)), max_size=5)
+)
+def test_what_is_found_among_few_groups_is_what_is_found_among_all(
+    groups: list[int], wanted: list[tuple[int, int]]
+) -> None:
+    index = SpanIndex(np.array(groups, np.int64), np.arange(1, len(groups) + 1, dtype=np.uint64))
+    group, span_id = np.array(wanted, np.int64).reshape(-1, 2).T
+    ids = span_id.astype(np.uint64)
+    assert index.find_among(group, ids).tolist() == index.find(group, ids).tolist()

@@ -51,7 +51,7 @@ def prepare(table: SpanTable, membership: Membership | None = None) -> PreparedR
     table, rows, repeats = settle_rows(table)
     membership = None if membership is None else membership.taken(rows)
     group = widened(table.trace)
-    index = SpanIndex(table, group)
+    index = SpanIndex.of(table, group)
     parents = find_parents(table, group, index, settled=True)
     links = resolve_links(table, index, settled=True)
     spans = Spans(table, partial(grow, table, group, None, parents), group)

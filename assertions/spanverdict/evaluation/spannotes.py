@@ -122,7 +122,7 @@ def _orphans(run: PreparedRun, rows: Rows) -> Iterator[tuple[int, str]]:
 def _dangling(run: PreparedRun, table: SpanTable) -> Rows:
     """Count the links of each span that lead to spans which are not in the run."""
     whole = run.spans.table
-    index = SpanIndex(whole, whole.trace.astype(np.int64))
+    index = SpanIndex.of(whole, whole.trace.astype(np.int64))
     found = index.find(table.links.trace.astype(np.int64), table.links.span_id)
     carrier = np.repeat(np.arange(len(table)), np.diff(table.links.offsets))
     return np.bincount(carrier[found < 0], minlength=len(table))

@@ -22,6 +22,8 @@ from spanverdict.telemetry.vectors import constant, widened
 MAX_HOPS = 64
 """How many link edges one path may follow."""
 
+_FEW_PARTS: Final = 4
+"""Of fewer than one row in so many an index of their own is made."""
 _NEAR: Final = 16
 """So many rows are looked at before the index is made and asked."""
 _PIECE: Final = 1 << 18
@@ -158,11 +160,14 @@ def find_parents(table: SpanTable, group: Int64s, index: SpanIndex | None = None
     """
     named = table.parent_span_id != 0
     parent = np.full(len(table), -1, np.intp)
-    index = index or SpanIndex(table, group)
+    index = index or SpanIndex.of(table, group)
     for start in range(0, len(table), _PIECE):
         rows = start + np.flatnonzero(named[start : start + _PIECE])
         wanted = group[rows], table.parent_span_id[rows]
-        parent[rows] = index.find_near(rows - 1, -1, *wanted) if settled else index.find(*wanted)
+        parent[rows] = index.near(rows - 1, -1, *wanted) if settled else index.find(*wanted)
+    if settled:
+        rest = np.flatnonzero(named & (parent < 0))
+        parent[rest] = index.find_among(group[rest], table.parent_span_id[rest])
     orphan = named & (parent < 0)
     parent, cyclic = _cut_cycles(table, parent)
     return Parents(parent, orphan, cyclic)
@@ -239,8 +244,13 @@ def number(parent: Rows, order: Rows) -> Numbering:
 class SpanIndex:
     """Finds rows by (group, span id); of rows with the same key the first is found."""
 
-    def __init__(self, table: SpanTable, group: Int64s) -> None:
-        self._group, self._span_id = group, table.span_id
+    def __init__(self, group: Ints, span_id: UInt64s) -> None:
+        self._group, self._span_id = group, span_id
+
+    @staticmethod
+    def of(table: SpanTable, group: Ints) -> SpanIndex:
+        """Return the index of the spans of a table."""
+        return SpanIndex(group, table.span_id)
 
     @cached_property
     def _sorted(self) -> tuple[Rows, UInt64s]:
@@ -252,8 +262,15 @@ class SpanIndex:
     def find_near(self, near: Rows, step: int, group: Int64s, span_id: UInt64s) -> Rows:
         """Return what `find` does, where no key stands in two rows; each is looked for at a row and some on from there.
 
-        Spans that have to do with each other mostly stand close together. The others are looked for everywhere.
+        Spans that have to do with each other mostly stand close together. The others are looked for in their groups.
         """
+        found = self.near(near, step, group, span_id)
+        rest = np.flatnonzero(found < 0)
+        found[rest] = self.find_among(group[rest], span_id[rest])
+        return found
+
+    def near(self, near: Rows, step: int, group: Int64s, span_id: UInt64s) -> Rows:
+        """Return what `find` does as far as it stands at the given rows or some on from there, else -1."""
         found = np.full(len(near), -1, np.intp)
         rest, last = np.arange(len(near)), len(self._group) - 1
         for distance in range(0, _NEAR * step, step):
@@ -262,9 +279,20 @@ class SpanIndex:
             found[rest[hit]] = row[hit]
             rest = rest[~hit]
             if not len(rest):
-                return found
-        found[rest] = self.find(group.take(rest), span_id.take(rest))
+                break
         return found
+
+    def find_among(self, group: Int64s, span_id: UInt64s) -> Rows:
+        """Return what `find` does, for keys of few groups, with numbers of 0 or more: no others are sorted."""
+        if not len(group):
+            return np.zeros(0, np.intp)
+        asked = np.zeros(1 + max(int(self._group.max(initial=0)), int(group.max())), np.bool_)
+        asked[group] = True
+        rows = np.flatnonzero(asked.take(self._group))
+        if len(rows) * _FEW_PARTS > len(self._group):
+            return self.find(group, span_id)
+        found = SpanIndex(self._group[rows], self._span_id[rows]).find(group, span_id)
+        return np.where(found >= 0, rows[found], -1) if len(rows) else found
 
     def find(self, group: Int64s, span_id: UInt64s) -> Rows:
         """Return the row of each (group, span id), -1 where there is none. Same shapes in and out."""

@@ -64,7 +64,7 @@ def narrow(
     """
     group = table.trace.astype(np.int64)
     shared = found.counts() > 1
-    index = SpanIndex(table, group)
+    index = SpanIndex.of(table, group)
     same = index.find(group, table.span_id)
     parent = find_parents(table, group, index).parent
     width = int(found.run.max(initial=0)) + 1

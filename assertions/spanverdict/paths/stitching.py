@@ -89,7 +89,7 @@ def resolve_links(table: SpanTable, index: SpanIndex | None = None, *, settled: 
     A table that is settled, in canonical order and with every span once, takes less time.
     """
     carrier = np.repeat(np.arange(len(table)), np.diff(table.links.offsets))
-    index = index or SpanIndex(table, widened(table.trace))
+    index = index or SpanIndex.of(table, widened(table.trace))
     trace = table.links.trace.astype(np.int64)
     linked = _found_in_traces(table, index, trace) if settled else index.find(trace, table.links.span_id)
     here, own = linked >= 0, linked == carrier
