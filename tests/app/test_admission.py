@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from app.followed import MemoryArchive, flow, ingest, record, score
 from receiver.sinks import trace_request
 from spantables import new_pool, table_of
-from spanverdict.app.admission import Admission
+from spanverdict.app.admission import WARY_S, Admission
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.intake import Intake
@@ -117,6 +117,25 @@ def test_runs_on_their_way_count(desk: Desk) -> None:
     table, refusals = admission.sift(table_of([ingest(99, "r99"), ingest(1, "r1")], new_pool()), [1, 1])
     assert [type(refusal) for refusal in refusals] == [Overloaded, type(None)]
     assert table.span_id.tolist() == [11]
+
+
+def test_what_is_let_in_while_others_are_refused_does_not_keep_what_these_sent(desk: Desk) -> None:
+    """A pool is kept as long as any span of it, and a flood fills one every few seconds."""
+    now = [0.0]
+    admission, pool = Admission(desk.docket, lambda: now[0]), new_pool()
+
+    def let_in(*runs: str) -> SpanTable:
+        table = table_of([ingest(int(run[1:]), run) for run in runs], pool)
+        return admission.sift(table, [1] * len(runs))[0]
+
+    assert let_in("r1").pool is pool
+    assert let_in(*(f"r{number}" for number in range(1, LIMIT + 3))).pool is not pool
+    some, more = let_in("r1"), let_in("r2")
+    assert some.pool is more.pool is not pool
+    assert len(more.pool.traces) == LIMIT
+    assert some.attribute("test.suite.run.id").values == ("r1",)
+    now[0] += WARY_S
+    assert let_in("r1").pool is pool
 
 
 def test_what_could_not_be_committed_makes_room_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,27 +5,57 @@ So whoever names a new run with every request cannot use up the memory, and does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
+from typing import Final
 
 import numpy as np
 
 from spanverdict.app.associating import tags_of
+from spanverdict.app.decoding import POOL_BYTES, RECENT_ATTRIBUTES, TRACE_LIMIT
 from spanverdict.app.docket import Docket
+from spanverdict.otlp.decode import new_pool
 from spanverdict.paths.naming import mentioned_runs, named_runs
 from spanverdict.receiver.errors import Overloaded, RequestRefused, TooLarge
 from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.spantable import Int64s, SpanTable
 
+WARY_S: Final = 60.0
+"""So long after something was refused, spans that are let in leave the pool that they were decoded into."""
+
 
 class Admission:
     """Asks a docket how many runs wait, and tells it which are coming. For the one thread that takes in at a time."""
 
-    def __init__(self, docket: Docket) -> None:
+    def __init__(self, docket: Docket, clock: Callable[[], float] = time.monotonic) -> None:
         self._docket = docket
+        self._clock = clock
+        self._wary_until = clock()
+        self._pool = new_pool(RECENT_ATTRIBUTES)
+        """Holds what was let in while others were refused."""
+        self._moving = threading.Lock()
 
     def sift(self, table: SpanTable, counts: Sequence[int]) -> tuple[SpanTable, Sequence[RequestRefused | None]]:
         """Return the spans that are let in, and for each request, of so many spans, why it is not; mostly None."""
+        kept, refusals = self._sifted(table, counts)
+        now = self._clock()
+        if any(refusals):
+            self._wary_until = now + WARY_S
+        return (self._moved(kept) if now < self._wary_until else kept), refusals
+
+    def _moved(self, table: SpanTable) -> SpanTable:
+        """Move spans out of a pool that is full of what was refused: for a few of them all of it would be kept."""
+        with self._moving:
+            pool = self._pool
+            if len(pool.traces) > TRACE_LIMIT or pool.weigh() > POOL_BYTES:
+                pool = self._pool = new_pool(RECENT_ATTRIBUTES)
+            moved = table.into(pool)
+            pool.weigh()
+            return moved
+
+    def _sifted(self, table: SpanTable, counts: Sequence[int]) -> tuple[SpanTable, Sequence[RequestRefused | None]]:
         tags = tags_of(self._docket.config.flows)
         if not any(map(self._is_new, mentioned_runs(table, tags))):
             return table, [None] * len(counts)
