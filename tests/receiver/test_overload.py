@@ -263,8 +263,8 @@ def test_64_bombs_at_once_take_little_memory_and_others_are_served(receive, conn
     assert receiver.budget.in_use == 0
 
 
-def test_the_grpc_library_leaves_inflating_to_us(receive, connect):
-    """Guards the channel argument on which the bound above stands, at every upgrade of grpcio."""
+def test_a_compressed_message_is_counted_as_it_was_sent(receive, connect):
+    """So it is we who inflate it, within the budget, and with a bound on how much it becomes."""
     receiver, endpoints = receive(MemorySink())
     body = trace_request(1, padding=MIB).SerializeToString()
     assert connect("grpc", endpoints).send(body, zipped=True).ok

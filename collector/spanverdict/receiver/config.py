@@ -44,10 +44,10 @@ class ReceiverConfig:
     max_connections: int = 4096
     """Open connections of one listener; more are closed."""
     head_timeout_s: float = 20.0
-    """From the start of a connection or a request to its complete headers (or TLS and HTTP/2 handshake)."""
+    """From the start of a connection or a request to its complete headers (or handshake, or answer to a ping)."""
     body_timeout_s: float = 30.0
     idle_timeout_s: float = 60.0
-    """An HTTP/1.1 connection without a request is closed."""
+    """An HTTP/1.1 connection without a request is closed; a silent one of gRPC is asked whether anybody is there."""
     commit_timeout_s: float = 30.0
     """When the sink has not answered by then, the client is told to send again."""
     retry_after_s: float = 1.0

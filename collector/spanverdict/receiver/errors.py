@@ -91,6 +91,13 @@ class BodyTimeout(RequestRefused):
         super().__init__(f"the request body did not arrive within {seconds:g} seconds")
 
 
+class DeadlineExceeded(RequestRefused):
+    """The time is over that the caller gave a call."""
+
+    def __init__(self) -> None:
+        super().__init__("the time that the caller gave this call is over")
+
+
 class MissingMessage(RequestRefused):
     """A call that ended without its one message."""
 
@@ -103,6 +110,15 @@ class UnknownPath(RequestRefused):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"no such path: {path[:100]}; traces go to /v1/traces")
+
+
+class UnknownMethod(RequestRefused):
+    """A gRPC method that is none of OTLP's."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(
+            f"no such method: {method[:100]}; traces go to opentelemetry.proto.collector.trace.v1.TraceService/Export"
+        )
 
 
 class MethodNotAllowed(RequestRefused):
@@ -122,10 +138,10 @@ class UnsupportedMediaType(RequestRefused):
 
 
 class UnsupportedEncoding(RequestRefused):
-    """A Content-Encoding other than gzip."""
+    """An encoding of the body other than gzip."""
 
-    def __init__(self, content_encoding: str) -> None:
-        super().__init__(f"Content-Encoding {content_encoding[:100]!r} is not supported; gzip and identity are")
+    def __init__(self, encoding: str, header: str = "Content-Encoding") -> None:
+        super().__init__(f"{header} {encoding[:100]!r} is not supported; gzip and identity are")
 
 
 class HeadTooLarge(RequestRefused):

@@ -22,8 +22,7 @@ from spanverdict.receiver.sink import Sink
 from spanverdict.receiver.tls import TlsIdentity
 
 if TYPE_CHECKING:
-    import grpc.aio
-
+    from spanverdict.receiver.grpc_server import GrpcServer
     from spanverdict.receiver.http_server import HttpServer
     from spanverdict.receiver.intake import Intake
 
@@ -40,7 +39,7 @@ class Endpoints:
 class _Servers:
     """What runs on the event loop."""
 
-    grpc: grpc.aio.Server | None = None
+    grpc: GrpcServer | None = None
     http: HttpServer | None = None
 
     async def start(self) -> None:
@@ -156,11 +155,13 @@ class Receiver:
         return Endpoints(grpc, http)
 
     def _open_grpc(self, address: Address, servers: _Servers, intake: Intake) -> Address:
-        from spanverdict.receiver.grpc_server import ExportServices, open_grpc_server  # noqa: PLC0415 - heavy
+        from spanverdict.receiver.grpc_calls import ExportCalls  # noqa: PLC0415 - not needed by an HTTP-only receiver
+        from spanverdict.receiver.grpc_server import open_grpc_server  # noqa: PLC0415 - likewise
 
-        services = ExportServices(intake, self._tokens, self.budget, self.counters, self.config)
-        servers.grpc, bound = open_grpc_server(services, address, self.config, self._identity)
-        return bound
+        calls = ExportCalls(intake, self._tokens, self.budget, self.counters, self.config)
+        listener = bind(address)
+        servers.grpc = open_grpc_server(calls, listener, self.config, self._identity)
+        return Address(address.host, port_of(listener))
 
     def _open_http(self, address: Address, servers: _Servers, intake: Intake) -> Address:
         from spanverdict.receiver.http_app import HttpApp  # noqa: PLC0415 - not needed by a gRPC-only receiver

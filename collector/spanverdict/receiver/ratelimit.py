@@ -68,15 +68,3 @@ class RateLimiter:
         full = rate * BURST_S
         level, since = self._levels.get(client, (full, 0.0))
         return min(full, level + (self._clock() - since) * rate)
-
-
-def address_of(peer: str) -> str:
-    """Return the host in gRPC's name of a peer.
-
-    >>> address_of("ipv4:10.0.0.1:5000")
-    '10.0.0.1'
-    >>> address_of("ipv6:%5B::1%5D:5000")
-    '::1'
-    """
-    host = peer.partition(":")[2].rpartition(":")[0]
-    return host.removeprefix("%5B").removesuffix("%5D").strip("[]")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from spanverdict.receiver.errors import BadConfiguration
+
+_PROTOCOLS: Final = (None, "h2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,45 +24,46 @@ class TlsFiles:
 
 
 class TlsIdentity:
-    """The identity of a listener. Those on the standard library take `context`, gRPC takes `pem`.
+    """The identity of all listeners. Connections that are there go on; those that begin after `adopt` meet the new."""
 
-    Connections that are there go on; those that come after `adopt` meet the new certificate and authorities.
-    """
-
-    def __init__(self, files: TlsFiles, current: ssl.SSLContext, pem: tuple[bytes, bytes, bytes | None]) -> None:
+    def __init__(self, files: TlsFiles, current: Mapping[str | None, ssl.SSLContext]) -> None:
         self.files = files
-        self.pem = pem
-        """Key, certificate chain, and the authorities of clients."""
         self._current = current
+        """By what is spoken over TLS."""
 
     @classmethod
     def load(cls, files: TlsFiles) -> Self:
         """Read the files; raises `BadConfiguration` where they are not usable."""
-        return cls(files, *_loaded(files))
+        return cls(files, {protocol: _loaded(files, protocol) for protocol in _PROTOCOLS})
 
     def adopt(self, other: TlsIdentity) -> None:
         """Show what another identity shows, from now on. Both ask for client certificates, or neither does."""
-        self.files, self.pem, self._current = other.files, other.pem, other._current
+        self.files, self._current = other.files, other._current
 
-    def context(self) -> ssl.SSLContext:
-        """Return a context whose connections meet what is current when they begin."""
-        first, _ = _loaded(self.files)
+    def context(self, protocol: str | None = None) -> ssl.SSLContext:
+        """Return a context whose connections meet what is current when they begin.
+
+        `protocol` is what a listener speaks alone, and tells its clients (ALPN): `h2`, or None for HTTP/1.1.
+        """
+        first = _loaded(self.files, protocol)
         first.num_tickets = 0  # a resumed session would skip the authorities that are new since
-        first.sni_callback = self._choose
+
+        def choose(connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _first: ssl.SSLContext) -> None:
+            connection.context = self._current[protocol]
+
+        first.sni_callback = choose
         return first
 
-    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _first: ssl.SSLContext) -> None:
-        connection.context = self._current
 
-
-def _loaded(files: TlsFiles) -> tuple[ssl.SSLContext, tuple[bytes, bytes, bytes | None]]:
+def _loaded(files: TlsFiles, protocol: str | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if protocol is not None:
+        context.set_alpn_protocols([protocol])
     try:
         context.load_cert_chain(files.certificate, files.key)
         if files.client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(files.client_ca)
-        authorities = files.client_ca.read_bytes() if files.client_ca is not None else None
-        return context, (files.key.read_bytes(), files.certificate.read_bytes(), authorities)
     except (OSError, ValueError) as error:
         raise BadConfiguration(f"cannot use the TLS files: {error}") from None
+    return context

@@ -1,0 +1,71 @@
+"""How long gRPC calls may take, and which give way where too many are slow to send their message."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Final
+
+from spanverdict.receiver.errors import Overloaded, RequestRefused
+
+QUICK_S: Final = 0.5
+"""A message that has come by then is none that is slow."""
+_CHECKS: Final = 2
+"""How often within that time calls are looked at."""
+
+
+class Watched:
+    """A call in the eyes of the watch."""
+
+    __slots__ = ("begun", "due", "give_up", "is_reading", "late")
+
+    def __init__(self, give_up: Callable[[RequestRefused], None]) -> None:
+        self.give_up = give_up
+        """Ends the call, for a reason."""
+        self.begun = 0.0
+        self.is_reading = True
+        """Whether its message is still on its way."""
+        self.due = math.inf
+        self.late: RequestRefused | None = None
+        """What is wrong with a call that is not over when it is due."""
+
+
+class CallWatch:
+    """The calls that are open. Belongs to one event loop.
+
+    Of messages that are slow to come only so many go on as would fit, were each as long as a message may be; of more,
+    those that began first give way and are told to come again. That keeps room for who comes now, however many have
+    stopped in the middle of a long message.
+    """
+
+    def __init__(self, places: int, retry_after_s: float) -> None:
+        self._places = places
+        self._retry_after_s = retry_after_s
+        self._calls: dict[Watched, None] = {}
+        """In the order in which they began."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, call: Watched, within_s: float, late: RequestRefused) -> None:
+        """Watch a call that begins, and give it some time."""
+        loop = asyncio.get_running_loop()
+        call.begun = loop.time()
+        call.due, call.late = call.begun + within_s, late
+        self._calls[call] = None
+        if self._timer is None:
+            self._timer = loop.call_later(QUICK_S / _CHECKS, self._sweep, loop)
+
+    def remove(self, call: Watched) -> None:
+        """Watch a call no more. More than once is fine."""
+        self._calls.pop(call, None)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        late = [call for call in self._calls if now >= call.due]
+        for call in late:
+            if call.late is not None:
+                call.give_up(call.late)
+        slow = [call for call in self._calls if call.is_reading and now - call.begun >= QUICK_S]
+        for call in slow[: max(0, len(slow) - self._places)]:
+            call.give_up(Overloaded(self._retry_after_s, "too many senders are slow; send it again later"))
+        self._timer = loop.call_later(QUICK_S / _CHECKS, self._sweep, loop) if self._calls else None

@@ -1,0 +1,279 @@
+"""OTLP's calls over gRPC: admitted by their heads, received within the budget, answered when they are committed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import re
+from functools import partial
+from typing import Final
+
+from spanverdict.otlp.errors import Undecodable
+from spanverdict.receiver.auth import BearerTokens
+from spanverdict.receiver.callwatch import CallWatch, Watched
+from spanverdict.receiver.config import ReceiverConfig
+from spanverdict.receiver.counters import Counters, Protocol, Signal
+from spanverdict.receiver.errors import (
+    BodyTimeout,
+    DeadlineExceeded,
+    HeadTooLarge,
+    MethodNotAllowed,
+    RequestRefused,
+    Unavailable,
+    UnknownMethod,
+    UnsupportedEncoding,
+    UnsupportedMediaType,
+)
+from spanverdict.receiver.grpc_message import IncomingMessage
+from spanverdict.receiver.grpc_replies import HEAD, TRAILERS, http_head, message_of, refusal_head
+from spanverdict.receiver.http2.heads import Head
+from spanverdict.receiver.http2.streams import OpenCall, Stream
+from spanverdict.receiver.inflate import GZIP_MAGIC
+from spanverdict.receiver.intake import Intake, Upload
+from spanverdict.receiver.limits import ByteBudget, Lease
+from spanverdict.receiver.replies import export_response
+from spanverdict.receiver.sink import Receipt
+from spanverdict.receiver.status import Refusal, refusal_of
+
+_METHODS: Final = {
+    f"/opentelemetry.proto.collector.{service}/Export".encode(): signal
+    for signal, service in (
+        (Signal.TRACES, "trace.v1.TraceService"),
+        (Signal.METRICS, "metrics.v1.MetricsService"),
+        (Signal.LOGS, "logs.v1.LogsService"),
+        (Signal.PROFILES, "profiles.v1development.ProfilesService"),
+    )
+}
+_MEDIA_TYPE: Final = re.compile(rb"application/grpc(?:[+;].*)?")
+_ENCODINGS: Final = frozenset((b"identity", b"gzip"))
+_TIMEOUT: Final = re.compile(rb"(\d{1,8})([HMSmun])")
+_SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+_CALL_BYTES: Final = 4096
+"""What a call is counted as at least, as it takes memory also before its message comes."""
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class ExportCalls:
+    """The four Export methods."""
+
+    def __init__(
+        self, intake: Intake, tokens: BearerTokens, budget: ByteBudget, counters: Counters, config: ReceiverConfig
+    ) -> None:
+        self.intake = intake
+        self.counters = counters
+        self.config = config
+        self.watch = CallWatch(max(1, config.in_flight_bytes // config.max_message_bytes), config.retry_after_s)
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._tokens = tokens
+        self._budget = budget
+
+    def of_client(self, address: str) -> OpenCall:
+        """Return what begins the calls of a connection from an address."""
+        return partial(self._open, address)
+
+    def end_all(self) -> None:
+        """End the calls that wait for a commit; their clients are told to come again."""
+        for task in self.tasks:
+            task.cancel()
+
+    def refusal(self, error: Exception) -> Refusal:
+        """Translate what went wrong with a call, and count it."""
+        refusal = refusal_of(error)
+        self.counters.refused(Protocol.GRPC, refusal.reason)
+        if refusal.reason == "internal":
+            _LOGGER.error("an export call failed", exc_info=error)
+        return refusal
+
+    def _open(self, address: str, stream: Stream, head: Head) -> ExportCall:
+        call = ExportCall(self, stream)
+        try:
+            signal = self._admit(head)
+            client = self._client(head, address)
+            call.begin(signal, client, head, self._budget.lease(_CALL_BYTES))
+        except Exception as error:  # noqa: BLE001 - every error becomes the caller's status, and ours is logged
+            call.refuse(error)
+        return call
+
+    def _admit(self, head: Head) -> Signal:
+        """Judge a call by its head alone; no message is read for one that fails here."""
+        if head.is_too_long:
+            raise HeadTooLarge(self.config.max_header_bytes)
+        if head.method != b"POST":
+            raise MethodNotAllowed(head.method.decode("latin-1"))
+        media_type = head.fields.get(b"content-type", b"")
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            raise UnsupportedMediaType(media_type.decode("latin-1"))
+        signal = _METHODS.get(head.path)
+        if signal is None:
+            raise UnknownMethod(head.path.decode(errors="replace"))
+        self._tokens.check(head.fields.get(b"authorization"))
+        encoding = head.fields.get(b"grpc-encoding", b"identity")
+        if encoding not in _ENCODINGS:
+            raise UnsupportedEncoding(encoding.decode("latin-1"), "grpc-encoding")
+        return signal
+
+    def _client(self, head: Head, address: str) -> str:
+        """Name who calls, where there is a limit to what one may send."""
+        rates = self.intake.rates
+        if rates.bytes_per_s is None:
+            return ""
+        client = self._tokens.client(head.fields.get(b"authorization"), address)
+        rates.admit(client)
+        return client
+
+
+class ExportCall(Watched):
+    """One call, from its head to its answer."""
+
+    __slots__ = (
+        "_calls",
+        "_client",
+        "_deadline",
+        "_gzip",
+        "_is_answered",
+        "_lease",
+        "_message",
+        "_signal",
+        "_stream",
+        "_task",
+    )
+
+    _signal: Signal
+    _message: IncomingMessage
+
+    def __init__(self, calls: ExportCalls, stream: Stream) -> None:
+        super().__init__(self._give_up)
+        self._calls = calls
+        self._stream = stream
+        self._client = ""
+        self._gzip = False
+        self._deadline = math.inf
+        """Seconds that the caller gives us."""
+        self._lease: Lease | None = None
+        """Until the message is handed over, with it."""
+        self._task: asyncio.Task[None] | None = None
+        self._is_answered = False
+
+    def begin(self, signal: Signal, client: str, head: Head, lease: Lease) -> None:
+        """Wait for the message."""
+        config = self._calls.config
+        self._signal, self._client, self._lease = signal, client, lease
+        self._message = IncomingMessage(config.max_message_bytes, lease)
+        self._gzip = head.fields.get(b"grpc-encoding") == b"gzip"
+        self._deadline = _timeout(head.fields.get(b"grpc-timeout"))
+        late = BodyTimeout(config.body_timeout_s) if config.body_timeout_s <= self._deadline else DeadlineExceeded()
+        self._calls.watch.add(self, min(config.body_timeout_s, self._deadline), late)
+
+    def feed(self, piece: memoryview) -> None:
+        """Take a piece of the message."""
+        if self._is_answered:
+            return
+        try:
+            self._message.feed(piece)
+        except Exception as error:  # noqa: BLE001 - every error becomes the caller's status, and ours is logged
+            self.refuse(error)
+
+    def settle(self) -> None:
+        """Keep what has come by now."""
+        if self.is_reading and not self._is_answered:
+            self._message.settle()
+
+    def end(self) -> None:
+        """Hand the message over."""
+        if self._is_answered:
+            return
+        self.is_reading = False
+        try:
+            body = self._body()
+        except Exception as error:  # noqa: BLE001 - likewise
+            self.refuse(error)
+            return
+        lease, self._lease = self._lease, None
+        assert lease is not None
+        self.due, self.late = self.begun + self._deadline, DeadlineExceeded()
+        compressed = self._message.is_compressed or body.startswith(GZIP_MAGIC)
+        upload = Upload(self._signal, Protocol.GRPC, body, compressed, lease, self._client)
+        self._task = asyncio.get_running_loop().create_task(self._export(upload))
+        self._calls.tasks.add(self._task)
+        self._task.add_done_callback(partial(self._done, lease))
+
+    def cancel(self) -> bool:
+        """Let go of a call that nobody waits for, unless it is on its way to the sink."""
+        self._calls.watch.remove(self)
+        if self._task is not None and not self._is_answered:
+            return True
+        self._is_answered = True
+        self._release()
+        return False
+
+    def refuse(self, error: Exception) -> None:
+        """Answer with a status."""
+        if self._is_answered:
+            return
+        self._is_answered = True
+        self._calls.watch.remove(self)
+        self._release()
+        refusal = self._calls.refusal(error)
+        is_grpc = not isinstance(error, MethodNotAllowed | UnsupportedMediaType)
+        self._stream.answer_head(refusal_head(refusal) if is_grpc else http_head(refusal.http_status))
+
+    def _body(self) -> bytes:
+        body = self._message.body()
+        if self._message.is_compressed and not self._gzip:
+            raise Undecodable("the message is compressed, and the call does not say how")
+        self._calls.counters.received(Protocol.GRPC, len(body))
+        return body
+
+    async def _export(self, upload: Upload) -> None:
+        try:
+            receipt = await self._calls.intake.take(upload)
+        except asyncio.CancelledError:
+            self.refuse(self._shutting_down())
+        except Exception as error:  # noqa: BLE001 - likewise
+            self.refuse(error)
+            error.__traceback__ = None  # whoever keeps the error shall not keep the message
+        else:
+            self._accept(receipt)
+
+    def _accept(self, receipt: Receipt) -> None:
+        if self._is_answered:
+            return
+        self._is_answered = True
+        self._calls.watch.remove(self)
+        self._stream.answer(HEAD, message_of(export_response(receipt)), TRAILERS)
+        if not self._stream.is_gone:  # the client has no room for so short an answer
+            timeout_s = self._calls.config.body_timeout_s
+            self._calls.watch.add(self, timeout_s, BodyTimeout(timeout_s))
+
+    def _done(self, lease: Lease, task: asyncio.Task[None]) -> None:
+        self._calls.tasks.discard(task)
+        if task.cancelled():  # before it began
+            lease.release()
+            self.refuse(self._shutting_down())
+
+    def _give_up(self, reason: RequestRefused) -> None:
+        self._calls.watch.remove(self)
+        if self._is_answered:
+            self._stream.give_up()
+        else:
+            self.refuse(reason)
+
+    def _release(self) -> None:
+        if self._lease is not None:
+            self._lease.release()
+
+    def _shutting_down(self) -> Unavailable:
+        return Unavailable("shutting down", self._calls.config.retry_after_s)
+
+
+def _timeout(text: bytes | None) -> float:
+    """Read a `grpc-timeout`; what is none is no limit.
+
+    >>> _timeout(b"100m")
+    0.1
+    """
+    found = _TIMEOUT.fullmatch(text) if text else None
+    return int(found[1]) * _SECONDS[found[2]] if found else math.inf
