@@ -117,6 +117,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, _TABLES_OF_VERSION_1),
     Migration(2, (_UNTAGGED_SPANS,)),
     Migration(3, (*samples.TABLES, *history.TABLES)),
+    Migration(4, ()),  # payloads may be gzip, which readers of earlier versions do not expect
 )
 """Every version of the schema, oldest first. A released one is never edited; a change is a new one."""
 
