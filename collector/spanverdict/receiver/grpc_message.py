@@ -11,6 +11,8 @@ from spanverdict.receiver.limits import Lease
 _PREFIX_BYTES: Final = 5
 _AHEAD: Final = 64 * 1024
 """Leased before it is there, so that not every frame needs a lease."""
+_LEAST_KEPT: Final = 4096
+"""Smaller pieces are joined to the next one, as each is an object that no lease counts."""
 
 
 class IncomingMessage:
@@ -46,9 +48,10 @@ class IncomingMessage:
 
     def settle(self) -> None:
         """Copy what refers to a buffer that is about to be used again."""
-        pieces = self._pieces
-        for index in range(self._settled, len(pieces)):
-            pieces[index] = bytes(pieces[index])
+        pieces, first = self._pieces, self._settled
+        if first and len(pieces[first - 1]) < _LEAST_KEPT:
+            first -= 1
+        pieces[first:] = [b"".join(pieces[first:])]
         self._settled = len(pieces)
 
     def body(self) -> bytes:
