@@ -9,7 +9,7 @@ import pytest
 from bench.bench_judging import flow_of, fresh, large_run
 from bench.many_rules import rule_lines
 from spanverdict.evaluation import abreast as room
-from spanverdict.evaluation.abreast import AT_ONCE, MANY, abreast
+from spanverdict.evaluation.abreast import AT_ONCE, MANY, SEVERAL, abreast
 from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import RunInfo
 
@@ -26,11 +26,13 @@ def test_results_come_in_order_whichever_is_ready_first() -> None:
             later.set()
         return number
 
-    assert list(abreast(work, range(5), MANY, processors=AT_ONCE)) == [0, 1, 2, 3, 4]
+    assert list(abreast(work, range(SEVERAL), MANY, processors=AT_ONCE)) == list(range(SEVERAL))
 
 
-@pytest.mark.parametrize(("n_members", "processors", "count"), [(MANY - 1, 8, 3), (MANY, 1, 3), (MANY, 8, 1)])
-def test_few_members_one_processor_or_one_rule_need_no_thread(n_members: int, processors: int, count: int) -> None:
+@pytest.mark.parametrize(
+    ("n_members", "processors", "count"), [(MANY - 1, 8, SEVERAL), (MANY, 1, SEVERAL), (MANY, 8, SEVERAL - 1)]
+)
+def test_few_members_one_processor_or_few_rules_need_no_thread(n_members: int, processors: int, count: int) -> None:
     found = list(abreast(lambda _: threading.current_thread(), range(count), n_members, processors))
     assert found == [threading.current_thread()] * count
 
@@ -44,7 +46,7 @@ def test_who_stops_asking_leaves_no_thread_behind() -> None:
 
 
 def test_an_error_is_raised_where_its_result_is_asked_for() -> None:
-    results = abreast(lambda number: 1 // number, (1, 0), MANY, processors=AT_ONCE)
+    results = abreast(lambda number: 1 // number, (1, 0) * SEVERAL, MANY, processors=AT_ONCE)
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
