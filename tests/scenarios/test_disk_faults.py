@@ -102,12 +102,12 @@ def test_while_commits_fail_clients_are_asked_to_come_again_and_lose_nothing(
         assert server.get("/readyz").status_code == 200
         with disk.failing(how):
             wait_until(lambda: server.get("/readyz").status_code == 503, "503 from /readyz")
-            acknowledged = len(load.acknowledged)
             answer, refused = refusals(load)
             assert (answer.status_code, refused.code()) == (503, grpc.StatusCode.UNAVAILABLE)
             assert int(answer.headers["retry-after"]) >= 1
             assert server.get("/healthz").status_code == 200
             assert server.get("/api/v1/runs").status_code == 200, "what is stored can still be read"
+            acknowledged = len(load.acknowledged)  # by now clients heard of what was kept before
             time.sleep(OUTAGE_S)
             assert len(load.acknowledged) == acknowledged, "acknowledged and not on disk"
         wait_until(lambda: server.get("/readyz").status_code == 200, "200 from /readyz")
