@@ -199,3 +199,10 @@ def test_a_run_with_a_verdict_is_not_waited_for(desk: Desk) -> None:
     desk.judge.step()
     assert [verdict.trigger for verdict in desk.verdicts] == ["manifest"]
     assert not desk.docket.awaits_spans
+
+
+def test_a_run_is_waited_for_before_anything_of_it_came(desk: Desk) -> None:
+    desk.judge._inbox = Resting()
+    desk.judge.hear(record(expected_requests=1))
+    desk.judge.step()
+    assert desk.docket.awaits_spans

@@ -300,6 +300,7 @@ class Docket:
         for name in gone.runs:
             self.runs.pop(name, None)
             self._waiting.discard(name)
+            self._awaited.discard(name)
 
     def _is_large(self) -> bool:
         return self._window.nbytes > self.config.keep_bytes or len(self.runs) > self.config.max_runs * 3 // 4
@@ -393,7 +394,8 @@ class Docket:
         (self._waiting.add if run.fresh else self._waiting.discard)(run.id)
         self._agenda.put(run, self._due_of(run))
         expects = any(expected_of(flow, run.expected) is not None for flow in self.config.flows)
-        (self._awaited.add if run.fresh and expects else self._awaited.discard)(run.id)
+        can_become_whole = expects and (run.fresh or not run.revision)  # also one of which nothing came yet
+        (self._awaited.add if can_become_whole else self._awaited.discard)(run.id)
 
     def _due_of(self, run: LiveRun) -> float | None:
         if not run.fresh:
