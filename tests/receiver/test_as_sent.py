@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 
 from receiver.sinks import MemorySink, trace_request
 
@@ -47,3 +48,14 @@ def test_several_members_in_a_row_are_handed_on_together(receive, connect):
     sent = gzip.compress(body[: 50 * KIB]) + gzip.compress(body[50 * KIB :])
     assert connect("http-protobuf", endpoints).post(sent, content_encoding="gzip").ok
     assert (sink.payloads, sink.as_sent) == ([body], [sent])
+
+
+def test_gzip_with_a_name_in_its_head_is_not_kept_as_it_came(receive, connect):
+    sink = MemorySink()
+    _, endpoints = receive(sink)
+    body, sent = trace_request(padding=100 * KIB).SerializeToString(), io.BytesIO()
+    with gzip.GzipFile("mila@example.org", "wb", fileobj=sent) as packed:
+        packed.write(body)
+    assert connect("http-protobuf", endpoints).post(sent.getvalue(), content_encoding="gzip").ok
+    assert b"mila@example.org" in sent.getvalue()
+    assert (sink.payloads, sink.as_sent) == ([body], [b""]), "nobody would look there for what has to be masked"

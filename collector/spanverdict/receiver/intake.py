@@ -23,6 +23,8 @@ T = TypeVar("T")
 _LONG_BODY = 128 * 1024
 _LONG_COMPRESSED_BODY = 64 * 1024
 _LONG_JSON = 16 * 1024
+_GZIP_FLAGS = 3
+"""Where a gzip header says what else it has (RFC 1952, 2.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class Intake:
             return self._discard(upload, payload)
         if upload.protocol is not Protocol.HTTP_JSON:
             as_sent = upload.body if upload.compressed else upload.as_sent
-            return _Submission(self._sink.submit(payload, as_sent if len(as_sent) < len(payload) else b""))
+            return _Submission(self._sink.submit(payload, as_sent if _may_stand_for(as_sent, payload) else b""))
         converted, warnings = self._converted(payload)
         return _Submission(self._sink.submit(converted), warnings)
 
@@ -132,6 +134,11 @@ class Intake:
         upload.lease.release()
         if upload.signal is Signal.TRACES and not commit.cancelled() and commit.exception() is None:
             self._counters.committed(upload.protocol, commit.result())
+
+
+def _may_stand_for(gzip: bytes, payload: bytes) -> bool:
+    """Whether to keep gzip in place of what it holds: it is smaller, and its head has nothing to be masked."""
+    return gzip[_GZIP_FLAGS : _GZIP_FLAGS + 1] == b"\0" and len(gzip) < len(payload)
 
 
 def _is_long(upload: Upload) -> bool:
