@@ -22,6 +22,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="set SPANVERDICT_SOAK=1 for the long version"))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: what they hold may differ between the processes that collect (gzip tells the second)."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def progress(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Progress:
     def tell(what: str) -> None:

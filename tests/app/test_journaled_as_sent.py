@@ -59,7 +59,11 @@ def test_gzip_that_something_must_be_cut_in_is_not_kept(took, tmp_path: Path) ->
     assert not any(row.startswith(b"\x1f\x8b") or LONG.encode() in row for row in rows(tmp_path / "store.sqlite"))
 
 
-@pytest.mark.parametrize("broken", [b"\x1f\x8bno gzip", gzip.compress(b"spans")[:-3], gzip.compress(b"spans") + b"x"])
+@pytest.mark.parametrize(
+    "broken",
+    [b"\x1f\x8bno gzip", gzip.compress(b"spans")[:-3], gzip.compress(b"spans") + b"x"],
+    ids=["no gzip", "cut", "with more behind"],
+)
 def test_what_cannot_be_inflated_is_damaged_and_costs_nobody_else_anything(tmp_path: Path, broken: bytes) -> None:
     met: list[Damage] = []
     with Store.open(tmp_path / "store.sqlite") as store:
