@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
+from app.waiting import until
 from spanverdict.app import compiling as room
 from spanverdict.app.compiling import SAMPLE, Compiling
 from spanverdict.app.decodingchild import _Answers
 from spanverdict.otlp.decode import decode_all, new_pool
-
-
-def until(reached: Callable[[], bool], seconds: float = 100) -> None:
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_nothing_is_compiled_before_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from app.followed import MemoryArchive, record
+from app.waiting import until
 from bench.load import make_payload
 from spanverdict.app import decodingprocess as room
 from spanverdict.app.decodingprocess import PROGRAM, DecodingProcess
@@ -80,13 +81,6 @@ def apart() -> Iterator[Callable[..., DecodingProcess]]:
     yield start
     for process in started:
         process.close()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < end, "it does not come about"
-        time.sleep(0.005)
 
 
 @contextmanager
@@ -204,6 +198,20 @@ def test_a_process_with_nothing_to_do_is_ended_until_there_is_much_to_decode_aga
             assert accepted([intake.submit(payloads[0])]) == [512], "decoding goes on here"
         assert sorted(batch.id for batch in store.journal.read()) == list(range(1, store.journal.bounds().last + 1))
     assert "ended" not in caplog.text
+
+
+def test_it_says_how_it_decodes(tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    hasty = program("from spanverdict.app import compiling; compiling.PAYS_AFTER_S = -1.0;")
+    process = DecodingProcess(hasty, idle_s=2.0)
+    with taking(tmp_path, process) as (intake, _, _):
+        assert (process.way, intake.apart) == ("none", "none")
+        process.start()
+        until(lambda: process.ready)
+        assert intake.apart == "interpreted"
+        until(lambda: accepted([intake.submit(make_payload(5, 3, 1))]) == [5] and intake.apart == "compiled")
+        until(lambda: process.pid is None)
+        assert intake.apart == "none"
 
 
 def test_what_is_slow_to_decode_keeps_its_process(tmp_path: Path) -> None:

@@ -179,6 +179,7 @@ def test_metrics_are_what_prometheus_reads(server: Server) -> None:
     assert server.metric("spans_accepted_total") > 0
     assert server.metric("verdicts_total", outcome="passed") > 0
     assert server.metric("store_writable") == 1
+    assert [server.metric("decoding_process", way=way) for way in ("none", "interpreted", "compiled")] == [1, 0, 0]
     assert server.metric("journal_bytes") > 0
     assert server.metric("stored_runs", state="judged") > 0
     assert 10_000_000 < server.metric("process_resident_memory_bytes") < 2_000_000_000

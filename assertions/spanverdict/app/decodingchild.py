@@ -90,7 +90,8 @@ class _Answers:
             self._texts.clear()
 
     def _decoded(self, payloads: Sequence[Bytes], search: Any | None, *, within: bool) -> tuple[bytes, Sequence[Bytes]]:
-        table, tallies = self._decoder.decode_all(payloads, within=within, compiled=self.compiling.is_done())
+        compiled = self.compiling.is_done()
+        table, tallies = self._decoder.decode_all(payloads, within=within, compiled=compiled)
         # The texts of rejected spans may be missing among those that are new.
         if search is not None and (any(tally.rejected for tally in tallies) or any(map(search, self._texts))):
             self._forget()
@@ -102,7 +103,7 @@ class _Answers:
         packed = writer.pack(table)
         writer.let_go()
         said = [(tally.accepted, tally.rejected, tally.problems, tally.undecodable) for tally in tallies]
-        head = marshal.dumps((fresh, said, packed.head))
+        head = marshal.dumps((fresh, said, packed.head, compiled))
         return head, [column.data.cast("B") for column in packed.columns if len(column)]
 
     def _forget(self) -> None:

@@ -37,6 +37,8 @@ MAX_STARTS: Final = 5
 """Processes that may end one after the other without having decoded anything."""
 IDLE_S: Final = 60.0
 """After so long without a job the process is ended, so that others have its memory."""
+WAYS: Final = ("none", "interpreted", "compiled")
+"""How a process decodes: there is none, compiled code is not there, or it is."""
 _PAUSE_S: Final = 0.25
 """Before another start when the last one was to no avail; twice as long each time."""
 
@@ -139,6 +141,7 @@ class DecodingProcess:
         self._starts = 0
         """Processes started since a job was last finished."""
         self._ready = False
+        self._compiled = False
         self._resting = False
         """It was ended as there was nothing to do."""
         self._thread: threading.Thread | None = None
@@ -147,6 +150,13 @@ class DecodingProcess:
     def ready(self) -> bool:
         """Whether it takes jobs. Between two processes it does: they wait for the next one."""
         return self._ready
+
+    @property
+    def way(self) -> str:
+        """How it decodes, one of `WAYS`: not at all while there is no process, at first without compiled code."""
+        if not self._ready:
+            return WAYS[0]
+        return WAYS[1 + self._compiled]
 
     @property
     def pid(self) -> int | None:
@@ -286,7 +296,7 @@ class DecodingProcess:
         elif isinstance(said, str):
             job.failed(RuntimeError(said))
         else:
-            fresh, tallies, head = said
+            fresh, tallies, head, self._compiled = said
             if fresh:
                 self._tables = TableReader(decode_attribute)
             table = self._tables.unpack(head, answer.body)
@@ -304,7 +314,7 @@ class DecodingProcess:
 
     def _reap(self, channel: Channel) -> None:
         with self._lock:
-            self._channel = None
+            self._channel, self._compiled = None, False
             process, self._process = self._process, None
         channel.close()
         if process is not None:

@@ -19,7 +19,7 @@ from opentelemetry import context, metrics, trace
 
 from spanverdict.app.admission import Admission
 from spanverdict.app.decoding import Decoder, OverLimitsError
-from spanverdict.app.decodingprocess import DecodingProcess
+from spanverdict.app.decodingprocess import WAYS, DecodingProcess
 from spanverdict.app.workload import Workload
 from spanverdict.masking.masker import Masker
 from spanverdict.otlp.decode import Tally
@@ -124,6 +124,11 @@ class Intake:
             self._apart = None
             self._waiting.put(_Stop())
             self._run()  # what came back to be looked at
+
+    @property
+    def apart(self) -> str:
+        """How a process of its own decodes now, one of `decodingprocess.WAYS`."""
+        return self._apart.way if self._apart is not None else WAYS[0]
 
     def submit(self, payload: bytes, as_sent: bytes = b"") -> Future[Receipt]:
         """Queue a request; the future resolves once it is committed. Raises `Overloaded` or `Unavailable`.

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from spanverdict.app.decodingprocess import WAYS
 from spanverdict.app.processmetrics import process_metrics
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.outbox import Outbox
@@ -73,6 +74,8 @@ def _of_receiver(service: Service) -> Iterator[_Metric]:
     yield "masked_requests_total", "counter", "Requests in which something was masked", masked
     cuts = [({"how": "value"}, service.intake.cuts.values), ({"how": "left_out"}, service.intake.cuts.left_out)]
     yield "attributes_cut_total", "counter", "Attributes cut as too long, or left out as too many", cuts
+    ways = [({"way": way}, int(way == service.intake.apart)) for way in WAYS]
+    yield "decoding_process", "gauge", "How a process of its own decodes: there is none, interpreted, or compiled", ways
     yield "in_flight_bytes", "gauge", "Bytes received and not yet acknowledged", _one(service.receiver.budget.in_use)
 
 
