@@ -45,6 +45,9 @@ def assert_same_pool(here: Pool, there: Pool) -> None:
     assert here.resource_attributes == there.resource_attributes
     assert here.scope_attributes == there.scope_attributes
     assert here.scope_names == there.scope_names
+    assert here.keys.names() == there.keys.names()
+    assert here.keys.of_attributes().dtype == there.keys.of_attributes().dtype
+    assert here.keys.of_attributes().tolist() == there.keys.of_attributes().tolist()
 
 
 @settings(max_examples=25)
@@ -87,6 +90,18 @@ def test_what_was_told_can_be_let_go() -> None:
         for key in KEYS:
             one, other = there.attribute(key), decode(payload, new_pool()).table.attribute(key)
             assert [one[row] for row in range(len(there))] == [other[row] for row in range(len(there))]
+
+
+def test_keys_arrive_when_there_are_more_than_two_bytes_can_number() -> None:
+    pool = new_pool(recent_attributes=1000)
+    writer, reader = TableWriter(pool), TableReader(decode_attribute)
+    for first in range(0, 90_000, 30_000):
+        keys = [b"key-%d" % number for number in range(first, first + 30_000)]
+        pool.attributes.number_all([bytes((0x0A, len(key))) + key + b"\x12\x02\x10\x01" for key in keys])
+        there = sent(SpanTable.empty(pool), writer, reader)
+        writer.let_go()
+        assert there.pool.keys.of_attributes().tolist() == list(range(first + 30_000))
+        assert there.pool.keys.id_of("key-29999") == 29_999
 
 
 def test_what_was_told_is_not_told_again() -> None:

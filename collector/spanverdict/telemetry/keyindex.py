@@ -42,14 +42,21 @@ class KeyIndex:
         if self._known == len(attributes):
             return
         with self._lock:
-            for start, part in attributes.parts(self._known):
-                known = start + len(part)
-                numbers = _key_numbers(part, self._names)
-                few = len(self._names) <= _FEW_KEYS
-                if known > len(self._array) or few != (self._array.dtype == np.uint16):
-                    self._array = _longer(self._array[:start], len(part) + known // _SPARE, few=few)
-                self._array[start:known] = numbers
-                self._known = known
+            for _, part in attributes.parts(self._known):
+                self._add(_key_numbers(part, self._names))
+
+    def since(self, n_attributes: int, n_keys: int) -> tuple[KeyNumbers, list[bytes]]:
+        """Return the key ids of attributes from a number on, and the names of keys from an id on."""
+        return self.of_attributes()[n_attributes:], self._names.items_by_id[n_keys:]
+
+    def _add(self, numbers: KeyNumbers) -> None:
+        """Take in the key ids of the attributes that come next."""
+        start, end = self._known, self._known + len(numbers)
+        few = len(self._names) <= _FEW_KEYS
+        if end > len(self._array) or few != (self._array.dtype == np.uint16):
+            self._array = _longer(self._array[:start], len(numbers) + end // _SPARE, few=few)
+        self._array[start:end] = numbers
+        self._known = end
 
     def __len__(self) -> int:
         """Return how many keys were seen."""
@@ -66,6 +73,19 @@ class KeyIndex:
     def of_attributes(self) -> KeyNumbers:
         """Return the key id of each interned attribute, (n_attributes,), in two bytes while that is enough."""
         return self._array[: self._known]
+
+
+class ToldKeys(KeyIndex):
+    """Which key attributes carry, as somebody else has found out who told us the attributes."""
+
+    def learn(self, numbers: KeyNumbers, names: Sequence[bytes]) -> None:
+        """Take in the key ids of the next attributes, and the names of the keys seen first among them."""
+        with self._lock:
+            self._names.number_all(names)
+            self._add(numbers)
+
+    def refresh(self) -> None:
+        """Do nothing: what can be asked for was told."""
 
 
 def _longer(numbers: KeyNumbers, more: int, *, few: bool) -> KeyNumbers:

@@ -1,7 +1,8 @@
 """Span tables on their way to another process: columns as they lie in memory, and what their pool has learned.
 
 The pool over there follows the one here: it appends what it is told and nothing else, so a number means the same in
-both. What has been told once is not told again.
+both. What has been told once is not told again. Which key each new attribute carries is told, too: whoever takes tables
+asks for it first, on a thread on which all others wait.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from spanverdict.telemetry.blocks import Int32s, Rows
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.items import Items
-from spanverdict.telemetry.keyindex import KeyIndex
+from spanverdict.telemetry.keyindex import ToldKeys
 from spanverdict.telemetry.pool import AttributeDecoder, Pool
 from spanverdict.telemetry.spantable import Events, Links, Ragged, SpanTable
 
@@ -53,17 +54,20 @@ class TableWriter:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self._told = dict.fromkeys((*_ITEMS, *_LISTS), 0)
+        self._told_keys = 0
 
     def pack(self, table: SpanTable) -> Packed:
         """Pack a table, with all that the pool has learned since the last one."""
+        keys, names = self.pool.keys.since(self._told["attributes"], self._told_keys)
+        self._told_keys += len(names)
         # Wide columns go first: so all of them are aligned in a row of bytes.
-        columns = map(np.ascontiguousarray, _columns(table))  # one that holds one number everywhere is written out
+        columns = map(np.ascontiguousarray, (keys, *_columns(table)))  # what is the same everywhere is written out
         placed = sorted(enumerate(columns), key=lambda entry: -entry[1].itemsize)
         shape = [(place, column.dtype.str, len(column)) for place, column in placed]
         rows: list[Column] = []
         news = [self._new_items(name, getattr(self.pool, name), rows) for name in _ITEMS]
         news += [self._news(name, getattr(self.pool, name)) for name in _LISTS]
-        head = marshal.dumps((self.pool.attributes.recent, news, shape), _MARSHAL_VERSION)
+        head = marshal.dumps((self.pool.attributes.recent, news, names, shape), _MARSHAL_VERSION)
         return Packed(head, [*rows, *(column for _, column in placed)])
 
     def let_go(self) -> None:
@@ -96,21 +100,25 @@ class TableReader:
     def __init__(self, decode_attribute: AttributeDecoder) -> None:
         self._decode_attribute = decode_attribute
         self._empty: SpanTable | None = None
+        self._pool: Follower | None = None
 
     def unpack(self, head: bytes, body: npt.NDArray[np.uint8]) -> SpanTable:
         """Make the table; its columns are views of `body`, which must not change any more."""
-        recent, news, shape = marshal.loads(head)  # noqa: S302 - from a process that we started ourselves
-        if self._empty is None:
-            self._empty = SpanTable.empty(Follower(self._decode_attribute, recent))
+        recent, news, names, shape = marshal.loads(head)  # noqa: S302 - from a process that we started ourselves
+        if self._empty is None or self._pool is None:
+            self._pool = Follower(self._decode_attribute, recent)
+            self._empty = SpanTable.empty(self._pool)
         at = 0
         for name, new in zip((*_ITEMS, *_LISTS), news, strict=True):
-            known = getattr(self._empty.pool, name)
+            known = getattr(self._pool, name)
             if isinstance(known, Interner):
                 at = _add(known.items_by_id, new, body, at)
             else:
                 known.extend(new)
-        self._empty.pool.weigh()
-        table: SpanTable = _with_columns(self._empty, iter(_views(shape, body, at)))
+        self._pool.weigh()
+        keys, *columns = _views(shape, body, at)
+        self._pool.told_keys.learn(keys, names)
+        table: SpanTable = _with_columns(self._empty, iter(columns))
         return table
 
 
@@ -137,7 +145,7 @@ class Follower(Pool):
         self.attributes = _Told(recent_attributes)
         self.resources = _Told()
         self.scopes = _Told()
-        self._keys = KeyIndex(self.attributes)
+        self._keys = self.told_keys = ToldKeys(self.attributes)
 
 
 class _Told(Interner):
