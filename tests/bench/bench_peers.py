@@ -1,19 +1,23 @@
 """The same load for `spanverdict serve` and for another receiver, in turns, and how the two compare.
 
     python tests/bench/bench_peers.py otelcol|rotel [--modes forward,queue] [--cases 1000x16,512x10] [--protocol grpc,http]
-                                      [--gzip no,yes] [--seconds 3] [--rounds 2] [--json FILE]
+                                      [--gzip no,yes] [--seconds 3] [--warm-up 4] [--rounds 2] [--json FILE]
 
 The number that counts is spans for a second of the server's CPU, all its processes together: it does not depend
-on what else the machine does, or on how many cores there are. Of several rounds, in each of which everybody gets the
-same load one after the other, the ratio is the median. Ours makes every request durable, decodes it into columns
+on what else the machine does, or on how many cores there are. In each of several rounds everybody gets the same
+load, one after the other, every other round in the opposite order; ours is compared with a peer round by round, and the
+ratio is the median, with the lowest and the highest beside it. Everybody is warmed up for the same time, and whether
+ours had its compiled decoding by then is said. Ours makes every request durable, decodes it into columns
 and hands it to the judge. Beside each peer stands what it does: *durable* is what is alike in what it promises (a queue
-on disk, flushed, before the acknowledgement); all others promise less than ours.
+on disk, flushed, before the acknowledgement); all others promise less than ours. `published.py` says which of the ratios
+have goals, and why these.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import product
@@ -21,45 +25,49 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+import psutil
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.goals import Goal, command, finish
-from bench.loading import Case, Result, Start, measure
+from bench.goals import Goal, command, finish, table
+from bench.loading import WARM_UP_S, Case, Result, Start, measure
+from bench.machine import machine, one_line
 from bench.peers import OURS_DOES, PEERS, Peer
+from bench.published import asked_of
 from bench.server import serving
 from otelcollector import NotHere
 
 OURS: Final = "spanverdict"
-TARGET: Final = "otelcol/forward"
-"""What the published figures are of, and the durable one; of these goals are set."""
-LEAST_SPANS: Final = 512
+HEAD: Final = ("spans/s", "CPU us/span", "p50 ms", "p99 ms", "peak MiB", "ours : peer", "lowest-highest", "goal")
+"""Above the table of a case, whose name comes first; what is compared is spans a CPU second."""
 
 
-def goal_of(case: Case) -> float:
-    """Return how many times as many spans a CPU second as the Collector ours is to receive."""
-    if case.protocol == "http":
-        return 3.0
-    return 2.0 if case.gzip else 1.0
-
-
-def cases(text: str, protocols: Sequence[str], gzips: Sequence[str]) -> Iterator[Case]:
+def cases(text: str, protocols: Sequence[str], gzips: Sequence[str], warm_up: float = WARM_UP_S) -> Iterator[Case]:
     """Yield all combinations; a size is written `1000x16`: spans a request, attributes a span."""
     for protocol, gzip, size in product(protocols, gzips, text.split(",")):
         spans, _, attributes = size.partition("x")
-        yield Case(protocol, int(spans), gzip=gzip == "yes", attributes=int(attributes or 10))
+        yield Case(protocol, int(spans), gzip=gzip == "yes", attributes=int(attributes or 10), warm_up=warm_up)
 
 
 def in_turns(case: Case, peers: Sequence[Peer], seconds: float, rounds: int) -> dict[str, list[Result]]:
-    """Measure ours and each peer, round by round."""
+    """Measure ours and each peer, round by round, every other one in the opposite order."""
     starts: dict[str, Start] = {OURS: serving, **{peer.name: peer.serving(case) for peer in peers}}
     found: dict[str, list[Result]] = {name: [] for name in starts}
-    for _ in range(rounds):
-        for name, start in starts.items():
-            with tempfile.TemporaryDirectory(prefix="spanverdict-bench-") as folder:
-                found[name].append(measure(case, seconds, Path(folder), start))
-            if not found[name][-1].acknowledged:
-                raise NotHere(f"{name} acknowledged nothing of {case.name}")
+    for number in range(rounds):
+        for name in list(starts)[:: -1 if number % 2 else 1]:
+            found[name].append(_measured(case, seconds, name, starts[name]))
     return found
+
+
+def _measured(case: Case, seconds: float, name: str, start: Start) -> Result:
+    with tempfile.TemporaryDirectory(prefix="spanverdict-bench-") as folder:
+        try:
+            result = measure(case, seconds, Path(folder), start)
+        except psutil.NoSuchProcess:
+            raise NotHere(f"{name} ended while it got {case.name}") from None
+    if not result.acknowledged:
+        raise NotHere(f"{name} acknowledged nothing of {case.name}")
+    return result
 
 
 def compared(case: Case, results: dict[str, list[Result]]) -> dict[str, Any]:
@@ -80,65 +88,98 @@ def compared(case: Case, results: dict[str, list[Result]]) -> dict[str, Any]:
     }
 
 
-def _ratio(over: Sequence[Result], under: Sequence[Result], what: str) -> float:
-    """Return the median, over rounds, of one's number divided by another's."""
+def _ratio(over: Sequence[Result], under: Sequence[Result], what: str) -> dict[str, Any]:
+    """Divide one's number by another's, round by round."""
     pairs = zip(over, under, strict=True)
-    return round(median(float(getattr(one, what)) / float(getattr(other, what)) for one, other in pairs), 3)
+    ratios = [round(float(getattr(one, what)) / float(getattr(other, what)), 3) for one, other in pairs]
+    return {"median": round(median(ratios), 3), "least": min(ratios), "most": max(ratios), "rounds": ratios}
 
 
-def show(document: dict[str, Any], peers: Sequence[Peer]) -> None:
-    """Print one case as a table."""
+def introduce(peers: Sequence[Peer], version: str, asked: Namespace) -> None:
+    """Print who is compared, on what, and how."""
+    print(one_line(machine()), f"beside {version}", sep="\n")
+    does = [(OURS, OURS_DOES), *((peer.name, peer.does + " (durable, too)" * peer.durable) for peer in peers)]
+    print(*table(does), sep="\n")
+    rounds = f"{asked.rounds} rounds" if asked.rounds > 1 else "one round"
     print(
-        f"\n{document['case']:16} {'spans/s':>9} {'CPU us/span':>11} {'p99 ms':>7} {'peak MiB':>8}  ours : peer, spans a CPU second"
+        f"{rounds}: {asked.warm_up:g} s of load to warm up, then {asked.seconds:g} s that are measured, the same for all",
+        flush=True,
     )
-    does = {OURS: OURS_DOES, **{peer.name: peer.does + (" (durable, too)" * peer.durable) for peer in peers}}
-    for name, rounds in document["results"].items():
-        best = min(rounds, key=lambda result: float(result["cpu_us_per_span"]))
-        ratio = document["ours_to_peer"].get(name)
-        behind = f"{ratio['spans_per_cpu_second']:.2f} x" if ratio else best["ledger"]
-        print(
-            f"{name:16} {best['spans_per_second']:>9,} {best['cpu_us_per_span']:>11.2f} {best['p99_ms']:>7.1f} "
-            f"{best['peak_rss_mib']:>8,}  {behind:7} {does[name]}",
-            flush=True,
-        )
+
+
+def show(case: Case, document: dict[str, Any], peers: Sequence[Peer]) -> None:
+    """Print one case as a table; numbers are medians over its rounds."""
+    rows = [(case.name, *HEAD), (OURS, *_medians(document, OURS), "", "", "")]
+    for peer in peers:
+        ratio, asked = document["ours_to_peer"][peer.name]["spans_per_cpu_second"], asked_of(case, peer.name)
+        spread = f"{ratio['least']:.2f}-{ratio['most']:.2f}" if len(ratio["rounds"]) > 1 else "one round"
+        goal = f">= {asked.times:g} x ({asked.of})" if asked is not None else "none"
+        rows.append((peer.name, *_medians(document, peer.name), f"{ratio['median']:.2f} x", spread, goal))
+    ours = document["results"][OURS]
+    print(
+        "", *table(rows), f"ledger: {_each(ours, 'ledger')}; decoding: {_each(ours, 'decoding')}", sep="\n", flush=True
+    )
+
+
+def _medians(document: dict[str, Any], name: str) -> Iterator[str]:
+    numbers = {"spans_per_second": ",.0f", "cpu_us_per_span": ".2f", "p50_ms": ".1f", "p99_ms": ".1f"}
+    for what, form in {**numbers, "peak_rss_mib": ",.0f"}.items():
+        yield format(median(result[what] for result in document["results"][name]), form)
+
+
+def _each(results: Sequence[dict[str, Any]], what: str) -> str:
+    """Return what the rounds say, once where all say the same."""
+    return ", ".join(dict.fromkeys(str(result[what]) for result in results))
 
 
 def goals_of(measured: Sequence[tuple[Case, dict[str, Any]]], peers: Sequence[Peer]) -> Iterator[Goal]:
-    """Yield what is asked beside a Collector that forwards, and beside one that is as durable."""
-    wanted = {peer.name for peer in peers if peer.name == TARGET or peer.durable}
+    """Yield every ratio, those that nothing is asked of among them, and whether the measuring itself was right."""
     for case, document in measured:
-        if case.size >= LEAST_SPANS:
-            for name in sorted(wanted):
-                ratio = document["ours_to_peer"][name]["spans_per_cpu_second"]
-                yield Goal(f"spans a CPU second, {case.name}, ours to {name}", ratio, goal_of(case), "x")
-    exact = [result["ledger"] == "exact" for _, document in measured for result in document["results"][OURS]]
-    yield Goal("rounds whose ledger is exact", sum(exact), len(exact))
+        for peer in peers:
+            ratio = document["ours_to_peer"][peer.name]["spans_per_cpu_second"]["median"]
+            asked = asked_of(case, peer.name)
+            what = f"spans a CPU second, {case.name}, ours to {peer.name}"
+            yield Goal(what, ratio, asked.times if asked is not None else None, "x")
+    ours = [result for _, document in measured for result in document["results"][OURS]]
+    yield Goal("rounds whose ledger is exact", sum(result["ledger"] == "exact" for result in ours), len(ours))
+    steady = sum(result["steady"] for result in ours)
+    yield Goal("rounds in which ours was warm from their beginning", steady, len(ours))
+
+
+def parser() -> ArgumentParser:
+    """Return what reads the command line."""
+    line = command(__doc__)
+    line.add_argument("peer", choices=tuple(PEERS))
+    line.add_argument(
+        "--modes", help="which of a peer's modes: nop,forward,default,file,queue or drop,forward; default: all"
+    )
+    line.add_argument("--cases", default="1000x16,512x10", help="spans a request x attributes a span")
+    line.add_argument("--protocol", default="grpc,http")
+    line.add_argument("--gzip", default="no,yes", help="requests plain, compressed, or both")
+    line.add_argument("--seconds", type=float, default=3.0, help="of load in each round that are measured")
+    line.add_argument("--warm-up", type=float, default=WARM_UP_S, help="seconds of load before that, for everybody")
+    line.add_argument("--rounds", type=int, default=2)
+    return line
 
 
 def main() -> int:
-    parser = command(__doc__)
-    parser.add_argument("peer", choices=tuple(PEERS))
-    parser.add_argument(
-        "--modes", help="which of a peer's modes: nop,forward,default,file,queue or drop,forward; default: all"
-    )
-    parser.add_argument("--cases", default="1000x16,512x10", help="spans a request x attributes a span")
-    parser.add_argument("--protocol", default="grpc,http")
-    parser.add_argument("--gzip", default="no,yes", help="requests plain, compressed, or both")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of load in each round")
-    parser.add_argument("--rounds", type=int, default=2)
-    asked = parser.parse_args()
+    asked = parser().parse_args()
     modes = asked.modes.split(",") if asked.modes else None
     peers = [peer for peer in PEERS[asked.peer] if modes is None or peer.name.rpartition("/")[2] in modes]
     measured = []
     try:
-        for case in cases(asked.cases, asked.protocol.split(","), asked.gzip.split(",")):
+        version = PEERS[asked.peer][0].version()
+        introduce(peers, version, asked)
+        for case in cases(asked.cases, asked.protocol.split(","), asked.gzip.split(","), asked.warm_up):
             measured.append((case, compared(case, in_turns(case, peers, asked.seconds, asked.rounds))))
-            show(measured[-1][1], peers)
+            show(*measured[-1], peers)
     except NotHere as why:
         print(f"{asked.peer}: {why}", file=sys.stderr)
         return 2
     print()
-    return finish(asked, [document for _, document in measured], list(goals_of(measured, peers)))
+    about = {"peer": version, "warm_up_s": asked.warm_up, "seconds": asked.seconds, "rounds": asked.rounds}
+    found = {**about, "cases": [document for _, document in measured]}
+    return finish(asked, found, list(goals_of(measured, peers)))
 
 
 if __name__ == "__main__":

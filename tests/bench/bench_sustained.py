@@ -84,9 +84,9 @@ def _seen(store: Store, run: str) -> tuple[str, int, float] | None:
     return run, int(json.loads(verdict.document)["run"]["spans"]), lag
 
 
-def goals_of(result: Result, verdicts: Verdicts, rate: float) -> Iterator[Goal]:
+def goals_of(result: Result, verdicts: Verdicts, rate: float, seconds: float) -> Iterator[Goal]:
     """Yield what is asked of it."""
-    yield Goal("socket to judged columns, sustained", rate, GOAL, "spans/s")
+    yield Goal(f"socket to judged columns, sustained for {seconds:g} s", rate, GOAL, "spans/s")
     yield Goal("runs whose verdict is on all their spans", verdicts.whole, verdicts.runs)
     yield Goal("cases whose ledger is exact, sustained", result.ledger == "exact", 1)
 
@@ -114,7 +114,7 @@ def main() -> int:
         f"the judge was {result.backlog_mib} MiB of columns behind at most, and {result.drain_s} s at the end"
     )
     found = {"result": asdict(result), "verdicts": asdict(verdicts), "spans_per_second": round(rate)}
-    return finish(asked, found, list(goals_of(result, verdicts, rate)))
+    return finish(asked, found, list(goals_of(result, verdicts, rate, asked.seconds)))
 
 
 if __name__ == "__main__":

@@ -24,17 +24,19 @@ MET: Final = "met"
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What has to be reached at least; or at most, for a cost."""
+    """What has to be reached at least; or at most, for a cost. Of what is only told, nothing is wanted."""
 
     what: str
     found: float
-    wanted: float
+    wanted: float | None
     unit: str = ""
     at_most: bool = False
 
     @property
     def met(self) -> bool:
         """Whether it is reached."""
+        if self.wanted is None:
+            return True
         return self.found <= self.wanted if self.at_most else self.found >= self.wanted
 
     def row(self) -> tuple[str, str, str, str]:
@@ -43,6 +45,8 @@ class Goal:
         >>> Goal("idle", 71.52, 80, "MB", at_most=True).row()
         ('idle', '71.5 MB', '<= 80 MB', 'met')
         """
+        if self.wanted is None:
+            return self.what, _number(self.found, self.unit), "no goal", ""
         relation = "<=" if self.at_most else ">="
         wanted = f"{relation} {_number(self.wanted, self.unit)}"
         return self.what, _number(self.found, self.unit), wanted, MET if self.met else "MISSED"

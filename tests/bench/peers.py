@@ -8,6 +8,7 @@ unless they are told otherwise: compressed.
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -87,6 +88,8 @@ class Peer:
     does: str
     command: Command
     """How it is started."""
+    version: Callable[[], str]
+    """Says which program it is; raises `NotHere`."""
     sink: Command | None = None
     """How what it forwards to is started."""
     durable: bool = False
@@ -207,23 +210,53 @@ def _rotel(exporter: str) -> Command:
     return command
 
 
+def _collector_version() -> str:
+    """Return the version of the receiver: a distribution's own says nothing of what it is built from."""
+    said = _said(collector(), "components")
+    found = re.search(r"receiver/otlpreceiver v(\S+)", said)
+    return (
+        f"OpenTelemetry Collector {found[1]}"
+        if found
+        else f"OpenTelemetry Collector of an unknown version ({collector()})"
+    )
+
+
+def _rotel_version() -> str:
+    return _said(rotel(), "--version").strip().replace("rotel", "Rotel", 1)
+
+
+def _said(program: Path, word: str) -> str:
+    done = subprocess.run([str(program), word], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NotHere(f"{program} {word} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+_nop: Final = _collector("nop")
+_drop: Final = _rotel("blackhole")
+
+
+def _otelcol(mode: str, does: str, exporter: str, sink: Command | None = None, *, durable: bool = False) -> Peer:
+    return Peer(f"otelcol/{mode}", does, _collector(exporter), _collector_version, sink, durable)
+
+
 PEERS: Final = {
     "otelcol": (
-        Peer("otelcol/nop", "receives and drops", _collector("nop")),
-        Peer("otelcol/forward", "receives and forwards", _collector("otlp_{protocol}/forward"), _collector("nop")),
-        Peer(
-            "otelcol/default",
+        _otelcol("nop", "receives and drops", "nop"),
+        _otelcol("forward", "receives and forwards as it came", "otlp_{protocol}/forward", _nop),
+        _otelcol(
+            "default",
             "receives and forwards, compressed, as exporters do by default",
-            _collector("otlp_{protocol}/default"),
-            _collector("nop"),
+            "otlp_{protocol}/default",
+            _nop,
         ),
-        Peer("otelcol/file", "receives and writes a file, unflushed", _collector("file")),
+        _otelcol("file", "receives and writes a file, unflushed", "file"),
         # Nobody listens where it would send to: what is queued stays on disk, and forwarding costs nothing.
-        Peer("otelcol/queue", "receives into a queue on disk, flushed", _collector("otlp_grpc/queue"), durable=True),
+        _otelcol("queue", "receives into a queue on disk, flushed", "otlp_grpc/queue", durable=True),
     ),
     "rotel": (
-        Peer("rotel/drop", "receives, batches and drops", _rotel("blackhole")),
-        Peer("rotel/forward", "receives, batches and forwards", _rotel("otlp"), _rotel("blackhole")),
+        Peer("rotel/drop", "receives, batches and drops", _drop, _rotel_version),
+        Peer("rotel/forward", "receives, batches and forwards as it came", _rotel("otlp"), _rotel_version, _drop),
     ),
 }
 OURS_DOES: Final = "receives, flushes to disk, decodes to columns, counts stages, follows runs"

@@ -26,6 +26,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+try:
+    from isal import igzip
+except ImportError:
+    igzip = None
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.grpcwire import Broken, GrpcWire
@@ -163,7 +168,12 @@ def _maker(asked: argparse.Namespace, traffic: Traffic, count: int) -> Make:
     """Return what makes requests; those that are compressed here are ready."""
     if not asked.gzip:
         return traffic.payload
-    return [gzip.compress(traffic.payload(number), 1) for number in range(count)].__getitem__
+    return [compressed(traffic.payload(number)) for number in range(count)].__getitem__
+
+
+def compressed(payload: bytes) -> bytes:
+    """Return gzip of level 1; by ISA-L where it is installed, in a fifth of the time to nearly the same size."""
+    return igzip.compress(payload, 1) if igzip is not None else gzip.compress(payload, 1)
 
 
 def main() -> None:

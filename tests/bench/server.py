@@ -13,11 +13,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import psutil
+
+from spanverdict.app.decodingprocess import WAYS
 
 SAMPLE_S = 0.05
 LOOK_S = 2.0
@@ -127,6 +130,12 @@ class Server:
             raise LookupError(f"the server has no metric {name}")
         return sum(map(float, found))
 
+    def decoding(self) -> str:
+        """Return how a process of its own decodes now; nothing where the server is not ours."""
+        if self.store is None:
+            return ""
+        return next((way for way in WAYS if self.metric("decoding_process", f'{{way="{way}"}}')), "unknown")
+
     def drain(self) -> float:
         """Wait until all that was received is decoded, journaled and taken in by the judge; return the seconds."""
         begun = time.perf_counter()
@@ -161,9 +170,16 @@ def watched(server: Server) -> Iterator[Server]:
             watcher.join()
 
 
+@cache
+def compile_beforehand() -> None:
+    """Compile what ours compiles, as an installation does it; nothing where that has been done, or numba is not there."""
+    subprocess.run([sys.executable, "-m", "spanverdict.app.compiling"], stderr=subprocess.DEVNULL, check=False)
+
+
 @contextmanager
 def serving(folder: Path, rules: Path | None = None) -> Iterator[Server]:
     """Run `spanverdict serve` on free ports with a new store in `folder`; it is stopped with SIGTERM."""
+    compile_beforehand()
     ready, store = folder / "ready", folder / "store.sqlite"
     program = Path(sys.executable).with_name("spanverdict")
     command = [str(program), "serve", "--ready-file", str(ready), "--store", str(store)]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from bench import bench_growth, gate
+from bench import bench_growth, gate, goals, published
 from bench.gate import ALLOWED, TURNS, Stage, measured
 from bench.stages import cpu_seconds
 
@@ -26,7 +26,7 @@ class Rounds(Stage):
         return next(self.turns) / (1 + slower)
 
 
-@pytest.mark.parametrize("module", [gate, bench_growth])
+@pytest.mark.parametrize("module", [gate, bench_growth, goals, published])
 def test_the_examples_of_the_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).attempted > 0  # type: ignore[arg-type]
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import pytest
 from bench import bench_rates, bench_sustained
 from bench.ledger import Ledger
 from bench.loading import Case, measure
-from bench.run import BENCHES, HERE, PEERS
+from bench.run import BENCHES, HERE, PEERS, Bench, run, summed_up
 from bench.server import Server
 
 
@@ -21,8 +21,8 @@ from bench.server import Server
 @pytest.mark.parametrize(
     "case",
     [
-        Case("grpc", 100, rate=2000, spans_per_run=500),
-        Case("http", 20, gzip=True, attributes=16, rate=2000, spans_per_run=500),
+        Case("grpc", 100, rate=2000, spans_per_run=500, warm_up=1),
+        Case("http", 20, gzip=True, attributes=16, rate=2000, spans_per_run=500, warm_up=1),
     ],
     ids=lambda case: case.protocol,
 )
@@ -30,6 +30,7 @@ def test_a_short_load_is_stored_and_judged_exactly(case: Case, tmp_path: Path) -
     result = measure(case, 1.0, tmp_path, rules=bench_rates.RULES_HERE)
     assert (result.ledger, result.refused) == ("exact", 0)
     assert result.acknowledged == pytest.approx(4000, abs=case.size)
+    assert (result.decoding, result.steady) == ("none", True)
     assert 0 < result.p50_ms <= result.p99_ms
     ledger = Ledger.read(tmp_path / "ledger.npz")
     verdicts = bench_sustained.verdicts_of(case, ledger, tmp_path / "store.sqlite")
@@ -51,6 +52,27 @@ def test_memory_grows_by_its_straight_line_since_a_time() -> None:
 
 def test_too_few_samples_have_no_slope() -> None:
     assert server_with((0.0, 1), (1.0, 100)).slope(0.0) == 0.0
+
+
+def test_the_sum_names_every_goal_and_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    told = [{"what": "rate", "found": 5, "wanted": 4}, {"what": "beside", "found": 2, "wanted": None, "unit": "x"}]
+    fine = {"took_s": 2, "goals": told}
+    assert not summed_up({"one": fine})
+    assert summed_up(
+        {"one": fine, "two": {"took_s": 1, "goals": [{"what": "cost", "found": 5, "wanted": 4, "at_most": True}]}}
+    )
+    summed_up({"one": fine, "three": {"took_s": 1, "goals": [], "failed": 7}})
+    said = capsys.readouterr().out
+    assert (
+        "== goals, after 3 s: 1 of 2 met\nrate    5    >= 4     met\nbeside  2 x  no goal\ncost    5    <= 4     MISSED\n"
+        in said
+    )
+    assert said.endswith("bench_three.py FAILED: it ended with 7\n")
+
+
+def test_a_benchmark_that_fails_does_not_end_the_others() -> None:
+    found = run(Bench("nowhere"), quick=True)
+    assert (found["failed"], found["goals"]) == (2, [])
 
 
 @pytest.mark.parametrize("bench", [*BENCHES, PEERS], ids=lambda bench: bench.name)
