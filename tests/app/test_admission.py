@@ -180,7 +180,7 @@ def test_a_span_is_of_the_run_that_its_strongest_tag_names() -> None:
     assert [names[place] if place >= 0 else None for place in found.tolist()] == [
         "own", "of-resource", "of-scope", "second", None, "mine",
     ]  # fmt: skip
-    assert found.dtype == np.int64
+    assert found.dtype == np.int32
     assert mentioned_runs(table, tags) == {*names, "weaker"}
     assert mentioned_runs(table.take(np.array([4])), tags) == set()
     assert mentioned_runs(SpanTable.empty(table.pool), tags) == set()

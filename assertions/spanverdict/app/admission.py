@@ -20,7 +20,7 @@ from spanverdict.otlp.decode import new_pool
 from spanverdict.paths.naming import mentioned_runs, named_runs
 from spanverdict.receiver.errors import Overloaded, RequestRefused, TooLarge
 from spanverdict.telemetry.distinct import ascending
-from spanverdict.telemetry.spantable import Int64s, SpanTable
+from spanverdict.telemetry.spantable import Int32s, SpanTable
 
 WARY_S: Final = 60.0
 """So long after something was refused, spans that are let in leave the pool that they were decoded into."""
@@ -79,7 +79,7 @@ class Admission:
     def _is_new(self, name: str) -> bool:
         return name not in self._docket.runs and name not in self._docket.coming
 
-    def _refusal(self, runs: Int64s, names: Sequence[str]) -> RequestRefused | None:
+    def _refusal(self, runs: Int32s, names: Sequence[str]) -> RequestRefused | None:
         """Return why spans of these runs, which were new just now, cannot be let in; else note that they come."""
         docket, limit = self._docket, self._docket.config.max_open_runs
         new = [name for place in ascending(runs).tolist() if self._is_new(name := names[place])]

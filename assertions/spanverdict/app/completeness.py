@@ -20,7 +20,7 @@ from spanverdict.app.endspan import end_spans
 from spanverdict.evaluation.preparing import PreparedRun, looked_at
 from spanverdict.rulefiles.models import Flow, Stage
 from spanverdict.selectors.columns import Spans
-from spanverdict.telemetry.spantable import Int64s, SpanTable
+from spanverdict.telemetry.spantable import Bools, Int64s, SpanTable
 
 NS: Final = 1_000_000_000
 QUIET_S: Final = 0.5
@@ -40,12 +40,14 @@ class StageTally:
     def __len__(self) -> int:
         return 1 + len(self._stages)
 
-    def __call__(self, table: SpanTable) -> Sequence[Int64s]:
+    def __call__(self, table: SpanTable) -> Sequence[Int64s | Bools]:
         """Return what each span counts as an end and for each stage, (n_spans,)."""
         spans = Spans.of(table)
-        weight = np.maximum(1, np.diff(table.links.offsets))
-        ends = end_spans(table).astype(np.int64)
-        return [ends, *(np.where(stage.selector.mask(spans), weight, 0) for _, stage in self._stages)]
+        masks = [stage.selector.mask(spans) for _, stage in self._stages]
+        n_links = np.diff(table.links.offsets) if len(table.links.trace) else np.zeros(1, np.int64)
+        if n_links.max(initial=0) <= 1:
+            return [end_spans(table), *masks]
+        return [end_spans(table), *(np.where(mask, np.maximum(1, n_links), 0) for mask in masks)]
 
     def progress(self, counts: Int64s) -> Progress:
         """Put names to what a window counted."""

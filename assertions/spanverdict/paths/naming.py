@@ -8,7 +8,8 @@ import numpy as np
 
 from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
-from spanverdict.telemetry.spantable import Int64s, SpanTable
+from spanverdict.telemetry.spantable import SpanTable
+from spanverdict.telemetry.vectors import Int32s, constant, is_constant
 
 
 def mentioned_runs(table: SpanTable, tags: Sequence[str] = RUN_ID_ATTRIBUTES) -> set[str]:
@@ -32,19 +33,31 @@ def mentioned_runs(table: SpanTable, tags: Sequence[str] = RUN_ID_ATTRIBUTES) ->
     return {str(name) for number in found if is_run_id(name := pool.attribute(number)[1])}
 
 
-def named_runs(table: SpanTable, tags: Sequence[str] = RUN_ID_ATTRIBUTES) -> tuple[Int64s, list[str]]:
+def named_runs(table: SpanTable, tags: Sequence[str] = RUN_ID_ATTRIBUTES) -> tuple[Int32s, list[str]]:
     """Return for each span the position of the run that it names, -1 for none, and the names of runs.
 
     `tags` are the attributes that name runs, strongest first; one on the span counts before one on its resource, and
-    that before one on its scope. What cannot name a run names none.
+    that before one on its scope. What cannot name a run names none. Where all spans name the same, it is a constant.
     """
-    found = np.full(len(table), -1, np.int64)
+    found = constant(-1, len(table), np.int32)
     numbers: dict[str, int] = {}
     for read in (table.attribute, table.resource_attribute, table.scope_attribute):
         for tag in tags:
             column = read(tag)
             if column.values:
                 known = [numbers.setdefault(str(v), len(numbers)) if is_run_id(v) else -1 for v in column.values]
-                here = np.array([*known, -1], np.int64)[column.codes]
-                found = np.where(found < 0, here, found)
+                found = _or_else(found, np.array([*known, -1], np.int32), column.codes)
     return found, [*numbers]
+
+
+def _or_else(found: Int32s, numbers: Int32s, codes: Int32s) -> Int32s:
+    """Return what was found, and where that is nothing the numbers of codes."""
+    if is_constant(codes) and len(codes):
+        here = constant(numbers[codes[0]], len(codes), np.int32)
+    else:
+        here = numbers.take(codes)
+        if len(here) and (here == here[0]).all():
+            here = constant(here[0], len(here), np.int32)
+    if not is_constant(found):
+        return np.where(found < 0, here, found)
+    return here if len(found) and found[0] < 0 else found

@@ -12,47 +12,24 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
 from spanverdict.paths.association import Association
 from spanverdict.paths.bonds import KeyReader, Node, bonds
 from spanverdict.paths.candidates import Candidates
+from spanverdict.paths.counting import NoTally, Tally, Uncounted, put_together
 from spanverdict.paths.shelf import Picked, Shelf
-from spanverdict.telemetry.distinct import ascending, distinct
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES
-from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Int64s, SpanTable
 
 _BATCH_BYTES: Final = 100
-_LARGE: Final = 1024
 _CLUSTER_BYTES: Final = 800
 _NODE_BYTES: Final = 180
 """Measured with one run of many traces, and with many of one trace each."""
-
-
-class Tally(Protocol):
-    """Counts spans in several ways at once."""
-
-    def __len__(self) -> int:
-        """Return how many ways there are."""
-        ...
-
-    def __call__(self, table: SpanTable) -> Sequence[Int64s]:
-        """Return for each way how much each span counts, (n_spans,)."""
-        ...
-
-
-class _NoTally:
-    """Counts nothing but the spans themselves, which are always counted."""
-
-    def __len__(self) -> int:
-        return 0
-
-    def __call__(self, _table: SpanTable) -> Sequence[Int64s]:
-        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +87,7 @@ class Window:
     ) -> None:
         self._keys, self._tags = tuple(keys), tuple(tags)
         self._window_run = window_run
-        self._tally = tally or _NoTally()
+        self._tally: Tally = tally or NoTally()
         self._clusters: dict[Node, _Cluster] = {}
         self._alive: set[_Cluster] = set()
         self._parts = Shelf()
@@ -124,7 +101,7 @@ class Window:
         self._holders: dict[int, int] = {}
         """For each part, how many clusters still hold it."""
         self._registered: dict[bytes, set[str]] = {}
-        self._uncounted: list[SpanTable] = []
+        self._uncounted: list[Uncounted] = []
         self._unclaimed = self._nothing()
         """The counts of all clusters without a run."""
         self._pools: dict[int, tuple[Pool, int]] = {}
@@ -162,13 +139,10 @@ class Window:
         """
         if not len(table):
             return frozenset()
-        part = self._batches.get(batch)
-        if part is None:
-            part = self._hold(batch, batch if last is None else last, table)
-            fresh: SpanTable | None = table  # with the columns that are read of it here, until it is counted
-        else:
-            fresh = self._parts.spans([part], self._missing(part, table))
-        groups = bonds(table, self._keys, self._tags)
+        known = self._batches.get(batch)
+        missing = None if known is None else self._parts.spans([known], self._missing(known, table))
+        part = self._hold(batch, batch if last is None else last, table) if known is None else known
+        groups, of_row = bonds(table, self._keys, self._tags)
         for group in groups:
             self._claim(self._join(group.nodes), group.runs)
         touched = {self._clusters[group.nodes[0]] for group in groups}
@@ -178,16 +152,22 @@ class Window:
             if part not in cluster.parts:
                 cluster.parts.add(part)
                 self._holders[part] += 1
-        if fresh is not None:
-            self._uncounted.append(fresh)
+        if known is None:  # a table with the columns that were read of it here, until it is counted
+            self._uncounted.append(Uncounted(table, [group.nodes[0] for group in groups], of_row))
+        elif missing is not None:
+            self._uncounted.append(Uncounted.of_traces(missing))
         claimed = {run for cluster in touched for run in cluster.runs}
         return frozenset(claimed if self._window_run is None else claimed | {self._window_run})
 
     def count(self) -> None:
         """Count what was added since the last time; until then it is missing from what `counts_of` says."""
         uncounted, self._uncounted = self._uncounted, []
-        for table in _put_together(uncounted):
-            self._count(table)
+        for piece in put_together(uncounted):
+            for node, more in zip(piece.nodes, piece.counted(self._tally), strict=True):
+                home = self._clusters[node]
+                home.counts += more
+                if not home.runs:
+                    self._unclaimed += more
 
     def counts_of(self, run: str) -> Int64s:
         """Return how many spans may be a run's, then what the tally says of them."""
@@ -317,21 +297,6 @@ class Window:
         untagged = sum(int(cluster.counts[0]) for cluster in clusters if not cluster.runs)
         return Forgotten(frozenset(run for cluster in clusters for run in cluster.runs), untagged)
 
-    def _count(self, table: SpanTable) -> None:
-        ids = table.pool.traces.items_by_id
-        traces, of_row = distinct(table.trace)
-        ways = [np.ones(len(table), np.int64), *self._tally(table)]
-        of_trace = np.stack([np.bincount(of_row, way, len(traces)) for way in ways], axis=1).astype(np.int64)
-        homes: dict[_Cluster, int] = {}
-        found = [self._clusters.get(ids[number]) for number in traces.tolist()]
-        place = np.array([-1 if home is None else homes.setdefault(home, len(homes)) for home in found], np.intp)
-        counts = np.zeros((len(homes), len(ways)), np.int64)
-        np.add.at(counts, place[place >= 0], of_trace[place >= 0])
-        for home, more in zip(homes, counts, strict=True):
-            home.counts += more
-            if not home.runs:
-                self._unclaimed += more
-
     def _picked(self, run: str) -> tuple[Picked, set[bytes] | None] | None:
         """Return what holds the spans that may be a run's, and of which traces they are; None for all that it holds."""
         if self._window_run == run:
@@ -345,10 +310,11 @@ class Window:
     def _join(self, nodes: Sequence[Node]) -> _Cluster:
         """Bring the clusters of all nodes together, the smaller into the larger."""
         known = self._clusters
-        home, *others = {known[node] for node in nodes if node in known} or {self._new_cluster()}
+        found = set(filter(None, map(known.get, nodes)))
+        home, *others = found or {self._new_cluster()}
         for other in others:
             home = self._merge(home, other)
-        new = dict.fromkeys([node for node in nodes if node not in known], home)
+        new = dict.fromkeys([node for node in nodes if node not in known] if found else nodes, home)
         known.update(new)
         home.nodes += new
         return home
@@ -375,14 +341,3 @@ class Window:
         if runs and not cluster.runs:
             self._unclaimed -= cluster.counts
         cluster.runs |= runs
-
-
-def _put_together(tables: Sequence[SpanTable]) -> Iterator[SpanTable]:
-    """Join small tables of a pool: a few rows cost nearly as much as a thousand. Large ones stay as they are."""
-    small: dict[int, list[SpanTable]] = {}
-    for table in tables:
-        if len(table) >= _LARGE:
-            yield table
-        else:
-            small.setdefault(id(table.pool), []).append(table)
-    yield from map(concat, small.values())

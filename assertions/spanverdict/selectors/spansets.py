@@ -20,6 +20,8 @@ from spanverdict.telemetry.spantable import Bools, Int64s
 
 def select(root: tree.Spanset, spans: Spans) -> Bools:
     """Return the spans that a selector yields, (n,) bool."""
+    if isinstance(root, tree.Filter) and root.condition is not None:  # which no other span makes a difference to
+        return condition(root.condition, spans)
     everything = np.ones(len(spans), np.bool_)
     return run(root, spans, everything, *spans.parts())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -12,7 +12,7 @@ from spanverdict.telemetry.distinct import distinct
 from spanverdict.telemetry.keyindex import KeyNumbers
 from spanverdict.telemetry.pool import Pool, Value
 from spanverdict.telemetry.ragged import Ragged
-from spanverdict.telemetry.vectors import Int32s, constant
+from spanverdict.telemetry.vectors import Int32s, Rows, constant
 
 _PIECE: Final = 1 << 15
 """So many attributes are looked up at a time, which stay in the processor's cache: twice as fast, in less memory."""
@@ -40,23 +40,32 @@ def absent(n_rows: int) -> AttributeColumn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keyed:
-    """The attributes of all rows, laid end to end, (n_items,) each."""
+    """The attributes of all rows, laid end to end, (n_items,)."""
 
     keys: KeyNumbers
     """The number of its key."""
-    rows: Int32s
-    """The row that it is of."""
+    _lists: Ragged
+    _rows: list[Int32s] = field(default_factory=list)
+    """The row that each is of, once somebody asked for one."""
+
+    def rows_of(self, places: Rows) -> Rows | Int32s:
+        """Return the rows that some of them are of."""
+        size = self._lists.common_size()
+        if size:
+            return places // size
+        if not self._rows:
+            self._rows.append(np.repeat(np.arange(len(self._lists), dtype=np.int32), np.diff(self._lists.offsets)))
+        return self._rows[0].take(places)
 
 
 def keyed(pool: Pool, attributes: Ragged) -> Keyed:
     """Return all attributes of all rows, with their keys."""
-    rows = np.repeat(np.arange(len(attributes), dtype=np.int32), np.diff(attributes.offsets))
     known, items = pool.keys.of_attributes(), attributes.items
     keys = np.empty(len(items), known.dtype)
     for start in range(0, len(items), _PIECE):  # what is looked up by is made wide, 16 attributes of each span
         here = slice(start, start + _PIECE)
         keys[here] = known.take(items[here])
-    return Keyed(keys, rows)
+    return Keyed(keys, attributes)
 
 
 ColumnCache: TypeAlias = dict[tuple[str, str], AttributeColumn | Keyed]
@@ -86,7 +95,7 @@ def ragged_column(pool: Pool, attributes: Ragged, key: str, known: Keyed | None 
     places = np.flatnonzero(laid.keys == key_id)
     if not len(places):
         return absent(len(attributes))
-    rows = laid.rows.take(places)
+    rows = laid.rows_of(places)
     numbers, positions = distinct(attributes.items.take(places))
     del places
     values, same = pool.read(numbers)

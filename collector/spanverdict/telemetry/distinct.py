@@ -15,6 +15,9 @@ _SPARSE = 16
 """Where the numbers span more than so many times their count, sorting them is faster."""
 _MANY = 1024
 """Fewer numbers are sorted at once."""
+_FEW = 16
+"""So few distinct ones are compared with all numbers, one after the other."""
+_SAMPLE = 64
 
 
 def distinct(numbers: Int32s) -> tuple[Int32s, Places]:
@@ -29,6 +32,10 @@ def distinct(numbers: Int32s) -> tuple[Int32s, Places]:
     low, high = int(numbers.min()), int(numbers.max())
     if low == high:
         return numbers[:1], np.zeros(len(numbers), np.intp)
+    if high - low > len(numbers) >= _MANY:
+        few = _few(numbers)
+        if few is not None:
+            return few
     if high - low > _SPARSE * len(numbers):
         return np.unique(numbers, return_inverse=True)
     steps = numbers - np.int32(low)
@@ -38,6 +45,27 @@ def distinct(numbers: Int32s) -> tuple[Int32s, Places]:
     places -= 1
     found: Int32s = (np.flatnonzero(seen) + low).astype(np.int32)
     return found, places.take(steps).astype(np.intp)
+
+
+def _few(numbers: Int32s) -> tuple[Int32s, Places] | None:
+    """Return what `distinct` does, where a sample holds nearly all distinct numbers; None elsewhere.
+
+    Values of an attribute have such numbers: a handful, some of which were given long before the others.
+    """
+    found = ascending(numbers[:: len(numbers) // _SAMPLE])
+    for _ in range(2):
+        if len(found) > _FEW:
+            return None
+        places = np.zeros(len(numbers), np.uint8)
+        for number in found[1:]:
+            places += numbers >= number
+        missed = np.flatnonzero(found.take(places) != numbers)
+        if not len(missed):
+            return found, places.astype(np.intp)
+        if len(missed) > len(numbers) // _SAMPLE:
+            return None
+        found = ascending(np.concatenate([found, numbers.take(missed)]))
+    return None
 
 
 def ascending(values: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:

@@ -90,6 +90,8 @@ class Items(Sequence[bytes]):
 
     def take(self, numbers: Int32s) -> list[bytes]:
         """Return items of many numbers, which must not fall."""
+        if len(numbers) < _FEW:
+            return [self[number] for number in numbers.tolist()]
         found: list[bytes] = []
         starts, parts = self._kept
         bounds = np.searchsorted(numbers, starts).tolist()

@@ -9,7 +9,7 @@ import numpy as np
 
 from spanverdict.telemetry.narrow import Column, Narrow, narrowed, plain
 from spanverdict.telemetry.ragged import Ragged
-from spanverdict.telemetry.vectors import Int32s, Int64s, Rows
+from spanverdict.telemetry.vectors import Int32s, Rows
 
 PARTS: Final = ("sizes", "frequent", "codes", "recent_sizes", "recent", "rare_sizes", "rare")
 """What lists are kept as; the sizes are those of the rows."""
@@ -35,11 +35,11 @@ def coded(lists: Ragged, narrow: Callable[[Column], Narrow] = narrowed) -> Itera
         nothing = plain(items[:0])
         yield from (nothing, nothing, nothing, nothing, narrow(items))
         return
-    codes = _codes(items, frequent)
+    codes, size = _codes(items, frequent), lists.common_size()
     yield plain(codes)
     for code in (RECENT, RARE):
         others = np.flatnonzero(codes == code)
-        yield narrow(_in_each(others, lists.offsets))
+        yield narrow(_in_each(others, lists, size))
         yield narrow(items.take(others))
 
 
@@ -67,11 +67,7 @@ def _codes(items: Int32s, frequent: Int32s) -> Column:
     return code_of.take(items - np.int32(low), mode="clip")  # faster, and none is outside
 
 
-def _in_each(places: Rows, offsets: Int64s) -> Int32s:
-    """Return how many of the places are in each row."""
-    n_rows, size = len(offsets) - 1, int(offsets[1])
-    if size and offsets[-1] == n_rows * size and (np.diff(offsets) == size).all():
-        owners = places // size
-    else:
-        owners = np.repeat(np.arange(n_rows), np.diff(offsets)).take(places)
-    return np.bincount(owners, minlength=n_rows).astype(np.int32)
+def _in_each(places: Rows, lists: Ragged, size: int) -> Int32s:
+    """Return how many of the places are in each row; `size` is the number that all rows have, if it is one."""
+    owners = places // size if size else lists.owners().take(places)
+    return np.bincount(owners, minlength=len(lists)).astype(np.int32)

@@ -93,8 +93,10 @@ class Pool:
         Without places every number has a value of its own.
         """
         if len(numbers) < MANY:
-            used, places = np.unique(self.first_equals(numbers), return_inverse=True)
-            return self.values(used), places
+            items, place_of = self.attributes.taken(numbers), dict[bytes, int]()
+            places = [place_of.setdefault(item, len(place_of)) for item in items]
+            decode, alike = self.decode_attribute, len(place_of) < len(items)
+            return tuple([decode(item)[1] for item in place_of]), np.array(places, np.intp) if alike else None
         block, starts, sizes = self.attributes.block(numbers)
         same = None
         if self.attributes.recent:

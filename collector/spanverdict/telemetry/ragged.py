@@ -30,6 +30,12 @@ class Ragged:
         """Return the row that each item belongs to, (n_items,)."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
+    def common_size(self) -> int:
+        """Return how many items every row has, 0 where some have more than others."""
+        offsets, size = self.offsets, int(self.offsets[1]) if len(self) else 0
+        even = offsets[-1] == size * len(self) and (offsets[1:] - offsets[:-1] == size).all()
+        return size if even else 0
+
     def take(self, rows: Rows) -> Ragged:
         """Return the given rows in the given order."""
         offsets, places = gather(self.offsets, rows)

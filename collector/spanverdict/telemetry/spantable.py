@@ -156,14 +156,14 @@ class SpanTable:
         if pool.keys.id_of(key) < 0:
             return absent(len(numbers))
         used = np.flatnonzero(np.bincount(numbers, minlength=1))  # few, so that sorting all rows is not worth while
-        place = np.zeros(int(used.max(initial=0)) + 1, np.intp)
-        place[used] = np.arange(len(used))
         column = ragged_column(pool, ragged([owned[number] for number in used.tolist()]), key)
         if not column.values:
             return absent(len(numbers))
         if len(used) == 1:
             return AttributeColumn(constant(column.codes[0], len(numbers), np.int32), column.values)
-        return AttributeColumn(column.codes[place[numbers]], column.values)
+        codes = np.full(int(used.max(initial=0)) + 1, -1, np.int32)
+        codes[used] = column.codes
+        return AttributeColumn(codes.take(numbers), column.values)
 
     @property
     def nbytes(self) -> int:
