@@ -29,6 +29,7 @@ from spanverdict.config.bytesizes import parse_bytes
 from spanverdict.config.limits import read_limits
 from spanverdict.config.masking import read_masking
 from spanverdict.config.settings import Settings
+from spanverdict.config.strangers import named_by, strangers
 from spanverdict.config.tokens import read_tokens
 from spanverdict.config.webhooks import read_webhooks
 from spanverdict.receiver.addresses import Address, bind, parse_address
@@ -52,6 +53,8 @@ def serve(
     configure_logging(settings.log_format, logging.getLogger("spanverdict").getEffectiveLevel())
     if settings.log_format == "json":
         _log.setLevel(logging.INFO)  # where it listens is printed otherwise, and that would be no JSON
+    for line in strangers(environ, named_by(settings)):
+        _log.warning("%s", line)
     tell = log_diagnostics if settings.log_format == "json" else print_diagnostics
     flows = load_flows(settings.rules, tell=tell) if settings.rules else ()
     config = ServiceConfig(

@@ -92,7 +92,18 @@ def run(**given: Any) -> None:
         masking=masking_of(given["config"], os.environ),
         limits=limits_of(given["config"]),
     )
+    _tell_strangers(given)
     sys.exit(run(options))
+
+
+def _tell_strangers(given: dict[str, Any]) -> None:
+    """Warn of variables that set nothing."""
+    from spanverdict.config.sources import read_settings  # noqa: PLC0415
+    from spanverdict.config.strangers import named_by, strangers  # noqa: PLC0415
+
+    named = {*named_by(read_settings(given["config"], {}, {})), given["webhook_secret_env"]}
+    for line in strangers(os.environ, named):
+        click.echo(f"spanverdict: {line}", err=True)
 
 
 @click.command()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "SPANVERDICT_"
 _LISTS: Final[Mapping[str, str]] = {"rules": os.pathsep}
 """What stands between the texts of a list in the environment where that is no space."""
-_IN_FILES: Final = frozenset({("webhooks",), ("masking", "patterns")})
+IN_FILES: Final = frozenset({("webhooks",), ("masking", "patterns")})
 """What only a file can say."""
 
 _Path: TypeAlias = tuple[str, ...]
@@ -53,12 +53,21 @@ def read_settings(path: Path | None, environ: Mapping[str, str], flags: Mapping[
 
 def variables() -> Mapping[_Path, str]:
     """The environment variable of every setting that has one."""
-    return {name: PREFIX + "_".join(name).upper() for name in _names() if name not in _IN_FILES}
+    return {name: variable_of(name) for name in _names() if name not in IN_FILES}
+
+
+def variable_of(name: tuple[str, ...]) -> str:
+    """Return the environment variable of a setting: its name, or the name of its part and its own.
+
+    >>> variable_of(("retention", "age"))
+    'SPANVERDICT_RETENTION_AGE'
+    """
+    return PREFIX + "_".join(name).upper()
 
 
 def _names() -> Iterator[_Path]:
     for one in fields(Settings):
-        if one.name in PARTS and (one.name,) not in _IN_FILES:
+        if one.name in PARTS and (one.name,) not in IN_FILES:
             yield from ((one.name, inner.name) for inner in fields(PARTS[one.name]))
         else:
             yield (one.name,)
