@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from spanverdict.receiver.http2.connection import Connection, Limits
@@ -24,20 +25,17 @@ class RecordedCall:
 
     def __init__(self, peer: Peer, stream: Stream, head: Head) -> None:
         self.peer, self.stream, self.head = peer, stream, head
-        self.pieces: list[bytes | memoryview] = []
+        self.pieces: list[bytes] = []
         self.said: list[str] = []
 
     @property
     def body(self) -> bytes:
         return b"".join(self.pieces)
 
-    def feed(self, piece: memoryview) -> None:
+    def feed(self, pieces: Sequence[memoryview]) -> None:
         assert "end" not in self.said
         assert "cancel" not in self.said
-        self.pieces.append(piece)
-
-    def settle(self) -> None:
-        self.pieces = [bytes(piece) for piece in self.pieces]
+        self.pieces += map(bytes, pieces)
 
     def end(self) -> None:
         assert not self.said
@@ -93,7 +91,11 @@ def frames_of(data: bytes) -> list[tuple[int, int, int, bytes]]:
     """Read frames that are whole."""
     reader = FrameReader(2**24, 2**24)
     reader._preface = b""
-    frames = [(kind, flags, stream, bytes(payload)) for kind, flags, stream, payload in reader.read(memoryview(data))]
+    frames = [
+        (kind, flags, stream, bytes(piece))
+        for kind, flags, stream, pieces in reader.read(memoryview(data))
+        for piece in pieces or (b"",)
+    ]
     assert not reader.is_within_a_frame
     return frames
 

@@ -303,6 +303,32 @@ def test_data_is_handed_on_as_it_comes_and_nothing_of_it_is_kept() -> None:
     reader = FrameReader(2**20, 2**14)
     head = PREFACE + frame(SETTINGS, 0, 0) + frame(DATA, END_STREAM, 1, bytes(1000))[:9]
     list(reader.read(memoryview(head)))
-    pieces = [piece for n in (300, 600, 100) for piece in reader.read(memoryview(bytes(n)))]
-    assert [(flags, len(payload)) for _, flags, _, payload in pieces] == [(0, 300), (0, 600), (END_STREAM, 100)]
+    parts = [part for n in (300, 600, 100) for part in reader.read(memoryview(bytes(n)))]
+    assert [(flags, sum(map(len, pieces))) for _, flags, _, pieces in parts] == [(0, 300), (0, 600), (END_STREAM, 100)]
     assert reader.controlled == 1000
+
+
+def test_frames_of_one_head_are_handed_on_together_up_to_the_first_that_differs() -> None:
+    """Clients cut a message into many frames of one length, of which the last is another."""
+    reader = FrameReader(2**20, 2**14)
+    list(reader.read(memoryview(PREFACE)))
+    alike = [frame(DATA, 0, 3, bytes([number]) * 500) for number in range(5)]
+    others = [frame(DATA, 0, 5, b"5" * 500), frame(DATA, 0, 5, b"6" * 499), frame(DATA, END_STREAM, 5, b"7" * 499)]
+    parts = [
+        (flags, stream, [bytes(piece) for piece in pieces])
+        for _, flags, stream, pieces in reader.read(memoryview(b"".join(alike + others)))
+    ]
+    assert parts == [
+        (0, 3, [bytes([number]) * 500 for number in range(5)]),
+        (0, 5, [b"5" * 500]),
+        (0, 5, [b"6" * 499]),
+        (END_STREAM, 5, [b"7" * 499]),
+    ]
+    assert (reader.controlled, reader.small) == (5 * 500 + 500 + 2 * 499, 0)
+
+
+def test_small_frames_of_one_head_count_one_by_one() -> None:
+    reader = FrameReader(2**20, 2**14)
+    list(reader.read(memoryview(PREFACE)))
+    list(reader.read(memoryview(frame(DATA, 0, 1, b"a") * 70)))
+    assert (reader.controlled, reader.small) == (70, 70)

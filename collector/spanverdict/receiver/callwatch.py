@@ -1,10 +1,9 @@
-"""How long gRPC calls may take, and which give way where too many are slow to send their message."""
+"""How long calls may take, and which give way where too many are slow to send what they carry."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
 from typing import Final
 
 from spanverdict.receiver.errors import Overloaded, RequestRefused
@@ -18,17 +17,19 @@ _CHECKS: Final = 2
 class Watched:
     """A call in the eyes of the watch."""
 
-    __slots__ = ("begun", "due", "give_up", "is_reading", "late")
+    __slots__ = ("begun", "due", "is_reading", "late")
 
-    def __init__(self, give_up: Callable[[RequestRefused], None]) -> None:
-        self.give_up = give_up
-        """Ends the call, for a reason."""
+    def __init__(self) -> None:
         self.begun = 0.0
         self.is_reading = True
         """Whether its message is still on its way."""
         self.due = math.inf
         self.late: RequestRefused | None = None
         """What is wrong with a call that is not over when it is due."""
+
+    def give_up(self, reason: RequestRefused) -> None:
+        """End the call, for a reason."""
+        raise NotImplementedError
 
 
 class CallWatch:
@@ -58,6 +59,11 @@ class CallWatch:
     def remove(self, call: Watched) -> None:
         """Watch a call no more. More than once is fine."""
         self._calls.pop(call, None)
+
+    def end_all(self, reason: RequestRefused) -> None:
+        """End all calls."""
+        for call in list(self._calls):
+            call.give_up(reason)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -30,7 +31,7 @@ from spanverdict.receiver.grpc_replies import HEAD, TRAILERS, http_head, message
 from spanverdict.receiver.http2.heads import Head
 from spanverdict.receiver.http2.streams import OpenCall, Stream
 from spanverdict.receiver.inflate import GZIP_MAGIC
-from spanverdict.receiver.intake import Intake, Upload
+from spanverdict.receiver.intake import Intake, Upload, commit_too_slow
 from spanverdict.receiver.limits import ByteBudget, Lease
 from spanverdict.receiver.replies import export_response
 from spanverdict.receiver.sink import Receipt
@@ -66,7 +67,6 @@ class ExportCalls:
         self.counters = counters
         self.config = config
         self.watch = CallWatch(max(1, config.in_flight_bytes // config.max_message_bytes), config.retry_after_s)
-        self.tasks: set[asyncio.Task[None]] = set()
         self._tokens = tokens
         self._budget = budget
 
@@ -75,9 +75,8 @@ class ExportCalls:
         return partial(self._open, address)
 
     def end_all(self) -> None:
-        """End the calls that wait for a commit; their clients are told to come again."""
-        for task in self.tasks:
-            task.cancel()
+        """End the calls that wait; their clients are told to come again."""
+        self.watch.end_all(Unavailable("shutting down", self.config.retry_after_s))
 
     def refusal(self, error: Exception) -> Refusal:
         """Translate what went wrong with a call, and count it."""
@@ -138,14 +137,13 @@ class ExportCall(Watched):
         "_message",
         "_signal",
         "_stream",
-        "_task",
     )
 
     _signal: Signal
     _message: IncomingMessage
 
     def __init__(self, calls: ExportCalls, stream: Stream) -> None:
-        super().__init__(self._give_up)
+        super().__init__()
         self._calls = calls
         self._stream = stream
         self._client = ""
@@ -154,7 +152,6 @@ class ExportCall(Watched):
         """Seconds that the caller gives us."""
         self._lease: Lease | None = None
         """Until the message is handed over, with it."""
-        self._task: asyncio.Task[None] | None = None
         self._is_answered = False
 
     def begin(self, signal: Signal, client: str, head: Head, lease: Lease) -> None:
@@ -167,19 +164,14 @@ class ExportCall(Watched):
         late = BodyTimeout(config.body_timeout_s) if config.body_timeout_s <= self._deadline else DeadlineExceeded()
         self._calls.watch.add(self, min(config.body_timeout_s, self._deadline), late)
 
-    def feed(self, piece: memoryview) -> None:
-        """Take a piece of the message."""
+    def feed(self, pieces: Sequence[memoryview]) -> None:
+        """Take some pieces of the message."""
         if self._is_answered:
             return
         try:
-            self._message.feed(piece)
+            self._message.feed(pieces)
         except Exception as error:  # noqa: BLE001 - every error becomes the caller's status, and ours is logged
             self.refuse(error)
-
-    def settle(self) -> None:
-        """Keep what has come by now."""
-        if self.is_reading and not self._is_answered:
-            self._message.settle()
 
     def end(self) -> None:
         """Hand the message over."""
@@ -193,17 +185,14 @@ class ExportCall(Watched):
             return
         lease, self._lease = self._lease, None
         assert lease is not None
-        self.due, self.late = self.begun + self._deadline, DeadlineExceeded()
+        self._wait()
         compressed = self._message.is_compressed or body.startswith(GZIP_MAGIC)
-        upload = Upload(self._signal, Protocol.GRPC, body, compressed, lease, self._client)
-        self._task = asyncio.get_running_loop().create_task(self._export(upload))
-        self._calls.tasks.add(self._task)
-        self._task.add_done_callback(partial(self._done, lease))
+        self._calls.intake.take(Upload(self._signal, Protocol.GRPC, body, compressed, lease, self._client), self._told)
 
     def cancel(self) -> bool:
         """Let go of a call that nobody waits for, unless it is on its way to the sink."""
         self._calls.watch.remove(self)
-        if self._task is not None and not self._is_answered:
+        if not (self.is_reading or self._is_answered):
             return True
         self._is_answered = True
         self._release()
@@ -227,16 +216,21 @@ class ExportCall(Watched):
         self._calls.counters.received(Protocol.GRPC, len(body))
         return body
 
-    async def _export(self, upload: Upload) -> None:
-        try:
-            receipt = await self._calls.intake.take(upload)
-        except asyncio.CancelledError:
-            self.refuse(self._shutting_down())
-        except Exception as error:  # noqa: BLE001 - likewise
-            self.refuse(error)
-            error.__traceback__ = None  # whoever keeps the error shall not keep the message
+    def _wait(self) -> None:
+        """Wait for the commit, which has its time, and the caller's."""
+        config = self._calls.config
+        now = asyncio.get_running_loop().time()
+        self.due, self.late = self.begun + self._deadline, DeadlineExceeded()
+        if now + config.commit_timeout_s < self.due:
+            self.due, self.late = now + config.commit_timeout_s, commit_too_slow(config)
+
+    def _told(self, outcome: Receipt | Exception) -> None:
+        """Tell the client what became of its message."""
+        if isinstance(outcome, Receipt):
+            self._accept(outcome)
         else:
-            self._accept(receipt)
+            self.refuse(outcome)
+            outcome.__traceback__ = None  # whoever keeps the error shall not keep the message
 
     def _accept(self, receipt: Receipt) -> None:
         if self._is_answered:
@@ -248,13 +242,8 @@ class ExportCall(Watched):
             timeout_s = self._calls.config.body_timeout_s
             self._calls.watch.add(self, timeout_s, BodyTimeout(timeout_s))
 
-    def _done(self, lease: Lease, task: asyncio.Task[None]) -> None:
-        self._calls.tasks.discard(task)
-        if task.cancelled():  # before it began
-            lease.release()
-            self.refuse(self._shutting_down())
-
-    def _give_up(self, reason: RequestRefused) -> None:
+    def give_up(self, reason: RequestRefused) -> None:
+        """End the call; it may be one whose answer the client does not take."""
         self._calls.watch.remove(self)
         if self._is_answered:
             self._stream.give_up()
@@ -264,9 +253,6 @@ class ExportCall(Watched):
     def _release(self) -> None:
         if self._lease is not None:
             self._lease.release()
-
-    def _shutting_down(self) -> Unavailable:
-        return Unavailable("shutting down", self._calls.config.retry_after_s)
 
 
 def _timeout(text: bytes | None) -> float:

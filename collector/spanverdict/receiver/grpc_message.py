@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.receiver.errors import MissingMessage, TooLarge
+from spanverdict.receiver.incoming import IncomingBytes
 from spanverdict.receiver.limits import Lease
 
 _PREFIX_BYTES: Final = 5
-_AHEAD: Final = 64 * 1024
-"""Leased before it is there, so that not every frame needs a lease."""
-_LEAST_KEPT: Final = 4096
-"""Smaller pieces are joined to the next one, as each is an object that no lease counts."""
 
 
 class IncomingMessage:
-    """A message of at most `limit` bytes that is on its way. What has come is leased, and at most `_AHEAD` more."""
+    """A message of at most `limit` bytes that is on its way. What is kept of it is leased."""
 
-    __slots__ = ("_lease", "_limit", "_pieces", "_prefix", "_received", "_settled", "_size", "is_compressed")
+    __slots__ = ("_content", "_lease", "_limit", "_prefix", "_size", "is_compressed")
+
+    _content: IncomingBytes
 
     def __init__(self, limit: int, lease: Lease) -> None:
         self._limit = limit
         self._lease = lease
         self._prefix = b""
-        self._size = self._received = self._settled = 0
-        self._pieces: list[bytes | memoryview] = []
+        self._size = 0
         self.is_compressed = False
         """Whether the client says so, once the message has begun."""
 
-    def feed(self, piece: memoryview) -> None:
-        """Take a piece, which need not be the message's alone. It must hold until `settle`.
+    def feed(self, pieces: Sequence[memoryview]) -> None:
+        """Take some pieces, which need not be the message's alone.
 
         Raises:
             TooLarge: the message says that it is longer than one may be.
@@ -38,21 +37,13 @@ class IncomingMessage:
             Overloaded: there is no room for it now.
         """
         if len(self._prefix) < _PREFIX_BYTES:
-            piece = self._begun(piece)
-        self._received += len(piece)
-        if self._received > self._size:
+            pieces = self._begun(pieces)
+        size = sum(map(len, pieces))
+        if not size:
+            return
+        if size > self._content.missing:
             raise Undecodable("the call carries more than one message")
-        if self._received > self._lease.size:
-            self._lease.resize(min(self._size, self._received + _AHEAD))
-        self._pieces.append(piece)
-
-    def settle(self) -> None:
-        """Copy what refers to a buffer that is about to be used again."""
-        pieces, first = self._pieces, self._settled
-        if first and len(pieces[first - 1]) < _LEAST_KEPT:
-            first -= 1
-        pieces[first:] = [b"".join(pieces[first:])]
-        self._settled = len(pieces)
+        self._content.add(pieces)
 
     def body(self) -> bytes:
         """Return the message, once.
@@ -63,14 +54,18 @@ class IncomingMessage:
         """
         if not self._prefix:
             raise MissingMessage
-        if len(self._prefix) < _PREFIX_BYTES or self._received < self._size:
+        if len(self._prefix) < _PREFIX_BYTES or self._content.missing:
             raise Undecodable("the message is shorter than it says")
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
+        return self._content.whole()
 
-    def _begun(self, piece: memoryview) -> memoryview:
-        missing = _PREFIX_BYTES - len(self._prefix)
-        self._prefix += piece[:missing]
+    def _begun(self, pieces: Sequence[memoryview]) -> Sequence[memoryview]:
+        """Take what of some pieces belongs to the prefix, and return what does not."""
+        rest = list(pieces)
+        while rest and (missing := _PREFIX_BYTES - len(self._prefix)):
+            self._prefix += rest[0][:missing]
+            rest[0] = rest[0][missing:]
+            if not rest[0]:
+                del rest[0]
         if len(self._prefix) == _PREFIX_BYTES:
             self._size = int.from_bytes(self._prefix[1:])
             if self._prefix[0] > 1:
@@ -78,4 +73,5 @@ class IncomingMessage:
             if self._size > self._limit:
                 raise TooLarge(f"the message is longer than {self._limit} bytes")
             self.is_compressed = self._prefix[0] == 1
-        return piece[missing:]
+            self._content = IncomingBytes(self._size, self._lease)
+        return rest

@@ -25,7 +25,7 @@ from spanverdict.receiver.errors import (
     UnsupportedMediaType,
 )
 from spanverdict.receiver.inflate import GzipInflater, InflateLimits
-from spanverdict.receiver.intake import Intake, Upload
+from spanverdict.receiver.intake import Intake, Upload, commit_too_slow
 from spanverdict.receiver.limits import ByteBudget, Lease
 from spanverdict.receiver.replies import export_response, export_response_json
 from spanverdict.receiver.sink import Receipt
@@ -150,7 +150,18 @@ class HttpApp:
             lease.release()
             raise
         upload = Upload(signal, head.protocol, body, compressed=False, lease=lease, client=client, as_sent=as_sent)
-        return await self._intake.take(upload)
+        return await self._committed(upload)
+
+    async def _committed(self, upload: Upload) -> Receipt:
+        told: asyncio.Future[Receipt | Exception] = asyncio.get_running_loop().create_future()
+        self._intake.take(upload, lambda outcome: None if told.done() else told.set_result(outcome))
+        try:
+            outcome = await asyncio.wait_for(told, self._config.commit_timeout_s)
+        except TimeoutError:
+            raise commit_too_slow(self._config) from None
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def _client(self, head: Head) -> str:
         """Name who sends, where there is a limit to what one may."""

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
-import contextlib
 import contextvars
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.counters import Counters, Protocol, Signal
 from spanverdict.receiver.errors import Unavailable
 from spanverdict.receiver.inflate import InflateLimits, inflate
 from spanverdict.receiver.limits import Lease
+from spanverdict.receiver.outcomes import Answered, Outcomes
 from spanverdict.receiver.ratelimit import RateLimiter
 from spanverdict.receiver.sink import Receipt, Sink
-
-T = TypeVar("T")
 
 _LONG_BODY = 128 * 1024
 _LONG_COMPRESSED_BODY = 64 * 1024
@@ -27,7 +23,7 @@ _GZIP_FLAGS = 3
 """Where a gzip header says what else it has (RFC 1952, 2.3)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Upload:
     """One request's body as it arrived, with its lease. HTTP bodies are inflated while they arrive, gRPC's are not."""
 
@@ -40,12 +36,6 @@ class Upload:
     """Who sends it, for the rate limit."""
     as_sent: bytes = b""
     """The gzip that a body was inflated from."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Submission:
-    commit: concurrent.futures.Future[Receipt]
-    warnings: tuple[str, ...] = ()
 
 
 class Intake:
@@ -65,48 +55,40 @@ class Intake:
         self._workers = workers
         self.rates = rates
         """Whoever takes a request in asks it before the body is read."""
+        self._outcomes = Outcomes()
 
-    async def take(self, upload: Upload) -> Receipt:
-        """Hand a request over and wait until it is committed.
+    def take(self, upload: Upload, answered: Answered) -> None:
+        """Hand a request over; `answered` is called once, when it is committed or will not be.
 
-        From here on the lease is ours: it ends when the sink has let go of the request, even if the client is gone
-        or has been told to come back by then.
-
-        Raises:
-            Undecodable, TooLarge, Overloaded, Unavailable: as the sink and the limits say.
+        That is a receipt, or an error as the sink and the limits say: `Undecodable`, `TooLarge`, `Overloaded`,
+        `Unavailable`. From here on the lease is ours: it ends when the sink has let go of the request, even if the
+        client is gone or has been told to come back by then.
         """
+        tell = self._outcomes.teller(answered)
         if _is_long(upload):
-            context = contextvars.copy_context()
-            submission = await _outcome(self._workers.submit(context.run, self._begin, upload))
+            self._workers.submit(contextvars.copy_context().run, self._begin, upload, tell)
         else:
-            submission = self._begin(upload)
-        return _with_warnings(await self._committed(submission), submission.warnings)
+            self._begin(upload, tell)
 
-    async def _committed(self, submission: _Submission) -> Receipt:
+    def _begin(self, upload: Upload, tell: Answered) -> None:
         try:
-            return await _outcome(submission.commit, self._config.commit_timeout_s)
-        except TimeoutError:
-            raise Unavailable("the commit takes too long", self._config.retry_after_s) from None
-
-    def _begin(self, upload: Upload) -> _Submission:
-        try:
-            submission = self._submit(upload)
-        except BaseException:
+            commit, warnings = self._submit(upload)
+        except Exception as error:  # noqa: BLE001 - every error is the client's to hear of
             upload.lease.release()
-            raise
-        submission.commit.add_done_callback(partial(self._settle, upload))
-        return submission
+            tell(error)
+        else:
+            commit.add_done_callback(partial(self._settle, upload, warnings, tell))
 
-    def _submit(self, upload: Upload) -> _Submission:
+    def _submit(self, upload: Upload) -> tuple[concurrent.futures.Future[Receipt], tuple[str, ...]]:
         payload = self._inflated(upload)
         self.rates.charge(upload.client, len(payload))
         if upload.signal is not Signal.TRACES:
-            return self._discard(upload, payload)
+            return self._discard(upload, payload), ()
         if upload.protocol is not Protocol.HTTP_JSON:
             as_sent = upload.body if upload.compressed else upload.as_sent
-            return _Submission(self._sink.submit(payload, as_sent if _may_stand_for(as_sent, payload) else b""))
+            return self._sink.submit(payload, as_sent if _may_stand_for(as_sent, payload) else b""), ()
         converted, warnings = self._converted(payload)
-        return _Submission(self._sink.submit(converted), warnings)
+        return self._sink.submit(converted), warnings
 
     def _inflated(self, upload: Upload) -> bytes:
         if not upload.compressed:
@@ -121,19 +103,28 @@ class Intake:
         converted = json_to_protobuf(text, lenient_enums=self._config.lenient_enums)
         return converted.payload, converted.warnings
 
-    def _discard(self, upload: Upload, payload: bytes) -> _Submission:
+    def _discard(self, upload: Upload, payload: bytes) -> concurrent.futures.Future[Receipt]:
         from spanverdict.receiver import discard  # noqa: PLC0415 - needed where clients send more than traces
 
         count = discard.count_json_items if upload.protocol is Protocol.HTTP_JSON else discard.count_items
         self._counters.discarded(upload.signal, count(upload.signal, payload))
         done: concurrent.futures.Future[Receipt] = concurrent.futures.Future()
         done.set_result(Receipt(accepted=0))
-        return _Submission(done)
+        return done
 
-    def _settle(self, upload: Upload, commit: concurrent.futures.Future[Receipt]) -> None:
+    def _settle(
+        self, upload: Upload, warnings: tuple[str, ...], tell: Answered, commit: concurrent.futures.Future[Receipt]
+    ) -> None:
+        """Let go of what is committed, and say so. Called on the thread that commits."""
         upload.lease.release()
-        if upload.signal is Signal.TRACES and not commit.cancelled() and commit.exception() is None:
-            self._counters.committed(upload.protocol, commit.result())
+        error = _failure_of(commit)
+        if error is not None:
+            tell(error)
+            return
+        receipt = commit.result()
+        if upload.signal is Signal.TRACES:
+            self._counters.committed(upload.protocol, receipt)
+        tell(_with_warnings(receipt, warnings))
 
 
 def _may_stand_for(gzip: bytes, payload: bytes) -> bool:
@@ -150,31 +141,16 @@ def _is_long(upload: Upload) -> bool:
     return len(upload.body) > (_LONG_COMPRESSED_BODY if upload.compressed else _LONG_BODY)
 
 
-async def _outcome(future: concurrent.futures.Future[T], timeout_s: float | None = None) -> T:
-    """Wait for a thread's future without ever cancelling it, whatever becomes of the waiting task."""
-    if not future.done():
-        loop = asyncio.get_running_loop()
-        woken = loop.create_future()
-        future.add_done_callback(lambda _: _wake_from_outside(loop, woken))
-        timer = None if timeout_s is None else loop.call_later(timeout_s, _wake, woken)
-        try:
-            await woken
-        finally:
-            if timer is not None:
-                timer.cancel()
-    if not future.done():
-        raise TimeoutError
-    return future.result()
+def _failure_of(commit: concurrent.futures.Future[Receipt]) -> Exception | None:
+    if commit.cancelled():
+        return concurrent.futures.CancelledError()
+    error = commit.exception()
+    return error if error is None or isinstance(error, Exception) else RuntimeError(f"the commit ended: {error!r}")
 
 
-def _wake_from_outside(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the connection that waited
-        loop.call_soon_threadsafe(_wake, waiter)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def commit_too_slow(config: ReceiverConfig) -> Unavailable:
+    """Return what a client is told whose request is not committed in time."""
+    return Unavailable("the commit takes too long", config.retry_after_s)
 
 
 def _with_warnings(receipt: Receipt, warnings: tuple[str, ...]) -> Receipt:

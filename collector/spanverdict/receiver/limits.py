@@ -31,6 +31,10 @@ class ByteBudget:
         lease.resize(size)
         return lease
 
+    def is_easy(self, size: int) -> bool:
+        """Whether half of the budget would still be free with so much more."""
+        return 2 * (self._in_use + size) <= self.capacity
+
     def _take(self, size: int) -> None:
         with self._lock:
             if size > 0 and self._in_use + size > self.capacity:
@@ -73,6 +77,10 @@ class Lease:
         with self._lock:
             self._budget._take(size - self._size)  # noqa: SLF001 - a lease is the budget's other half
             self._size = size
+
+    def is_easy(self, size: int) -> bool:
+        """Whether `size` bytes more would leave half of the budget to others."""
+        return self._budget.is_easy(size)
 
     def grow(self, size: int) -> None:
         """Hold `size` bytes more, or raise `Overloaded`."""

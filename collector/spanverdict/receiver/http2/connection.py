@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -14,7 +14,7 @@ from spanverdict.receiver.http2.blocks import PACKED_TIMES, HeaderBlocks
 from spanverdict.receiver.http2.frames import ConnectionFault, ErrorCode, StreamFault, check_size, check_stream, frame
 from spanverdict.receiver.http2.patience import Patience
 from spanverdict.receiver.http2.sending import FIRST_WINDOW
-from spanverdict.receiver.http2.streams import Call, OpenCall, Streams
+from spanverdict.receiver.http2.streams import OpenCall, Streams
 
 WINDOW: Final = frames.NUMBER
 """What clients may send without waiting for us: all that the protocol allows. The budget bounds what is kept of it."""
@@ -62,7 +62,6 @@ class Connection:
         self._streams = Streams(limits.streams, send, one_answered=self._patience.earn, none_left=self._close_if_done)
         self._frames = frames.FrameReader(DATA_FRAME_BYTES, max(_ANY_FRAME_BYTES, PACKED_TIMES * limits.header_bytes))
         self._blocks = HeaderBlocks(limits.header_bytes)
-        self._fed: set[Call] = set()
         self._due: int | None = frames.SETTINGS
         """The kind of frame that must come next."""
         self._granted = FIRST_WINDOW
@@ -97,9 +96,6 @@ class Connection:
         except Exception:
             _LOGGER.exception("a connection failed")
             self.end(ErrorCode.INTERNAL_ERROR, "internal error")
-        for call in self._fed:
-            call.settle()
-        self._fed.clear()
 
     def ping(self) -> None:
         """Ask whether anybody is there."""
@@ -124,11 +120,11 @@ class Connection:
         self._streams.lose()
 
     def _read(self, data: memoryview) -> None:
-        for kind, flags, number, payload in self._frames.read(data):
+        for kind, flags, number, pieces in self._frames.read(data):
             if kind == frames.DATA and self._due is None:
-                self._data(flags, number, payload)
+                self._data(flags, number, pieces)
             else:
-                self._other(kind, flags, number, payload)
+                self._other(kind, flags, number, pieces)
             if self.is_over:
                 return
         if self._frames.small:
@@ -136,7 +132,7 @@ class Connection:
             self._frames.small = 0
         self._grant()
 
-    def _data(self, flags: int, number: int, piece: memoryview) -> None:
+    def _data(self, flags: int, number: int, pieces: Sequence[memoryview]) -> None:
         ends = flags & frames.END_STREAM
         stream = self._streams[number]
         if stream is None:
@@ -146,13 +142,12 @@ class Connection:
             return
         call = stream.call
         stream.is_receiving = not ends
-        if piece:
-            call.feed(piece)
-            self._fed.add(call)
+        if pieces:
+            call.feed(pieces)
         if ends:
             call.end()
 
-    def _other(self, kind: int, flags: int, number: int, payload: memoryview) -> None:
+    def _other(self, kind: int, flags: int, number: int, pieces: Sequence[memoryview]) -> None:
         if self._due is not None and kind != self._due:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame comes where another must")
         handle = self._HANDLERS.get(kind)
@@ -160,7 +155,7 @@ class Connection:
             self._patience.spend()  # a kind of frame that others know
             return
         try:
-            handle(self, flags, number, payload)
+            handle(self, flags, number, pieces[0])
         except StreamFault as fault:
             self._patience.spend(_RESET_COST)
             self._streams.reset(number, fault.code)

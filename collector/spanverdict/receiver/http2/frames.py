@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -30,8 +30,8 @@ WITH_PRIORITY: Final = 0x20
 NUMBER: Final = 0x7FFFFFFF
 """The bits of a stream's number or of a window's increment; the first one is reserved."""
 
-Frame = tuple[int, int, int, memoryview]
-"""Kind, flags, stream, payload."""
+Frame = tuple[int, int, int, Sequence[memoryview]]
+"""Kind, flags, stream, payload: in several pieces where frames of data that have the same head follow each other."""
 
 _SMALL: Final = 256
 
@@ -108,9 +108,9 @@ def check_stream(stream: int, *, is_one: bool) -> None:
 class FrameReader:
     """Cuts what one peer sends into frames, in whatever pieces it comes.
 
-    DATA comes as soon as it is here, so its frames may be long and none is kept: what is yielded are pieces, of which
-    the last has the frame's flags and the others none. All other frames come whole and are no longer than
-    `other_bytes`. Payloads are views of what was given to `read` and hold until the next frame is asked for.
+    DATA comes as soon as it is here, so its frames may be long and none is kept: what is yielded are parts, of which
+    the last has the frame's flags and the others none. All other frames come whole, in one piece, and are no longer
+    than `other_bytes`. Payloads are views of what was given to `read` and hold until the next frame is asked for.
     """
 
     def __init__(self, data_bytes: int, other_bytes: int) -> None:
@@ -149,10 +149,11 @@ class FrameReader:
             size, flags, stream = _HEAD.unpack_from(data, at)
             kind, size, stop = size & 0xFF, size >> 8, at + HEAD_BYTES + (size >> 8)
             if kind == DATA and not flags & PADDED and stop <= end and size <= self._data_bytes:
-                self.controlled += size
-                self.small += size < _SMALL and not flags & END_STREAM
-                yield kind, flags, stream & NUMBER, data[at + HEAD_BYTES : stop]
-                at = stop
+                pieces = self._alike(data, at, HEAD_BYTES + size) if not flags else (data[at + HEAD_BYTES : stop],)
+                self.controlled += size * len(pieces)
+                self.small += len(pieces) if size < _SMALL and not flags & END_STREAM else 0
+                yield kind, flags, stream & NUMBER, pieces
+                at += (HEAD_BYTES + size) * len(pieces)
             elif kind == DATA:
                 if flags & PADDED and size and end - at == HEAD_BYTES:
                     break  # how much padding there is comes next
@@ -164,9 +165,19 @@ class FrameReader:
                     raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a frame is too long")
                 if stop > end:
                     break
-                yield kind, flags, stream & NUMBER, data[at + HEAD_BYTES : stop]
+                yield kind, flags, stream & NUMBER, (data[at + HEAD_BYTES : stop],)
                 at = stop
         self._rest = bytes(data[at:])
+
+    @staticmethod
+    def _alike(data: memoryview, at: int, step: int) -> list[memoryview]:
+        """Return the payloads of whole frames that have one head: clients cut a message into many of one length."""
+        head, end = data[at : at + HEAD_BYTES], len(data)
+        pieces = []
+        while at + step <= end and data[at : at + HEAD_BYTES] == head:
+            pieces.append(data[at + HEAD_BYTES : at + step])
+            at += step
+        return pieces
 
     def _greeted(self, data: memoryview) -> int:
         """Return how much of the data is the connection's preface."""
@@ -191,7 +202,7 @@ class FrameReader:
         self._left, self._flags, self._stream = size - self._padding, flags, stream
         self.small += self._left < _SMALL and not flags & END_STREAM
         if not size:
-            return at, (DATA, flags, stream, data[at:at])
+            return at, (DATA, flags, stream, ())
         return self._continued(data, at)
 
     def _continued(self, data: memoryview, at: int) -> tuple[int, Frame | None]:
@@ -204,5 +215,5 @@ class FrameReader:
             self._padding -= skipped
             at += skipped
         if not (self._left or self._padding):
-            return at, (DATA, self._flags, self._stream, piece)
-        return at, (DATA, 0, self._stream, piece) if piece else None
+            return at, (DATA, self._flags, self._stream, (piece,))
+        return at, (DATA, 0, self._stream, (piece,)) if piece else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from spanverdict.receiver.http2.frames import RST_STREAM, ConnectionFault, ErrorCode, StreamFault, frame
@@ -13,11 +13,8 @@ from spanverdict.receiver.http2.sending import Outlet, Sending
 class Call(Protocol):
     """What becomes of a request. None of these raises anything; whatever is wrong is answered."""
 
-    def feed(self, piece: memoryview) -> None:
-        """Take a piece of the body. The view holds until `settle`."""
-
-    def settle(self) -> None:
-        """Copy what is kept of the pieces so far: the buffer that they are in is about to be used again."""
+    def feed(self, pieces: Sequence[memoryview]) -> None:
+        """Copy what is to be kept of some pieces of the body: the buffer that they are in is used again."""
 
     def end(self) -> None:
         """Know that the request is here as a whole. Also said of one that is answered already."""
