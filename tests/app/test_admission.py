@@ -181,9 +181,20 @@ def test_a_span_is_of_the_run_that_its_strongest_tag_names() -> None:
         "own", "of-resource", "of-scope", "second", None, "mine",
     ]  # fmt: skip
     assert found.dtype == np.int32
-    assert mentioned_runs(table, tags) == {*names, "weaker"}
-    assert mentioned_runs(table.take(np.array([4])), tags) == set()
-    assert mentioned_runs(SpanTable.empty(table.pool), tags) == set()
+    assert mentioned_runs(table, tags)[0] == {*names, "weaker"}
+    assert mentioned_runs(table.take(np.array([4])), tags) == (set(), [])
+    assert mentioned_runs(SpanTable.empty(table.pool), tags) == (set(), [])
+
+
+def test_an_id_that_cannot_name_a_run_is_told_once_and_its_spans_are_kept(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        assert desk.send(request("no name", "good"), request("")) == [2, 1]
+    told = " cannot name a run: an id has 1 to 128 letters, digits and . _ : / -; its spans are kept, and belong to no run by it"
+    assert sorted(caplog.messages) == [f"''{told}", f"'no name'{told}"]
+    assert set(desk.docket.runs) == {"good"}
+    assert desk.store.journal.bounds().last == 6
 
 
 def test_spans_of_known_runs_are_let_in_at_a_glance(monkeypatch: pytest.MonkeyPatch) -> None:

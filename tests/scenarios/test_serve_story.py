@@ -159,6 +159,13 @@ def test_runs_are_listed_newest_first_page_by_page(server: Server) -> None:
     assert [run["id"] for run in second["runs"]] == ["page-1", "page-0"]
 
 
+def test_an_id_that_can_name_no_run_is_told(server: Server) -> None:
+    before = server.metric("invalid_run_ids_total")
+    server.play("nightly run 7", 1, first=120_000)
+    assert server.metric("invalid_run_ids_total") > before
+    assert server.said().count("'nightly run 7' cannot name a run") == 1
+
+
 SAMPLE = re.compile(r'^spanverdict_[a-z_]+(\{[a-z_]+="[^"\n]*"(,[a-z_]+="[^"\n]*")*\})? -?[0-9.e+-]+$')
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from spanverdict.app.associating import tags_of
 from spanverdict.app.decoding import POOL_BYTES, RECENT_ATTRIBUTES, TRACE_LIMIT
 from spanverdict.app.docket import Docket
+from spanverdict.app.misnamed import Misnamed
 from spanverdict.otlp.decode import new_pool
 from spanverdict.paths.naming import mentioned_runs, named_runs
 from spanverdict.receiver.errors import Overloaded, RequestRefused, TooLarge
@@ -35,6 +36,7 @@ class Admission:
         self._wary_until = clock()
         self._pool = new_pool(RECENT_ATTRIBUTES)
         """Holds what was let in while others were refused."""
+        self.misnamed = Misnamed()
         self._moving = threading.Lock()
 
     def sift(self, table: SpanTable, counts: Sequence[int]) -> tuple[SpanTable, Sequence[RequestRefused | None]]:
@@ -57,7 +59,10 @@ class Admission:
 
     def _sifted(self, table: SpanTable, counts: Sequence[int]) -> tuple[SpanTable, Sequence[RequestRefused | None]]:
         tags = tags_of(self._docket.config.flows)
-        if not any(map(self._is_new, mentioned_runs(table, tags))):
+        mentioned, wrong = mentioned_runs(table, tags)
+        if wrong:
+            self.misnamed.met(wrong)
+        if not any(map(self._is_new, mentioned)):
             return table, [None] * len(counts)
         run, names = named_runs(table, tags)
         new = [place for place, name in enumerate(names) if self._is_new(name)]

@@ -112,6 +112,9 @@ def _of_judge(service: Service) -> Iterator[_Metric]:
     yield "untagged_spans", "gauge", "Spans at hand that no run claims", _one(docket.untagged)
     away = _one(docket.turned_away)
     yield "runs_turned_away_total", "counter", "Times that spans came for a run beyond those that are followed", away
+    if service.admission is not None:
+        text = "Times that spans came under a run id that cannot name a run"
+        yield "invalid_run_ids_total", "counter", text, _one(service.admission.misnamed.times)
     text = "Runs of which the spans were let go before their time, to be read again from the journal"
     yield "runs_let_go_total", "counter", text, _one(docket.let_go)
     yield "window_bytes", "gauge", "Memory of the spans at hand, about", _one(docket.nbytes)

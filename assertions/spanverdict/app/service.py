@@ -153,6 +153,7 @@ class Service:
                 self.judge.start()
             self.masker = Masker(self.config.masking)
             apart = self._decoding_process() if self.config.decode_apart else None
+            self.admission = Admission(docket) if self.config.only is None else None
             self.intake = Intake(
                 self.store.journal,
                 self.judge.deliver,
@@ -161,7 +162,7 @@ class Service:
                 apart=apart,
                 masker=self.masker,
                 limits=self.config.limits,
-                admission=Admission(docket) if self.config.only is None else None,
+                admission=self.admission,
             )
             self.intake.start()
             self._parts.callback(self.intake.close)

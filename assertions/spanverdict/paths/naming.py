@@ -12,15 +12,16 @@ from spanverdict.telemetry.spantable import SpanTable
 from spanverdict.telemetry.vectors import Int32s, constant, is_constant
 
 
-def mentioned_runs(table: SpanTable, tags: Sequence[str] = RUN_ID_ATTRIBUTES) -> set[str]:
+def mentioned_runs(table: SpanTable, tags: Sequence[str] = RUN_ID_ATTRIBUTES) -> tuple[set[str], list[object]]:
     """Return the runs that `named_runs` would find, and perhaps some that none of the spans names after all.
 
-    It costs a few calls however many tags there are, as it looks at distinct attributes and not at spans.
+    And the values of the same attributes that cannot name a run. It costs a few calls however many tags there are, as
+    it looks at distinct attributes and not at spans.
     """
     pool, keys = table.pool, table.pool.keys
     wanted = {key for tag in tags if (key := keys.id_of(tag)) >= 0}
     if not wanted or not len(table):
-        return set()
+        return set(), []
     key_of, items = keys.of_attributes(), table.attributes.items
     keys_here = key_of.take(items)
     found: set[int] = set()
@@ -30,7 +31,8 @@ def mentioned_runs(table: SpanTable, tags: Sequence[str] = RUN_ID_ATTRIBUTES) ->
         alike = (numbers == numbers[0]).all()
         for number in [int(numbers[0])] if alike else ascending(numbers).tolist():
             found.update(a for a in owned[number] if int(key_of[a]) in wanted)
-    return {str(name) for number in found if is_run_id(name := pool.attribute(number)[1])}
+    values = [pool.attribute(number)[1] for number in found]
+    return {str(name) for name in values if is_run_id(name)}, [value for value in values if not is_run_id(value)]
 
 
 def named_runs(table: SpanTable, tags: Sequence[str] = RUN_ID_ATTRIBUTES) -> tuple[Int32s, list[str]]:
