@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
+from pathlib import Path
 
 import pytest
 
 from app.waiting import until
 from spanverdict.app import compiling as room
-from spanverdict.app.compiling import SAMPLE, Compiling
+from spanverdict.app.compiling import Compiling, compile_all
 from spanverdict.app.decodingchild import _Answers
-from spanverdict.otlp.decode import decode_all, new_pool
+from spanverdict.otlp.compiled import ROUTINES
+from spanverdict.telemetry import machinecode
 
 
 def test_nothing_is_compiled_before_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,16 +23,42 @@ def test_nothing_is_compiled_before_it_pays(monkeypatch: pytest.MonkeyPatch) -> 
     assert not any(thread.name == "compiling" for thread in threading.enumerate())
 
 
-def test_the_sample_is_a_request_of_one_span() -> None:
-    _, (tally,) = decode_all([SAMPLE], new_pool())
-    assert (tally.accepted, tally.rejected) == (1, 0)
-
-
 def test_compiled_code_is_there_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
     monkeypatch.setattr(room, "PAYS_AFTER_S", -1.0)
     compiling = Compiling()
     until(compiling.is_done)
+
+
+def test_what_was_kept_is_there_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    compile_all()
+    monkeypatch.setattr(room, "PAYS_AFTER_S", 1e9)
+    compiling = Compiling()
+    compiling.load_kept()
+    assert compiling.is_done()
+
+
+def test_machine_code_that_was_damaged_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setattr(machinecode, "_paths", lambda _: [tmp_path / "code", tmp_path / "other" / "code"])
+    assert machinecode.kept(ROUTINES) is None
+    machinecode.keep(ROUTINES, {"a": ("b", b"c")})
+    assert machinecode.kept(ROUTINES) == {"a": ("b", b"c")}
+    kept = (tmp_path / "code").read_bytes()
+    (tmp_path / "code").write_bytes(kept[:-1])
+    assert machinecode.kept(ROUTINES) is None
+    (tmp_path / "code").write_bytes(b"")
+    assert machinecode.kept(ROUTINES) is None
+
+
+def test_machine_code_is_kept_where_there_is_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setattr(machinecode, "_paths", lambda _: [tmp_path / "file" / "code", tmp_path / "other" / "code"])
+    machinecode.keep(ROUTINES, {"a": ("b", b"c")})
+    assert machinecode.kept(ROUTINES) == {"a": ("b", b"c")}
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["code"]
 
 
 def test_where_it_cannot_be_compiled_decoding_goes_on(
@@ -42,7 +70,7 @@ def test_where_it_cannot_be_compiled_decoding_goes_on(
         raise RuntimeError("no machine code here")
 
     monkeypatch.setattr(room, "PAYS_AFTER_S", -1.0)
-    monkeypatch.setattr(room, "decode_all", broken)
+    monkeypatch.setattr(room, "_made_apart", broken)
     compiling = Compiling()
     with caplog.at_level(logging.WARNING):
         compiling.is_done()

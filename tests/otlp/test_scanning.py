@@ -24,11 +24,14 @@ from otlp.messages import (
     spans,
     table_rows,
 )
+from spanverdict.app.compiling import compile_all
 from spanverdict.otlp import decode as decoding
+from spanverdict.otlp.compiled import ROUTINES
 from spanverdict.otlp.decode import decode, decode_all, new_pool
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.otlp.scanning import MAX_FIELDS, Field, Unusual, scan
 from spanverdict.telemetry import interning
+from spanverdict.telemetry.machinecode import load
 from spanverdict.telemetry.pool import Pool
 
 HAS_NUMBA = find_spec("numba") is not None
@@ -51,6 +54,12 @@ def field(number: int, content: bytes) -> bytes:
 
 def wrap(*serialised: bytes) -> bytes:
     return field(1, field(2, b"".join(field(2, span) for span in serialised)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machine_code() -> None:
+    if HAS_NUMBA:
+        load(ROUTINES, compile_all())
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -38,6 +38,7 @@ def main(number: int, suspicion: str, limits: tuple[int, int] | None = None) -> 
     within = AttributeLimits(*limits) if limits is not None else None
     answers = _Answers(within)
     answers.search_for(suspicion)
+    answers.compiling.load_kept()
     serve(Channel(socket.socket(fileno=number)), answers)
 
 

@@ -1,6 +1,6 @@
 """Requests to columns of numbers by compiled loops (`walking.py`): what `scanning.py` does, a few times as fast.
 
-Whoever imports this has numba (`telemetry/compiling.py`).
+It is of use once its routines run as machine code (`telemetry/machinecode.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from spanverdict.otlp import walking
 from spanverdict.otlp.columns import Lists
 from spanverdict.otlp.numbering import Numbered
 from spanverdict.otlp.scanning import Unusual
+from spanverdict.telemetry import recollecting
 from spanverdict.telemetry.blocks import PADDING, Block, Int64s
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.recollecting import number_rows
@@ -24,7 +25,9 @@ _LEAST_SPAN: Final = 16
 """Bytes of a span with ids, with its tag; what is shorter is left to protobuf, as is …"""
 _LEAST_ITEM: Final = 8
 """… what has shorter attributes, events or links on average."""
-_UINT32: Final = 0xFFFF_FFFF
+
+ROUTINES: Final = (*walking.ROUTINES, *recollecting.ROUTINES)
+"""All that runs as machine code, once it is there; before that it does the same, slowly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,20 +50,20 @@ def walk(payloads: Sequence[bytes | memoryview]) -> Walked:
     Raises:
         Unusual: they must be read by protobuf.
     """
-    block = Block.of(payloads)  # type: ignore[arg-type] # any buffer will do
+    block = Block.writable(payloads)
     ends = np.fromiter(map(len, payloads), np.int64, len(payloads)).cumsum()
     requests = np.stack((np.concatenate((np.zeros(1, np.int64), ends[:-1])), ends), axis=1)
-    n_bytes = len(block.array) - PADDING
-    room = n_bytes // _LEAST_SPAN
-    found = walking.Envelopes(np.empty((room, 2), np.int64), np.empty((room, 5), np.int64), np.zeros(2, np.int64))
+    room = (len(block.array) - PADDING) // _LEAST_SPAN
     counts = np.zeros(len(payloads), np.int64)
-    if not walking.find_spans(block.array, requests, found, counts):
+    spans, runs = np.empty((room, 2), np.int64), np.empty((room, 5), np.int64)
+    found = walking.Envelopes(spans, runs, np.zeros(2, np.int64), counts)
+    if not walking.find_spans(walking.Sent(block.array, requests), found):
         raise Unusual
     n_spans, n_runs = found.filled.tolist()
-    runs = found.runs[:n_runs]
+    runs = runs[:n_runs]
     return Walked(
         block,
-        _columns(block, found.spans[:n_spans], n_bytes),
+        _columns(block, spans[:n_spans]),
         counts.tolist(),
         block.cut(runs[:, 0], runs[:, 1]),
         block.cut(runs[:, 2], runs[:, 3]),
@@ -68,16 +71,20 @@ def walk(payloads: Sequence[bytes | memoryview]) -> Walked:
     )
 
 
-def _columns(block: Block, spans: Int64s, n_bytes: int) -> walking.Columns:
-    n = len(spans)
+def _columns(block: Block, spans: Int64s) -> walking.Columns:
+    n, array = len(spans), block.array
+    room = (len(array) - PADDING) // _LEAST_ITEM + n
     columns = walking.Columns(
-        np.zeros((6, n), np.uint64),
-        np.zeros((5, n), np.int64),
-        np.zeros((4, n), np.int64),
-        np.empty((walking.N_LISTS, 2, n_bytes // _LEAST_ITEM + n), np.int64),
-        np.zeros((walking.N_LISTS, n + 1), np.int64),
+        words=np.zeros((6, n), np.uint64),
+        kinds=np.zeros(n, np.int8),
+        dropped=np.zeros((3, n), np.uint32),
+        flags=np.zeros(n, np.uint32),
+        texts=np.zeros((4, n), np.int64),
+        places=np.empty((walking.N_LISTS, 2, room), np.int64),
+        offsets=np.zeros((walking.N_LISTS, n + 1), np.int64),
+        filled=np.zeros(walking.N_LISTS, np.int64),
     )
-    if not walking.read_spans(block.array, block.every("<u8"), block.every("<u4"), spans, columns):
+    if not walking.read_spans(walking.Source(array, array, array, spans), columns):
         raise Unusual
     return columns
 
@@ -85,23 +92,22 @@ def _columns(block: Block, spans: Int64s, n_bytes: int) -> walking.Columns:
 def number_walked(walked: Walked, pool: Pool) -> Numbered:
     """Gather columns, and number what is new in them."""
     columns = walked.columns
-    words, small = columns.words, columns.small
+    words = columns.words
     _, starts, sizes = _items(walked, walking.ATTRIBUTES)
     attributes = pool.attributes.number_within(walked.block, starts, sizes, number_rows)
     states = columns.texts[walking.STATE + 1].any()
-    dropped = small[walking.DROPPED : walking.FLAGS]
     return Numbered(
         trace=_traces(words, pool),
-        span_ids=words[walking.SPAN].byteswap(),
-        parent_span_ids=words[walking.PARENT].byteswap(),
+        span_ids=words[walking.SPAN],
+        parent_span_ids=words[walking.PARENT],
         wrong_parents=None,
         names=_texts(walked, walking.NAME, pool),
         trace_states=_texts(walked, walking.STATE, pool) if states else None,
         statuses=_lists(walked, walking.STATUSES),
-        kinds=(small[walking.KIND] & _UINT32).view(np.uint64),
-        times=words[walking.START :],
-        flags=small[walking.FLAGS].view(np.uint64),
-        dropped=(dropped & _UINT32).view(np.uint64) if dropped.any() else None,
+        kinds=columns.kinds,
+        times=words[walking.START :].view(np.int64),
+        flags=columns.flags,
+        dropped=columns.dropped,
         attributes=Ragged(columns.offsets[walking.ATTRIBUTES], attributes),
         events=_lists(walked, walking.EVENTS),
         links=_lists(walked, walking.LINKS),

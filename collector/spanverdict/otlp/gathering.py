@@ -8,17 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from spanverdict.otlp.columns import Lists
-from spanverdict.otlp.numbering import Numbered
+from spanverdict.otlp.numbering import Numbered, bounded, known_kinds
 from spanverdict.otlp.scanning import Field, Fields, Found, varints
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.spantable import Int32s, Ragged, UInt64s
+from spanverdict.telemetry.spantable import Int32s, Ragged, UInt32s, UInt64s
 
 _ONE_BYTE: Final = 0x80
 """Numbers below take one byte."""
 _UINT32: Final = 0xFFFF_FFFF
 _DROPPED: Final = (Field.DROPPED_ATTRIBUTES, Field.DROPPED_EVENTS, Field.DROPPED_LINKS)
 
-_Column = TypeVar("_Column", Int32s, UInt64s)
+_Column = TypeVar("_Column", Int32s, UInt32s, UInt64s)
 
 
 def number_fields(fields: Fields, pool: Pool) -> Numbered:
@@ -34,9 +34,9 @@ def number_fields(fields: Fields, pool: Pool) -> Numbered:
         names=_texts(fields, fields.of(Field.NAME), pool),
         trace_states=_texts(fields, states, pool) if len(states) else None,
         statuses=_lists(fields, Field.STATUS),
-        kinds=_numbers(fields, Field.KIND),
-        times=_times(fields),
-        flags=_scattered(fields.of(Field.FLAGS), _read(fields, Field.FLAGS, "<u4").astype(np.uint64)),
+        kinds=known_kinds(_numbers(fields, Field.KIND)),
+        times=bounded(_times(fields)),
+        flags=_scattered(fields.of(Field.FLAGS), _read(fields, Field.FLAGS, "<u4").astype(np.uint32)),
         dropped=_dropped(fields),
         attributes=Ragged(attributes.offsets(), attributes.in_order(numbers)),
         events=_lists(fields, Field.EVENTS),
@@ -94,10 +94,10 @@ def _numbers(fields: Fields, field: Field) -> UInt64s:
     return _scattered(found, values)
 
 
-def _dropped(fields: Fields) -> UInt64s | None:
+def _dropped(fields: Fields) -> UInt32s | None:
     if not any(len(fields.of(field)) for field in _DROPPED):
         return None
-    return np.array([_numbers(fields, field) for field in _DROPPED])
+    return np.array([_numbers(fields, field) for field in _DROPPED]).astype(np.uint32)
 
 
 def _texts(fields: Fields, found: Found, pool: Pool) -> Int32s:

@@ -11,31 +11,27 @@ from google.protobuf.message import DecodeError, Message
 
 from spanverdict.otlp.columns import Lists
 from spanverdict.otlp.judging import TRACE_ID_SIZE, attributes_of, judge_attributes, judge_strings, judge_trace_ids
-from spanverdict.otlp.numbering import Numbered
+from spanverdict.otlp.numbering import Numbered, bounded
 from spanverdict.otlp.shallow_pb2 import Event, Link, Status
 from spanverdict.telemetry.leftout import with_any
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spanlists import no_events, no_links
 from spanverdict.telemetry.spantable import (
-    MAX_TIME,
     Bools,
     Events,
     Int8s,
     Int32s,
-    Int64s,
     Links,
     Ragged,
     SpanTable,
     UInt64s,
 )
-from spanverdict.telemetry.vocabulary import SpanKind, StatusCode
+from spanverdict.telemetry.vocabulary import StatusCode
 
 SPAN_ID_SIZE: Final = 8
 
 _NO_TRACE: Final = bytes(TRACE_ID_SIZE)
 _NO_SPAN: Final = bytes(SPAN_ID_SIZE)
-_MAX_TIME: Final = np.uint64(MAX_TIME)
-_LAST_KIND: Final = np.uint64(max(SpanKind))
 _LAST_CODE: Final = max(StatusCode)
 
 
@@ -56,8 +52,8 @@ def lay_out(columns: Numbered, pool: Pool, resource: Int32s, scope: Int32s) -> t
     status_code, status_message, wrong_status = _statuses(columns.statuses, pool, n)
     events, wrong_event = _events(columns.events, pool, n)
     links, wrong_link = _links(columns.links, pool, n)
-    start, end = _times(columns.times)
-    dropped = np.zeros((3, n), np.uint32) if columns.dropped is None else columns.dropped.astype(np.uint32)
+    start, end = columns.times
+    dropped = np.zeros((3, n), np.uint32) if columns.dropped is None else columns.dropped
     table = SpanTable(
         pool=pool,
         trace=columns.trace,
@@ -66,11 +62,11 @@ def lay_out(columns: Numbered, pool: Pool, resource: Int32s, scope: Int32s) -> t
         resource=resource,
         scope=scope,
         name=columns.names,
-        kind=_kinds(columns.kinds),
+        kind=columns.kinds,
         status_code=status_code,
         status_message=status_message,
         trace_state=_trace_states(columns.trace_states, pool, n),
-        flags=columns.flags.astype(np.uint32),
+        flags=columns.flags,
         start_time_unix_nano=start,
         end_time_unix_nano=end,
         dropped_attributes=dropped[0],
@@ -102,15 +98,6 @@ def _zero(ids: UInt64s) -> Bools | None:
     return None if ids.all() else ids == 0
 
 
-def _times(times: UInt64s) -> Int64s:
-    return np.minimum(times, _MAX_TIME).view(np.int64)
-
-
-def _kinds(kinds: UInt64s) -> Int8s:
-    """Kinds that later versions of OTLP may add count as unspecified."""
-    return (kinds * (kinds <= _LAST_KIND)).astype(np.int8)
-
-
 def _statuses(lists: Lists | None, pool: Pool, n: int) -> tuple[Int8s, Int32s, Bools | None]:
     """Return codes and messages; few spans differ in them, so each distinct status is read once."""
     codes, texts = np.zeros(n, np.int8), np.full(n, pool.strings[b""], np.int32)
@@ -131,7 +118,7 @@ def _events(lists: Lists | None, pool: Pool, n: int) -> tuple[Events, Bools | No
     events, wrong = _read_each(Event.FromString, lists.items, Event())
     table = Events(
         lists.offsets,
-        _times(np.array([event.time_unix_nano for event in events], np.uint64)),
+        bounded(np.array([event.time_unix_nano for event in events], np.uint64)),
         pool.strings.number_all([event.name for event in events]),
         _attributes_of(events, pool),
     )

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from spanverdict.otlp.columns import Columns, Lists
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.spantable import Bools, Int32s, Ragged, UInt64s
+from spanverdict.telemetry.spantable import MAX_TIME, Bools, Int8s, Int32s, Int64s, Ragged, UInt32s, UInt64s
+from spanverdict.telemetry.vocabulary import SpanKind
+
+_MAX_TIME: Final = np.uint64(MAX_TIME)
+_LAST_KIND: Final = np.uint64(max(SpanKind))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,17 +34,26 @@ class Numbered:
     """None when no span has one; so below."""
     statuses: Lists | None
     """Serialised, at most one a span."""
-    kinds: UInt64s
-    """As unsigned 32-bit numbers."""
-    times: UInt64s
+    kinds: Int8s
+    times: Int64s
     """(2, n): starts and ends."""
-    flags: UInt64s
-    dropped: UInt64s | None
+    flags: UInt32s
+    dropped: UInt32s | None
     """(3, n): attributes, events, links."""
     attributes: Ragged
     events: Lists | None
     """Serialised."""
     links: Lists | None
+
+
+def bounded(times: UInt64s) -> Int64s:
+    """Return times as tables hold them."""
+    return np.minimum(times, _MAX_TIME).view(np.int64)
+
+
+def known_kinds(kinds: UInt64s) -> Int8s:
+    """Return kinds as tables hold them; those that later versions of OTLP may add count as unspecified."""
+    return (kinds * (kinds <= _LAST_KIND)).astype(np.int8)
 
 
 def number_columns(columns: Columns, pool: Pool) -> Numbered:
@@ -53,10 +67,10 @@ def number_columns(columns: Columns, pool: Pool) -> Numbered:
         names=pool.strings.number_all(columns.names),
         trace_states=None if states is None else pool.strings.number_all(states),
         statuses=columns.statuses,
-        kinds=columns.kinds,
-        times=columns.times,
-        flags=columns.flags,
-        dropped=columns.dropped,
+        kinds=known_kinds(columns.kinds),
+        times=bounded(columns.times),
+        flags=columns.flags.astype(np.uint32),
+        dropped=None if columns.dropped is None else columns.dropped.astype(np.uint32),
         attributes=_ragged(columns.attributes, pool.attributes, len(columns.trace_ids)),
         events=columns.events,
         links=columns.links,

@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from spanverdict.telemetry.blocks import Bytes, Int64s, Rows
-from spanverdict.telemetry.compiling import compiled, inlined
+from spanverdict.telemetry.compiling import Everywhere, part, routine
+from spanverdict.telemetry.spantable import MAX_TIME
+from spanverdict.telemetry.vocabulary import SpanKind
 
 UNUSUAL: Final = -1
 N_LISTS: Final = 4
 ATTRIBUTES, EVENTS, LINKS, STATUSES = range(N_LISTS)
 TRACE, SPAN, PARENT, START, END = 0, 2, 3, 4, 5
 """Rows of `words`; a trace id takes two."""
-KIND, DROPPED, FLAGS = 0, 1, 4
-"""Rows of `small`."""
 NAME, STATE = 0, 2
 """Rows of `texts`: where each begins, and its size."""
 
@@ -29,11 +29,14 @@ _LAST_SHIFT: Final = 28
 """Of a number of five bytes."""
 _CONTINUED: Final = 128
 _LOW: Final = 127
+_UINT32: Final = 0xFFFF_FFFF
+_LAST_KIND: Final = int(max(SpanKind))
+_MAX_TIME: Final = np.uint64(MAX_TIME)
 _FIRST: Final = 0x0A
 _SECOND: Final = 0x12
 _SCHEMA: Final = 0x1A
 _IDS: Final = 1 << 1 | 1 << 2
-_UNKNOWN, _ID, _NUMBER, _EIGHT, _FOUR, _TEXT, _LIST, _SINGLE = range(8)
+_UNKNOWN, _ID, _NUMBER, _TIME, _FOUR, _TEXT, _LIST, _SINGLE = range(8)
 """How fields are read."""
 
 
@@ -41,9 +44,9 @@ def _readers() -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
     how, where = np.zeros(256, np.int8), np.zeros(256, np.int8)
     known = (
         (0x0A, _ID, TRACE), (0x12, _ID, SPAN), (0x1A, _TEXT, STATE), (0x22, _ID, PARENT), (0x2A, _TEXT, NAME),
-        (0x30, _NUMBER, KIND), (0x39, _EIGHT, START), (0x41, _EIGHT, END), (0x4A, _LIST, ATTRIBUTES),
-        (0x50, _NUMBER, DROPPED), (0x5A, _LIST, EVENTS), (0x60, _NUMBER, DROPPED + 1), (0x6A, _LIST, LINKS),
-        (0x70, _NUMBER, DROPPED + 2), (0x7A, _SINGLE, STATUSES), (0x85, _FOUR, FLAGS),
+        (0x30, _NUMBER, 0), (0x39, _TIME, START), (0x41, _TIME, END), (0x4A, _LIST, ATTRIBUTES),
+        (0x50, _NUMBER, 1), (0x5A, _LIST, EVENTS), (0x60, _NUMBER, 2), (0x6A, _LIST, LINKS),
+        (0x70, _NUMBER, 3), (0x7A, _SINGLE, STATUSES), (0x85, _FOUR, 0),
     )  # fmt: skip
     for tag, reader, place in known:
         how[tag], where[tag] = reader, place
@@ -51,7 +54,15 @@ def _readers() -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
 
 
 _HOW, _WHERE = _readers()
-"""By the first byte of a field: how it is read, and into which row."""
+"""By the first byte of a field: how it is read, and into which row; numbers are the kind, and how many were dropped."""
+
+
+class Sent(NamedTuple):
+    """Requests, one behind the other."""
+
+    data: Bytes
+    requests: Int64s
+    """(n, 2): where each begins and ends."""
 
 
 class Envelopes(NamedTuple):
@@ -63,25 +74,41 @@ class Envelopes(NamedTuple):
     """(at most so many, 5): place and size of resource and scope of spans that share both; how many spans."""
     filled: Int64s
     """How many of each there are."""
+    counts: Int64s
+    """Spans a request."""
+
+
+class Source(NamedTuple):
+    """Spans that were found."""
+
+    data: Bytes
+    words: Everywhere
+    """The data read as eight, and as four bytes at every place."""
+    fours: Everywhere
+    spans: Int64s
 
 
 class Columns(NamedTuple):
-    """What the fields of spans are written to."""
+    """What the fields of spans are written to; all of it is zero before."""
 
     words: Rows
-    """(6, n) as they lie in memory."""
-    small: Int64s
-    """(5, n)"""
+    """(6, n): trace ids as they lie in memory, other ids, times."""
+    kinds: npt.NDArray[np.int8]
+    dropped: npt.NDArray[np.uint32]
+    """(3, n): attributes, events, links."""
+    flags: npt.NDArray[np.uint32]
     texts: Int64s
     """(4, n)"""
     places: Int64s
-    """(`N_LISTS`, 2, at most so many): where each item begins, and its size."""
+    """(`N_LISTS`, 2, at most so many): where each item begins, and its size; this need not be zero."""
     offsets: Int64s
     """(`N_LISTS`, n + 1): where the items of each span begin."""
+    filled: Int64s
+    """How many items are in each list."""
 
 
-@inlined
-def _varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
+@part
+def varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """Return a number of at most five bytes, and what follows it; `UNUSUAL` for the former if there is none."""
     if at >= end:
         return UNUSUAL, at
@@ -101,41 +128,42 @@ def _varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
     return UNUSUAL, at
 
 
-@inlined
-def _contents(data: Bytes, at: int, end: int) -> tuple[int, int]:
+@part
+def contents(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """Return the size of contents whose length stands here, and where they begin; `UNUSUAL` if they do not fit."""
-    size, begin = _varint(data, at, end)
+    size, begin = varint(data, at, end)
     if size > end - begin:
         return UNUSUAL, begin
     return size, begin
 
 
-@compiled
-def find_spans(data: Bytes, requests: Int64s, found: Envelopes, counts: Int64s) -> bool:
-    """Find the spans of requests that stand between given places, and how many each has.
+@routine((Sent, "u1 i8,2"), (Envelopes, "i8,2 i8,2 i8 i8"))
+def find_spans(sent: Sent, found: Envelopes) -> int:
+    """Find the spans of requests, and how many each has.
 
-    False when something is unusual, or there is too little room.
+    0 when something is unusual, or there is too little room.
     """
+    data, requests = sent
     for request in range(len(requests)):
         at, end, before = requests[request, 0], requests[request, 1], found.filled[0]
         while at < end:
             if data[at] != _FIRST:
-                return False
-            size, at = _contents(data, at + 1, end)
+                return 0
+            size, at = contents(data, at + 1, end)
             if size < 0 or not _open_resource(data, at, at + size, found):
-                return False
+                return 0
             at += size
-        counts[request] = found.filled[0] - before
-    return True
+        found.counts[request] = found.filled[0] - before
+    return 1
 
 
-@compiled
+@part
 def _open_resource(data: Bytes, at: int, end: int, found: Envelopes) -> bool:
-    _, runs, filled = found
+    _, runs, filled, _ = found
     first, start, known = filled[1], 0, -1
     while at < end:
         tag = data[at]
-        size, at = _contents(data, at + 1, end)
+        size, at = contents(data, at + 1, end)
         if size < 0 or (tag == _FIRST and known >= 0) or filled[1] == len(runs):
             return False
         if tag == _FIRST:
@@ -151,13 +179,13 @@ def _open_resource(data: Bytes, at: int, end: int, found: Envelopes) -> bool:
     return True
 
 
-@compiled
+@part
 def _open_scope(data: Bytes, at: int, end: int, found: Envelopes) -> bool:
-    spans, runs, filled = found
+    spans, runs, filled, _ = found
     n_spans, start, known = filled[0], 0, -1
     while at < end:
         tag = data[at]
-        size, at = _contents(data, at + 1, end)
+        size, at = contents(data, at + 1, end)
         if size < 0 or (tag == _FIRST and known >= 0) or n_spans == len(spans):
             return False
         if tag == _SECOND:
@@ -174,14 +202,50 @@ def _open_scope(data: Bytes, at: int, end: int, found: Envelopes) -> bool:
     return True
 
 
-@compiled
-def read_spans(data: Bytes, words: Rows, fours: npt.NDArray[np.uint32], spans: Int64s, columns: Columns) -> bool:
-    """Read the fields of spans into columns that are all zero; False when something is unusual.
+@part
+def turned(word: np.uint64) -> np.uint64:
+    """Return eight bytes in the opposite order."""
+    one, two, four = np.uint64(8), np.uint64(16), np.uint64(32)
+    word = (word & _ODD_BYTES) << one | (word >> one) & _ODD_BYTES
+    word = (word & _ODD_PAIRS) << two | (word >> two) & _ODD_PAIRS
+    return word << four | word >> four
 
-    `words` and `fours` are the data read as eight and as four bytes at every place.
-    """
-    into, small, texts, places, offsets = columns
-    filled, room = np.zeros(N_LISTS, np.int64), places.shape[2]
+
+_ODD_BYTES: Final = np.uint64(0x00FF00FF00FF00FF)
+_ODD_PAIRS: Final = np.uint64(0x0000FFFF0000FFFF)
+
+
+@part
+def _take_number(columns: Columns, place: int, row: int, number: int) -> None:
+    if place == 0:
+        kind = number & _UINT32
+        columns.kinds[row] = kind if kind <= _LAST_KIND else 0
+    else:
+        columns.dropped[place - 1, row] = number & _UINT32
+
+
+@part
+def _take_id(words: Everywhere, columns: Columns, place: int, row: int, at: int) -> None:
+    if place == TRACE:
+        columns.words[TRACE, row], columns.words[TRACE + 1, row] = words[at], words[at + 8]
+    else:
+        columns.words[place, row] = turned(words[at])
+
+
+@part
+def _take_item(columns: Columns, place: int, at: int, size: int) -> bool:
+    n = columns.filled[place]
+    if n == columns.places.shape[2]:
+        return False
+    columns.places[place, 0, n], columns.places[place, 1, n] = at, size
+    columns.filled[place] = n + 1
+    return True
+
+
+@routine((Source, "u1 *u8 *u4 i8,2"), (Columns, "u8,2 i1 u4,2 u4 i8,2 i8,3 i8,2 i8"))
+def read_spans(source: Source, columns: Columns) -> int:
+    """Read the fields of spans into columns; 0 when something is unusual."""
+    data, words, fours, spans = source
     for row in range(len(spans)):
         at, end, seen = spans[row, 0], spans[row, 1], 0
         while at < end:
@@ -190,44 +254,43 @@ def read_spans(data: Bytes, words: Rows, fours: npt.NDArray[np.uint32], spans: I
             at += 1
             bit = 1 << (tag >> 3)
             if seen & bit and how != _LIST:
-                return False
+                return 0
             seen |= bit
-            if how == _EIGHT:
+            if how == _TIME:
                 size = 8
                 if end - at < size:
-                    return False
-                into[place, row] = words[at]
+                    return 0
+                columns.words[place, row] = min(words[at], _MAX_TIME)
             elif how == _FOUR:
                 size = 5
                 if end - at < size or data[at] != 1:  # the second byte of its tag
-                    return False
-                small[place, row] = fours[at + 1]
+                    return 0
+                columns.flags[row] = fours[at + 1]
             elif how == _NUMBER:
-                small[place, row], at = _varint(data, at, end)
+                number, at = varint(data, at, end)
                 size = 0
-                if small[place, row] < 0:
-                    return False
+                if number < 0:
+                    return 0
+                _take_number(columns, place, row, number)
             else:
-                size, at = _contents(data, at, end)
+                size, at = contents(data, at, end)
                 if size < 0 or how == _UNKNOWN:
-                    return False
+                    return 0
                 if how >= _LIST:
-                    n = filled[place]
-                    if n == room:
-                        return False
-                    places[place, 0, n], places[place, 1, n] = at, size
-                    filled[place] = n + 1
+                    if not _take_item(columns, place, at, size):
+                        return 0
                 elif how == _TEXT:
-                    texts[place, row], texts[place + 1, row] = at, size
+                    columns.texts[place, row], columns.texts[place + 1, row] = at, size
                 elif size == (16 if place == TRACE else 8):
-                    into[place, row] = words[at]
-                    if place == TRACE:
-                        into[place + 1, row] = words[at + 8]
+                    _take_id(words, columns, place, row, at)
                 elif size or place != PARENT:
-                    return False
+                    return 0
             at += size
         if seen & _IDS != _IDS:
-            return False
+            return 0
         for place in range(N_LISTS):
-            offsets[place, row + 1] = filled[place]
-    return True
+            columns.offsets[place, row + 1] = columns.filled[place]
+    return 1
+
+
+ROUTINES: Final = (find_spans, read_spans)

@@ -31,8 +31,14 @@ _EIGHT_TRUE: Final = np.uint64(0x0101010101010101)
 class Block:
     """Bytes that many items stand in, followed by `PADDING` zeros."""
 
-    data: bytes
+    data: bytes | memoryview
     array: Bytes
+
+    @staticmethod
+    def writable(pieces: Sequence[bytes | memoryview]) -> Block:
+        """Join bytes to a block as compiled code takes it."""
+        data = bytearray().join((*pieces, bytes(PADDING)))
+        return Block(memoryview(data), np.frombuffer(data, np.uint8))
 
     @staticmethod
     def of(pieces: Sequence[bytes], between: bytes = b"") -> Block:
@@ -53,7 +59,8 @@ class Block:
     def cut(self, starts: Places, sizes: Int64s) -> list[bytes]:
         """Return items as Python bytes."""
         data = self.data
-        return [data[start:end] for start, end in zip(starts.tolist(), (starts + sizes).tolist(), strict=True)]
+        found = [data[start:end] for start, end in zip(starts.tolist(), (starts + sizes).tolist(), strict=True)]
+        return [*map(bytes, found)]
 
     def rows(self, starts: Places, sizes: Int64s, width: int) -> Rows:
         """Return items of fewer than `width` bytes as rows."""

@@ -1,27 +1,100 @@
-"""Functions that numba turns into machine code: loops over bytes that numpy has no word for.
+"""Functions over arrays that run as machine code once it was made of them: loops over bytes that numpy has no word for.
 
-Importing this takes numba, half a second and some 180 MB with it, so only a process that decodes much does. What is
-compiled here reads what strangers send, and nothing checks its indices: every one must be known to be within.
+Uncompiled they do the same, slowly, and numpy holds every index against its bounds. In machine code nothing does, and
+it reads what strangers send: every index must be known to be within. How it is made, kept and loaded: `machinecode.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+import ctypes
+import struct
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from numba import njit
+import numpy as np
+import numpy.typing as npt
 
-Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+Array: TypeAlias = npt.NDArray[Any]
+Everywhere: TypeAlias = npt.NDArray[Any]
+"""Bytes, in which a routine sees numbers at every place."""
+Machine: TypeAlias = Callable[[bytes], int]
+"""Machine code; takes the addresses and lengths of all arrays, eight bytes each."""
+_Part = TypeVar("_Part", bound=Callable[..., Any])
+
+_NO_BYTES: Final = ctypes.c_byte * 0
+"""To ask an array for its address: what takes least, and refuses what is not contiguous or cannot be written."""
 
 
-def compiled(function: Compiled) -> Compiled:
-    """Compile a function when it is first called; machine code is kept beside the source, or in the user's cache."""
-    try:
-        return cast("Compiled", njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # neither can be written
-        return cast("Compiled", njit(nogil=True)(function))
+class Taken(NamedTuple):
+    """An array that a routine takes."""
+
+    dtype: np.dtype[Any]
+    n_dimensions: int
+    everywhere: bool
+    """What is given are bytes, and they are seen as numbers that begin at every byte."""
+
+    @staticmethod
+    def of(said: str) -> Taken:
+        """Read how an array is said: `u8` has one dimension, `u8,2` two, and `*u8` is taken everywhere.
+
+        >>> Taken.of("*u8").everywhere, Taken.of("i4,2").n_dimensions
+        (True, 2)
+        """
+        dtype, _, dimensions = said.lstrip("*").partition(",")
+        return Taken(np.dtype(dtype), int(dimensions or 1), said.startswith("*"))
+
+    def seen(self, array: Array) -> Array:
+        """Return an array as the routine sees it."""
+        if self.everywhere:
+            size = self.dtype.itemsize
+            return np.ndarray((max(len(array) - size + 1, 0),), self.dtype, array, strides=(1,))
+        if (array.dtype, array.ndim) != (self.dtype, self.n_dimensions) or not array.flags.c_contiguous:
+            raise TypeError(f"a routine takes {self}, and not {array.dtype} of {array.ndim} dimensions")
+        return array
 
 
-def inlined(function: Compiled) -> Compiled:
-    """Make a part of compiled functions, into each of which it is copied: a call costs as much as it does."""
-    return cast("Compiled", njit(nogil=True, forceinline=True)(function))
+class Routine:
+    """A function that takes tuples of arrays, all of them contiguous and writable, and returns a number."""
+
+    __slots__ = ("_frame", "function", "kinds", "machine", "takes")
+
+    def __init__(self, function: Callable[..., int], kinds: Sequence[type], takes: Sequence[Sequence[Taken]]) -> None:
+        self.function = function
+        self.kinds = kinds
+        """The tuples that it takes …"""
+        self.takes = takes
+        """… and the arrays in each."""
+        self._frame = struct.Struct(f"={sum(1 + taken.n_dimensions for taken in chain(*takes))}q").pack
+        self.machine: Machine | None = None
+        """What runs instead of the function once it is there."""
+
+    @property
+    def name(self) -> str:
+        """What it is called among others."""
+        return f"{self.function.__module__}.{self.function.__name__}"
+
+    def __call__(self, *tuples: tuple[Array, ...]) -> int:
+        """Run it."""
+        if self.machine is None:
+            return int(self.function(*map(self._seen, self.kinds, self.takes, tuples)))
+        frame: list[int] = []
+        for array in chain(*tuples):
+            frame.append(ctypes.addressof(_NO_BYTES.from_buffer(array)))  # type: ignore[arg-type] # it is a buffer
+            frame += array.shape
+        return self.machine(self._frame(*frame))
+
+    def _seen(self, kind: type, takes: Sequence[Taken], arrays: tuple[Array, ...]) -> Any:
+        return kind(*(taken.seen(array) for taken, array in zip(takes, arrays, strict=True)))
+
+
+def routine(*said: tuple[type, str]) -> Callable[[Callable[..., int]], Routine]:
+    """Make a routine of a function; said are the named tuples that it takes, with their arrays (see `Taken.of`)."""
+    takes = [[*map(Taken.of, arrays.split())] for _, arrays in said]
+    return lambda function: Routine(function, [kind for kind, _ in said], takes)
+
+
+def part(function: _Part) -> _Part:
+    """Mark a function as one that routines call: it is copied into each, as a call costs as much as reading a field."""
+    function.__dict__["of_routines"] = True
+    return function

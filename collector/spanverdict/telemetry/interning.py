@@ -23,7 +23,7 @@ FEW: Final = 300
 PIECE_BYTES: Final = 128 * 1024
 """So many bytes of rows are looked up at a time."""
 
-NumberRows: TypeAlias = Callable[[Wanted, Table, Answers, int], int]
+NumberRows: TypeAlias = Callable[[Wanted, Table, Answers], int]
 """Looks items up, and remembers new ones, without making rows of all of them: `recollecting.number_rows`."""
 
 
@@ -134,17 +134,17 @@ class Interner:
         return numbers
 
     def _number_compiled(self, block: Block, starts: Places, sizes: Int64s, number_rows: NumberRows) -> Int32s:
-        numbers, words, least = np.empty(len(starts), np.int32), block.every("<u8"), 0
+        numbers, least = np.empty(len(starts), np.int32), 0
         numbers.fill(-1)
         for width in WIDTHS:
             memory = self._memories.get(width) or self._memories.setdefault(width, Recall.of_width(width))
-            new = np.empty((len(starts) if self.recent else 0, width // 8), np.uint64)
-            wanted = Wanted(words, starts, sizes, least, width)
-            n_new = number_rows(wanted, memory.table, Answers(numbers, new), len(self) if self.recent else -1)
+            bounds = np.array((least, width, len(self) if self.recent else -1), np.int64)
+            answers = memory.answers(numbers, len(starts) if self.recent else 0)
+            n_new = number_rows(Wanted(block.array, starts, sizes, bounds), memory.table, answers)
             if n_new:
                 self._numbers.default_factory = None
                 assert isinstance(self.items_by_id, Items)
-                self.items_by_id.extend_rows(new[:n_new].copy())
+                self.items_by_id.extend_rows(answers.new[:n_new].copy())
             least = width
         rest = (numbers < 0).nonzero()[0]
         if len(rest):

@@ -53,7 +53,7 @@ class Texts(Sequence[Any]):
     def __getitem__(self, number: int | slice) -> str | tuple[str, ...]:
         if isinstance(number, slice) or self._known is not None:
             return self._all()[number]
-        return self._block.data[self._starts[number] : self._ends[number]].decode()
+        return str(self._block.data[self._starts[number] : self._ends[number]], "utf-8")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spanverdict.telemetry.blocks import KEPT, WIDTHS, Bools, Int32s, Int64s, Places, Rows, equal_rows
+from spanverdict.telemetry.compiling import Everywhere
 
 SLOT_BITS: Final = {32: 15, 64: 14, 128: 13}
 """By width: 32,768 slots where rows are short, so that each memory takes about a megabyte."""
@@ -21,15 +22,19 @@ _FACTORS: Final = np.frombuffer(os.urandom(max(WIDTHS)), np.uint64) | np.uint64(
 """Of this process, so that nobody outside can make many items meet in one slot."""
 
 
+_PIECE: Final = 256
+"""So many items are looked up together by compiled code."""
+
+
 class Wanted(NamedTuple):
     """Items to look up by compiled code, those of certain sizes."""
 
-    words: Rows
+    words: Everywhere
     """The data read as eight bytes at every place."""
     starts: Places
     sizes: Int64s
-    least: int
-    below: int
+    bounds: Int64s
+    """The least size, the one that is too large, and the number of the first new item."""
 
 
 class Table(NamedTuple):
@@ -38,7 +43,7 @@ class Table(NamedTuple):
     known: Rows
     numbers: Int32s
     factors: Rows
-    shift: np.uint64
+    shift: Rows
     kept: Rows
     """For each size what keeps that many bytes of a row."""
 
@@ -50,6 +55,9 @@ class Answers(NamedTuple):
     """One for each item, -1 where it has none."""
     new: Rows
     """Those that were not known."""
+    rows: Rows
+    slots: Int64s
+    """(2, so many as there are rows): scratch."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +69,7 @@ class Recall:
     holders: Int32s
     """Scratch, one a slot."""
     factors: Rows
-    shift: np.uint64
+    shift: Rows
 
     @staticmethod
     def of_width(width: int) -> Recall:
@@ -72,7 +80,7 @@ class Recall:
             np.zeros(n_slots, np.int32),
             np.zeros(n_slots, np.int32),
             _FACTORS[: width // 8],
-            np.uint64(64 - SLOT_BITS[width]),
+            np.array([64 - SLOT_BITS[width]], np.uint64),
         )
 
     @property
@@ -80,10 +88,17 @@ class Recall:
         """What compiled code reads and writes."""
         return Table(self.rows, self.numbers, self.factors, self.shift, KEPT[8 * self.rows.shape[1]])
 
+    def answers(self, numbers: Int32s, n_new: int) -> Answers:
+        """Return what the compiled code writes, with room for so many new items."""
+        width = self.rows.shape[1]
+        scratch = np.empty((_PIECE, width), np.uint64), np.empty((2, _PIECE), np.int64)
+        return Answers(numbers, np.empty((n_new, width), np.uint64), *scratch)
+
     def slots(self, rows: Rows) -> Places:
         """Return where each row would stand."""
         hashes: npt.NDArray[np.uint64] = np.vecdot(rows, self.factors)
-        return (hashes >> self.shift).view(np.int64)
+        slots: Places = (hashes >> self.shift[0]).view(np.int64)
+        return slots
 
     def look_up(self, rows: Rows, slots: Places) -> Int32s:
         """Return the numbers remembered for rows, -1 for those that are not."""

@@ -7,31 +7,29 @@ from typing import Final
 import numpy as np
 
 from spanverdict.telemetry.blocks import Rows
-from spanverdict.telemetry.compiling import compiled, inlined
+from spanverdict.telemetry.compiling import Everywhere, part, routine
 from spanverdict.telemetry.recall import Answers, Table, Wanted
 
 _WORD: Final = 8
 _TOP_BYTE: Final = np.uint64(56)
-_PIECE: Final = 256
-"""So many items are looked up together: each is somewhere else in memory, and the processor fetches them side by side
-as long as nothing depends on what it finds."""
 
 
-@compiled
-def number_rows(wanted: Wanted, table: Table, answers: Answers, first: int) -> int:
+@routine((Wanted, "*u8 i8 i8 i8"), (Table, "u8,2 i4 u8 u8 u8,2"), (Answers, "i4 u8,2 u8,2 i8,2"))
+def number_rows(wanted: Wanted, table: Table, answers: Answers) -> int:
     """Look up items among those known, and write their numbers.
 
-    Those that are not known are remembered under numbers from `first` on, and written as rows; or, if `first` is
-    negative, they have no number. Returns how many are new.
+    Those that are not known are remembered under numbers from the first new one on, and written as rows; or, if that is
+    negative, they have no number. Returns how many are new. Some are looked up together: each is somewhere else in
+    memory, and the processor fetches them side by side as long as nothing depends on what it finds.
     """
-    words, starts, sizes, least, below = wanted
-    numbers, new = answers
-    rows = np.empty((_PIECE, len(table.factors)), np.uint64)
-    slots, places = np.empty(_PIECE, np.int64), np.empty(_PIECE, np.int64)
+    words, starts, sizes, _ = wanted
+    least, below, first = wanted.bounds[0], wanted.bounds[1], wanted.bounds[2]
+    numbers, new, rows, _ = answers
+    slots, places = answers.slots[0], answers.slots[1]
     at = n_new = 0
     while at < len(starts):
         n = 0
-        while at < len(starts) and n < _PIECE:
+        while at < len(starts) and n < len(rows):
             if least <= sizes[at] < below:
                 slots[n] = _take_row(words, starts[at], sizes[at], table, rows[n])
                 places[n] = at
@@ -52,20 +50,20 @@ def number_rows(wanted: Wanted, table: Table, answers: Answers, first: int) -> i
     return n_new
 
 
-@inlined
-def _take_row(words: Rows, start: int, size: int, table: Table, row: Rows) -> int:
+@part
+def _take_row(words: Everywhere, start: int, size: int, table: Table, row: Rows) -> int:
     """Make a row of an item and return its slot."""
-    _, _, factors, shift, kept = table
+    _, _, factors, shifts, kept = table
     last = len(row) - 1
     hashed = np.uint64(0)
     for place in range(last):
         row[place] = word = words[start + _WORD * place] & kept[size, place]
         hashed += word * factors[place]
     row[last] = word = words[start + _WORD * last] & kept[size, last] | np.uint64(size + 1) << _TOP_BYTE
-    return int((hashed + word * factors[last]) >> shift)
+    return int((hashed + word * factors[last]) >> shifts[0])
 
 
-@inlined
+@part
 def _number(table: Table, slot: int, row: Rows) -> int:
     """Return the number of what is known in a slot, -1 if it is not this row."""
     differs = np.uint64(0)
@@ -74,8 +72,11 @@ def _number(table: Table, slot: int, row: Rows) -> int:
     return int(table.numbers[slot]) if differs == 0 else -1
 
 
-@inlined
+@part
 def _remember(table: Table, slot: int, row: Rows, number: int) -> None:
     for place in range(len(row)):
         table.known[slot, place] = row[place]
     table.numbers[slot] = number
+
+
+ROUTINES: Final = (number_rows,)

@@ -1,0 +1,196 @@
+"""Machine code of routines: made by numba, kept as it is, and loaded without numba.
+
+To load it takes 50 ms and little memory. Numba takes half a second and 130 MB to come up even where it has compiled
+everything before; so it is only imported to compile, which takes some seconds, once for each version and processor.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import marshal
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from spanverdict.telemetry.compiling import Routine, Taken
+
+Code: TypeAlias = dict[str, tuple[str, bytes]]
+"""By routine the symbol where its code begins, and an object file."""
+
+_CALLS: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)
+"""How machine code is called; the interpreter lock is let go meanwhile."""
+_NEVER_CALLED: Final = ("numba_gil_ensure", "numba_gil_release", "numba_unpickle", "numba_do_raise")
+"""What code refers to that raises; ours does not."""
+_DIGEST_BYTES: Final = 32
+
+
+def load(routines: Sequence[Routine], code: Code) -> None:
+    """Let routines run as machine code from now on."""
+    llvm = import_module("llvmlite.binding")
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    for name in _NEVER_CALLED:
+        llvm.add_symbol(name, ctypes.cast(ctypes.pythonapi.Py_DecRef, ctypes.c_void_p).value)
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    for _, object_file in code.values():
+        engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
+    engine.finalize_object()
+    for routine in routines:
+        run: Any = _CALLS(engine.get_function_address(code[routine.name][0]))
+        run.engine = engine  # it holds the code
+        routine.machine = run
+
+
+def kept(routines: Sequence[Routine]) -> Code | None:
+    """Return the machine code that was kept of these very routines, for this very machine."""
+    for path in _paths(routines):
+        try:
+            digest, data = _split(path.read_bytes())
+        except OSError:
+            continue
+        if hashlib.sha256(data).digest() == digest:
+            code: Code = marshal.loads(data)  # noqa: S302 - written by us, beside what we run or where the user keeps things
+            return code
+    return None
+
+
+def keep(routines: Sequence[Routine], code: Code) -> None:
+    """Keep machine code for the next time, where there is a place that can be written to."""
+    data = marshal.dumps(code)
+    for path in _paths(routines):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(f".{os.getpid()}")
+            unfinished.write_bytes(hashlib.sha256(data).digest() + data)
+            unfinished.replace(path)
+        except OSError:
+            continue
+        return
+
+
+def _split(data: bytes) -> tuple[bytes, bytes]:
+    return data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+
+
+def _paths(routines: Sequence[Routine]) -> Iterator[Path]:
+    """Yield where machine code may be kept: beside the source, or in the user's cache."""
+    name = f"routines-{_told_apart(routines)}.code"
+    yield Path(__file__).with_name("__pycache__") / name
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    yield Path(cache) / "spanverdict" / name
+
+
+def _told_apart(routines: Sequence[Routine]) -> str:
+    """Return what is different wherever the machine code may be."""
+    llvm = import_module("llvmlite.binding")
+
+    sources = {routine.function.__code__.co_filename for routine in routines} | {__file__}
+    found = hashlib.sha256()
+    for source in sorted(sources):
+        found.update(Path(source).read_bytes())
+    features = llvm.get_host_cpu_features().flatten()
+    about = (version("numba"), version("llvmlite"), platform.python_version(), llvm.get_host_cpu_name(), features)
+    found.update(repr(about).encode())
+    return found.hexdigest()[:24]
+
+
+def made(routines: Sequence[Routine]) -> Code:
+    """Compile routines."""
+    numba, extending = import_module("numba"), import_module("numba.extending")
+    for function in _parts(routines):
+        extending.register_jitable(forceinline=True)(function)
+    code: Code = {}
+    for routine in routines:
+        function = numba.njit(error_model="numpy")(routine.function)
+        call = _called(function, _unpacking(routine))
+        compiled = numba.cfunc(numba.int64(numba.types.CPointer(numba.int64)), nopython=True)(call)
+        code[routine.name] = compiled.native_name, bytes(compiled._library._get_compiled_object())  # noqa: SLF001
+    return code
+
+
+def _parts(routines: Sequence[Routine]) -> list[Callable[..., Any]]:
+    """Return the functions that routines call, those that these call included."""
+    found: dict[Callable[..., Any], None] = {}
+    waiting: list[Callable[..., Any]] = [routine.function for routine in routines]
+    while waiting:
+        function = waiting.pop()
+        for name in function.__code__.co_names:
+            other = function.__globals__.get(name)
+            if other is not None and getattr(other, "of_routines", False) and other not in found:
+                found[other] = None
+                waiting.append(other)
+    return [*found]
+
+
+def _called(function: Callable[..., int], unpacked: Callable[[Any], Any]) -> Callable[[Any], int]:
+    def call(frame: Any) -> int:
+        return function(*unpacked(frame))
+
+    return call
+
+
+def _unpacking(routine: Routine) -> Callable[[Any], Any]:
+    """Return what, in compiled code, makes the tuples that a routine takes of addresses and lengths."""
+    types, extending = import_module("numba").types, import_module("numba.extending")
+    arrays = [[_array_type(taken) for taken in takes] for takes in routine.takes]
+    tuples = [types.NamedTuple(items, kind) for items, kind in zip(arrays, routine.kinds, strict=True)]
+    every = types.Tuple(tuples)
+
+    @extending.intrinsic  # type: ignore[untyped-decorator] # imported late
+    def unpacked(_context: Any, frame: Any) -> Any:
+        def generate(context: Any, builder: Any, _signature: Any, args: Sequence[Any]) -> Any:
+            words = _words(builder, args[0])
+            built = [
+                context.make_tuple(
+                    builder,
+                    kind,
+                    [_array(context, builder, item, taken, words) for item, taken in zip(*both, strict=True)],
+                )
+                for kind, *both in zip(tuples, arrays, routine.takes, strict=True)
+            ]
+            return context.make_tuple(builder, every, built)
+
+        return every(frame), generate
+
+    return unpacked  # type: ignore[no-any-return]
+
+
+def _array_type(taken: Taken) -> Any:
+    numba = import_module("numba")
+    layout = "A" if taken.everywhere else "C"
+    return numba.types.Array(numba.from_dtype(taken.dtype), taken.n_dimensions, layout, aligned=not taken.everywhere)
+
+
+def _words(builder: Any, frame: Any) -> Iterator[Any]:
+    """Yield what stands in a frame, one after the other."""
+    ir = import_module("llvmlite.ir")
+    place = 0
+    while True:
+        yield builder.load(builder.gep(frame, [ir.Constant(ir.IntType(64), place)]))
+        place += 1
+
+
+def _array(context: Any, builder: Any, kind: Any, taken: Taken, words: Iterator[Any]) -> Any:
+    """Make an array of the address and lengths that come next."""
+    ir, arrays = import_module("llvmlite.ir"), import_module("numba.np.arrayobj")
+    whole = ir.IntType(64)
+    array = arrays.make_array(kind)(context, builder)
+    data = builder.inttoptr(next(words), array.data.type)
+    shape = [next(words) for _ in range(taken.n_dimensions)]
+    size = ir.Constant(whole, taken.dtype.itemsize)
+    if taken.everywhere:
+        shape = [builder.sub(shape[0], ir.Constant(whole, taken.dtype.itemsize - 1))]
+        strides = [ir.Constant(whole, 1)]
+    else:
+        strides = [size]
+        for length in reversed(shape[1:]):
+            strides.insert(0, builder.mul(strides[0], length))
+    arrays.populate_array(array, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
+    return array._getvalue()  # noqa: SLF001 - numba has no other word for it
