@@ -12,9 +12,23 @@ from scenarios.stories import RULES, as_expected, call, tell
 pytestmark = pytest.mark.story
 
 
-def test_right_rule_files_are_silent(rules: Path) -> None:
+def test_right_rule_files_take_one_line_for_people_and_none_for_machines(rules: Path) -> None:
     done = call("lint", rules)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "no mistakes found\n", "")
+    assert tell("lint", rules, "-o", "text").stdout == "no mistakes found\n"
+    assert tell("lint", rules, "-o", "github").stdout == ""
+    assert json.loads(tell("lint", rules, "-o", "sarif").stdout)["runs"][0]["results"] == []
+
+
+@pytest.mark.parametrize("option", [("--rules", "a.yaml", "--rules", "b.yaml"), ("-r", "a.yaml", "-r", "b.yaml")])
+@pytest.mark.parametrize("command", ["check", "lint", "test", "golden record"])
+def test_whoever_names_rules_by_an_option_is_told_the_right_form(command: str, option: tuple[str, ...]) -> None:
+    more = ("--input", "traces.jsonl") if command == "check" else ()
+    done = tell(*command.split(), *option, *more)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Error: rule files need no option here: " in done.stderr
+    assert done.stderr.endswith(f"spanverdict {command} a.yaml b.yaml …\n")
+    assert "--rules" not in tell(*command.split(), "--help").stdout
 
 
 def test_every_mistake_of_every_file_is_told_with_a_caret(rules: Path) -> None:

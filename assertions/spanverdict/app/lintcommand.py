@@ -9,7 +9,7 @@ from pathlib import Path
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.printing import print_text
 from spanverdict.diagnostics.diagnostic import Diagnostic, Level, Problems
-from spanverdict.diagnostics.render import render_all
+from spanverdict.diagnostics.render import render_findings
 from spanverdict.rulefiles.lint import lint
 from spanverdict.rulefiles.sources import TESTS
 
@@ -24,7 +24,7 @@ def lint_files(paths: Sequence[str], outputs: Sequence[str]) -> ExitCode:
         found = _report(paths, outputs)
     else:
         found = _find(paths)
-        print_text(render_all(found))
+        print_text(render_findings(found))
     errors = sum(one.level is Level.ERROR for one in found)
     return ExitCode.USAGE if errors else ExitCode.LINT if found else ExitCode.PASSED
 

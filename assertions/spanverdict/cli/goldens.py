@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spanverdict.cli.options import looking
+from spanverdict.cli.options import looking, rules_are_arguments
 
 if TYPE_CHECKING:
     from spanverdict.app.goldencommands import Chosen
@@ -29,6 +29,7 @@ def _choosing(command: Callable[..., Any]) -> Callable[..., Any]:
     for add in (
         click.option("--rule", "names", multiple=True, metavar="ID", help="Only this rule, as RULE or FLOW/RULE."),
         looking,
+        rules_are_arguments,
         click.argument("rules", nargs=-1, required=True),
     ):
         command = add(command)

@@ -20,6 +20,7 @@ from spanverdict.cli.options import (
     read_labels,
     read_run_id,
     reporting,
+    rules_are_arguments,
     server_access,
 )
 
@@ -108,6 +109,7 @@ def _tell_strangers(given: dict[str, Any]) -> None:
 
 @click.command()
 @click.argument("rules", nargs=-1, required=True)
+@rules_are_arguments
 @input_files
 @click.option("--run", "run_id", callback=read_run_id, help="The run to judge.")
 @asking_server("Ask this server for the verdict, as in http://127.0.0.1:8080.")

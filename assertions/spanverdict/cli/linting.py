@@ -6,9 +6,12 @@ import sys
 
 import click
 
+from spanverdict.cli.options import rules_are_arguments
+
 
 @click.command()
 @click.argument("rules", nargs=-1, required=True)
+@rules_are_arguments
 @click.option(
     "-o",
     "--output",

@@ -133,6 +133,24 @@ input_files = click.option(
 )
 
 
+def _say_where_rules_go(ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> None:
+    if values:
+        raise click.UsageError(f"rule files need no option here: {ctx.command_path} {' '.join(values)} …", ctx)
+
+
+rules_are_arguments = click.option(
+    "--rules",
+    "-r",
+    "rules_of_option",
+    multiple=True,
+    hidden=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_say_where_rules_go,
+)
+"""For commands that take rule files as arguments: says so to those who write them as other commands take them."""
+
+
 def reporting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of every command that reports a verdict."""
     for option in reversed(

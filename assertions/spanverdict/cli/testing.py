@@ -7,9 +7,12 @@ from typing import Any
 
 import click
 
+from spanverdict.cli.options import rules_are_arguments
+
 
 @click.command("test")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@rules_are_arguments
 @click.option(
     "-o",
     "--output",

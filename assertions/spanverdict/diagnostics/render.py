@@ -57,6 +57,11 @@ def render_all(diagnostics: Iterable[Diagnostic]) -> str:
     return "\n\n".join([*map(render, found), total]) + "\n"
 
 
+def render_findings(diagnostics: Iterable[Diagnostic]) -> str:
+    """Return what `lint` says for people: all of them, or that there are none."""
+    return render_all(diagnostics) or "no mistakes found\n"
+
+
 def as_json(diagnostic: Diagnostic) -> DiagnosticData:
     """Return a diagnostic as data for `json.dumps`."""
     place = diagnostic.position

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from spanverdict.diagnostics.codes import CODES
 from spanverdict.diagnostics.diagnostic import Diagnostic, Level
-from spanverdict.diagnostics.render import as_json, render_all
+from spanverdict.diagnostics.render import as_json, render_findings
 from spanverdict.reporting.escaping import shown, strict_json
 from spanverdict.reporting.github import Annotation, limited
 from spanverdict.reporting.sarif import sarif
@@ -50,6 +50,6 @@ def sarif_report(found: Sequence[Diagnostic]) -> str:
 
 
 LINT_REPORTERS: Mapping[str, Render] = MappingProxyType(
-    {"text": render_all, "github": github, "sarif": sarif_report, "json": json_report}
+    {"text": render_findings, "github": github, "sarif": sarif_report, "json": json_report}
 )
 """Every format of findings in rule files."""
