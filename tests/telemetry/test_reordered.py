@@ -43,3 +43,22 @@ def test_every_way_to_look_at_them_agrees_with_moved_ones(
     assert [found.attributes.row(row).tolist() for row in range(len(found))] == [
         expected.attributes.row(row).tolist() for row in range(len(found))
     ]
+
+
+@given(tables(), st.data())
+def test_spans_that_stand_once_more_are_those_that_are_taken_again(
+    given_: tuple[SpanTable, np.ndarray[Any, Any]], data: st.DataObject
+) -> None:
+    table, order = given_
+    again = np.array(data.draw(st.lists(st.integers(0, len(order) - 1))), np.int32)
+    rows = np.concatenate([np.arange(len(order)), again])
+    for found, expected in (
+        (table.followed_by(again), table.take(rows)),
+        (table.reordered(order).followed_by(again), table.take(order[rows])),
+    ):
+        assert found.span_id.tolist() == expected.span_id.tolist()
+        for key in ("a", "b", "c"):
+            one, other = found.attribute(key), expected.attribute(key)
+            assert [one[row] for row in range(len(found))] == [other[row] for row in range(len(found))]
+        assert found.attributes.offsets.tolist() == expected.attributes.offsets.tolist()
+        assert found.attributes.items.tolist() == expected.attributes.items.tolist()

@@ -21,7 +21,6 @@ from spanverdict.paths.spandefects import marked_spans, span_defects
 from spanverdict.paths.stitching import LinkEdges, Requests, message_edges, resolve_links, stitch
 from spanverdict.rulefiles.models import ClockSpec, Flow
 from spanverdict.selectors.columns import Spans
-from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.ragged import gather
 from spanverdict.telemetry.spantable import Int64s, Ints, Rows, SpanTable
@@ -111,7 +110,7 @@ def _members(run: PreparedRun, requests: Requests) -> Members:
         request = np.concatenate([request, requests.request[further]])
     places = _Places(request, row, len(table))
     return Members(
-        concat([table, table.take(row[len(table) :])]) if len(row) > len(table) else table,
+        table.followed_by(row[len(table) :]) if len(row) > len(table) else table,
         request,
         row,
         _parents(run.parents, places),

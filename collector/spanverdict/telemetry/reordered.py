@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from spanverdict.telemetry.attributecolumn import AttributeColumn, ColumnCache, attribute_column
+from spanverdict.telemetry.attributecolumn import AttributeColumn, ColumnCache, absent, attribute_column
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.ragged import Ragged
 from spanverdict.telemetry.vectors import Rows
 
 
 class Reordered(Ragged):
-    """All lists of `source` in another order; row `i` is its row `rows[i]`, and every row stands here once."""
+    """All lists of `source` in another order; row `i` is its row `rows[i]`, and every row stands here at least once."""
 
     __slots__ = ("_columns", "_pool", "rows", "source")
     source: Ragged
@@ -40,7 +40,11 @@ class Reordered(Ragged):
         """Return the given rows in the given order."""
         return self.source.take(self.rows[rows])
 
+    def again(self, rows: Rows) -> Reordered:
+        """Return these lists in another order."""
+        return Reordered(self.source, self.rows[rows], self._pool, self._columns)
+
     def column(self, key: str) -> AttributeColumn:
         """Return what the spans have for a key."""
         found = attribute_column(self._pool, self.source, key, self._columns)
-        return AttributeColumn(found.codes.take(self.rows), found.values) if found.values else found
+        return AttributeColumn(found.codes.take(self.rows), found.values) if found.values else absent(len(self.rows))

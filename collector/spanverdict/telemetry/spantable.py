@@ -99,8 +99,19 @@ class SpanTable:
         return self._with(rows, self.attributes.take(rows))
 
     def reordered(self, rows: Rows) -> SpanTable:
-        """Return all rows, each once, in the given order."""
-        return self._with(rows, Reordered(self.attributes, rows, self.pool, self._columns))
+        """Return all rows in the given order; a row may come more than once."""
+        return self._with(rows, self._looked_up(rows))
+
+    def followed_by(self, rows: Rows) -> SpanTable:
+        """Return all rows, and after them some of them once more."""
+        return self.reordered(np.concatenate([np.arange(len(self), dtype=np.int32), rows]))
+
+    def _looked_up(self, rows: Rows) -> Reordered:
+        """Return the attributes of rows, which stay where they are until somebody wants to see all of them."""
+        known = self.attributes
+        if isinstance(known, Reordered):
+            return known.again(rows)
+        return Reordered(known, rows, self.pool, self._columns)
 
     def _with(self, rows: Rows, attributes: Ragged) -> SpanTable:
         plain: dict[str, Any] = {name: taken(getattr(self, name), rows) for name in PLAIN}
