@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Final
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.ragged import gather
 from spanverdict.telemetry.spantable import Int64s, Ints, Rows, SpanTable
 from spanverdict.telemetry.vectors import constant, widened
+
+_CACHED: Final = 1 << 15
+"""So many rows of a few columns stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +128,8 @@ def _first_requests(requests: Requests, n_rows: int) -> Int64s:
     held = slice(requests.further)
     if len(requests) == 1 and requests.further == n_rows:
         return constant(0, n_rows, np.int64)
+    if requests.further == n_rows:
+        return requests.request[held]
     request = np.full(n_rows, -1, np.int64)
     request[requests.row[held]] = requests.request[held]
     return request
@@ -139,8 +145,8 @@ def _parents(parents: Parents, places: _Places) -> Parents:
 
 def _stay_inside(parent: Rows, request: Int64s) -> bool:
     """Tell whether all parents are of the same request as their children."""
-    below = parent >= 0
-    return bool((request[parent[below]] == request[below]).all())
+    pieces = (slice(start, start + _CACHED) for start in range(0, len(parent), _CACHED))
+    return all(bool(((parent[at] < 0) | (request.take(parent[at]) == request[at])).all()) for at in pieces)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,6 +188,10 @@ def _between_members(edges: tuple[Rows, Rows], places: _Places) -> tuple[Rows, R
     if not len(edges[0]):
         return edges
     order = order_of(edges[1])
+    if len(places.row) == places.n_rows:
+        target = edges[1][order]
+        source = places.find(edges[0][order], places.request[target])
+        return source[source >= 0], target[source >= 0]
     offsets = np.searchsorted(edges[1][order], np.arange(places.n_rows + 1)).astype(np.int64)
     carriers = np.flatnonzero((np.diff(offsets)[places.row] > 0) & (places.request >= 0))
     taken, found = gather(offsets, places.row[carriers])

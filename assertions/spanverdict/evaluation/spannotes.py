@@ -18,6 +18,7 @@ from spanverdict.selectors import parse_field
 from spanverdict.selectors.columns import Spans
 from spanverdict.telemetry.identifiers import span_id_hex
 from spanverdict.telemetry.leftout import left_out
+from spanverdict.telemetry.ragged import owners
 from spanverdict.telemetry.spantable import MAX_TIME, AttributeColumn, Rows, SpanTable
 
 _REASONS: Final[Mapping[Join, str]] = MappingProxyType(
@@ -124,5 +125,5 @@ def _dangling(run: PreparedRun, table: SpanTable) -> Rows:
     whole = run.spans.table
     index = SpanIndex.of(whole, whole.trace.astype(np.int64))
     found = index.find(table.links.trace.astype(np.int64), table.links.span_id)
-    carrier = np.repeat(np.arange(len(table)), np.diff(table.links.offsets))
+    carrier = owners(table.links.offsets)
     return np.bincount(carrier[found < 0], minlength=len(table))

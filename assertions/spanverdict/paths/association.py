@@ -25,6 +25,7 @@ from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
 from spanverdict.telemetry.ordering import order_of
 from spanverdict.telemetry.spantable import AttributeColumn, Int8s, Int32s, Int64s, Ints, Rows, SpanTable
+from spanverdict.telemetry.vectors import constant
 
 
 class Reason(IntEnum):
@@ -94,6 +95,8 @@ class Association:
     def _entries(self, run: str) -> slice:
         if run not in self.runs:
             return slice(0)
+        if len(self.runs) == 1:
+            return slice(len(self.run))
         first, last = np.searchsorted(self.run, (self.runs.index(run), self.runs.index(run) + 1))
         return slice(int(first), int(last))
 
@@ -129,7 +132,7 @@ def associate(
     if conflicts:
         shared = [texts_of(column) for column in keys]
         found = narrow(table, found, tagged.run, message_columns(table), shared)
-    reason = _own_tags_first(found, tagged)
+    reason = _own_tags_first(found, tagged, alone=not conflicts)
     order = order_of(found.run, found.row) if len(runs) > 1 else slice(None)
     untagged = np.flatnonzero(held.free()[traces.of_row])
     return Association(
@@ -172,10 +175,11 @@ class _Tagged:
 
     def traces(self, of_row: Rows) -> tuple[Rows, Int64s]:
         """Return the (trace, run) pairs that they name, each at least once; `of_row` are the traces of the rows."""
-        here = self.run >= 0
-        width = int(self.run.max(initial=0)) + 1
-        pairs = (of_row * width + self.run)[here]
-        return np.divmod(ascending(pairs), width)
+        here, width = self.run >= 0, int(self.run.max(initial=0)) + 1
+        if width == 1:
+            trace = ascending(of_row[here])
+            return trace, constant(0, len(trace), np.int64)
+        return np.divmod(ascending((of_row * width + self.run)[here]), width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,9 @@ def _registered(
     return columns[:, 0], columns[:, 1]
 
 
-def _own_tags_first(found: RowRuns, tagged: _Tagged) -> Ints:
-    """Return the reasons, that of a span's own tag where it has one."""
-    own = tagged.run[found.row] == found.run
-    return np.where(own, tagged.reason[found.row], found.why)
+def _own_tags_first(found: RowRuns, tagged: _Tagged, *, alone: bool) -> Ints:
+    """Return the reasons, that of a span's own tag where it has one; `alone` where no row is of several runs."""
+    run, reason = tagged.run, tagged.reason
+    if not (alone and len(found.row) == len(run)):
+        run, reason = run[found.row], reason[found.row]
+    return np.where(run == found.run, reason, found.why)

@@ -70,53 +70,80 @@ class Calls:
     """… were the server to begin at the very end of its client."""
 
 
-def calls_between(table: SpanTable, trees: Trees, clock: Int64s) -> Calls:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Times:
+    """The clocks and times of some spans, (n,) each."""
+
+    clock: Int64s
+    start: Int64s
+    end: Int64s
+
+    @staticmethod
+    def of(table: SpanTable, rows: Rows, clock: Int64s) -> _Times:
+        return _Times(clock, table.start_time_unix_nano.take(rows), table.end_time_unix_nano.take(rows))
+
+    def where(self, use: Bools) -> _Times:
+        return _Times(self.clock[use], self.start[use], self.end[use])
+
+    def may_be(self) -> Bools:
+        """Tell which spans begin and end at times that a clock shows."""
+        possible: Bools = (self.start > 0) & (self.end >= self.start) & (self.end < MAX_TIME)
+        return possible
+
+
+def calls_between(table: SpanTable, trees: Trees, hosts: Hosts) -> Calls:
     """Find the calls between clocks: SERVER spans below CLIENT spans in other processes. No messages.
 
     A server that outlasts its client answered before it was done, so all that is known is that it
     began while its client waited.
     """
     child = np.flatnonzero((table.kind == SpanKind.SERVER) & (trees.parent >= 0))
-    child = child[table.kind[trees.parent[child]] == SpanKind.CLIENT]
-    child = child[clock[trees.parent[child]] != clock[child]]
-    child = child[_is_call(table, trees, child)]
-    parent = trees.parent[child]
-    begun, ended = table.start_time_unix_nano, table.end_time_unix_nano
-    low, high, late = begun[parent] - begun[child], ended[parent] - ended[child], ended[parent] - begun[child]
-    slack = _slack(table, clock, parent, child)
+    parent = trees.parent.take(child)
+    asked, own = (hosts.of_resource.take(table.resource.take(rows)) for rows in (parent, child))
+    use = np.flatnonzero((table.kind.take(parent) == SpanKind.CLIENT) & (asked != own))
+    if len(use) < len(child):
+        child, parent, asked, own = child[use], parent[use], asked[use], own[use]
+    client, server = _Times.of(table, parent, asked), _Times.of(table, child, own)
+    called = _is_call(table, child, parent) & client.may_be() & server.may_be()
+    if not called.all():
+        client, server = client.where(called), server.where(called)
+    low, high, late = client.start - server.start, client.end - server.end, client.end - server.start
+    slack = _slack((client, server), len(hosts))
     low, high, late = low - slack, np.where(high < low, late, high) + slack, late + slack
     limits = (-FARTHEST, FARTHEST)
-    return Calls(clock[parent], clock[child], *(np.clip(end, *limits) for end in (low, high, late)))
+    return Calls(client.clock, server.clock, *(np.clip(end, *limits) for end in (low, high, late)))
 
 
-def _is_call(table: SpanTable, trees: Trees, child: Rows) -> Bools:
-    parent = trees.parent[child]
-    flags = table.flags[child]
+def _is_call(table: SpanTable, child: Rows, parent: Rows) -> Bools:
+    flags = table.flags.take(child)
     called: Bools = ((flags & FLAG_HAS_IS_REMOTE) == 0) | ((flags & FLAG_IS_REMOTE) != 0)
-    for rows in (child, parent):
-        start, end = table.start_time_unix_nano[rows], table.end_time_unix_nano[rows]
-        called &= (start > 0) & (end >= start) & (end < MAX_TIME)
     if table.pool.keys.id_of(_MESSAGING) >= 0:
         message = table.attribute(_MESSAGING).codes >= 0
         called &= ~message[child] & ~message[parent]
     return called
 
 
-def _slack(table: SpanTable, clock: Int64s, parent: Rows, child: Rows) -> Int64s:
+def _slack(ends: tuple[_Times, _Times], n_clocks: int) -> Int64s:
     """Return what the steps of both clocks may hide: a clock of whole milliseconds is up to one of them behind."""
-    step = np.zeros(int(clock.max(initial=-1)) + 1, np.int64)
+    step = np.zeros(n_clocks, np.int64)
     for scale in _SCALES:
-        step[_coarse(table, clock, np.concatenate([parent, child]), scale) & (step == 0)] = scale
-    return np.maximum(step[clock[parent]], step[clock[child]])
+        step[_coarse(ends, n_clocks, scale) & (step == 0)] = scale
+    client, server = (step.take(some.clock) if step.any() else np.zeros(1, np.int64) for some in ends)
+    slack: Int64s = np.maximum(client, server)
+    return slack
 
 
-def _coarse(table: SpanTable, clock: Int64s, rows: Rows, scale: int) -> Bools:
+def _coarse(ends: tuple[_Times, _Times], n_clocks: int, scale: int) -> Bools:
     """Tell which clocks show nothing finer; few looks tell most that do."""
-    coarse = np.ones(int(clock.max(initial=-1)) + 1, np.bool_)
-    for part in (rows[:: max(1, len(rows) // _FEW)], rows):
-        rest = part[coarse[clock[part]]]
-        for time in (table.start_time_unix_nano[rest], table.end_time_unix_nano[rest]):
-            coarse[clock[rest[time % scale != 0]]] = False
+    coarse = np.ones(n_clocks, np.bool_)
+    for few in (slice(None, None, max(1, len(ends[0].clock) // _FEW)), slice(None)):
+        for some in ends:
+            if not coarse.any():
+                return coarse
+            rest = np.flatnonzero(coarse.take(some.clock[few]))
+            clock = some.clock[few].take(rest)
+            for time in (some.start, some.end):
+                coarse[clock[time[few].take(rest) % scale != 0]] = False
     return coarse
 
 
@@ -248,5 +275,4 @@ class Clocks:
 def clocks_of(table: SpanTable, trees: Trees) -> Clocks:
     """Find the clocks of a table and compare them; `trees` are those of its traces."""
     hosts = hosts_of(table)
-    clock = hosts.of_resource[table.resource]
-    return Clocks(hosts, offsets_of(calls_between(table, trees, clock), max(len(hosts), 1)))
+    return Clocks(hosts, offsets_of(calls_between(table, trees, hosts), max(len(hosts), 1)))

@@ -6,14 +6,14 @@ cycle is broken at its earliest span. Both stay visible in the masks of the fore
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 
+from spanverdict.paths.chains import far, reached
 from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.ordering import in_order, order_of, sorted_by
 from spanverdict.telemetry.spantable import Bools, Int32s, Int64s, Ints, Rows, SpanTable, UInt64s
@@ -28,6 +28,8 @@ _NEAR: Final = 16
 """So many rows are looked at before the index is made and asked."""
 _PIECE: Final = 1 << 18
 """Parents of so many rows are looked for at a time, so that what that takes does not grow with the run."""
+_CACHED: Final = 1 << 14
+"""So many rows of a few columns stay in the cache."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _MIX_GROUP = np.uint64(0xC2B2AE3D27D4EB4F)
 
@@ -159,18 +161,41 @@ def find_parents(table: SpanTable, group: Int64s, index: SpanIndex | None = None
     A table that is settled, in canonical order and with every span once, takes less time; the group is its trace.
     """
     named = table.parent_span_id != 0
-    parent = np.full(len(table), -1, np.intp)
     index = index or SpanIndex.of(table, group)
-    for start in range(0, len(table), _PIECE):
-        rows = start + np.flatnonzero(named[start : start + _PIECE])
-        wanted = group[rows], table.parent_span_id[rows]
-        parent[rows] = index.near(rows - 1, -1, *wanted) if settled else index.find(*wanted)
     if settled:
+        parent = _parents_before(table, group)
         rest = np.flatnonzero(named & (parent < 0))
         parent[rest] = index.find_among(group[rest], table.parent_span_id[rest])
+    else:
+        parent = np.full(len(table), -1, np.intp)
+        for start in range(0, len(table), _PIECE):
+            rows = start + np.flatnonzero(named[start : start + _PIECE])
+            parent[rows] = index.find(group[rows], table.parent_span_id[rows])
     orphan = named & (parent < 0)
     parent, cyclic = _cut_cycles(table, parent)
     return Parents(parent, orphan, cyclic)
+
+
+def _parents_before(table: SpanTable, group: Int64s) -> Rows:
+    """Return the parent of each row as far as it is one of the few rows before, else -1; the table is settled.
+
+    Whole columns are held against themselves, some rows apart: what would be looked up stands in the cache anyway.
+    """
+    span_id, wanted = table.span_id, table.parent_span_id
+    parent = np.full(len(table), -1, np.intp)
+    for start in range(0, len(table), _CACHED):
+        stop = min(start + _CACHED, len(table))
+        left = wanted[start:stop] != 0
+        for distance in range(1, min(_NEAR, stop - 1) + 1):
+            first = max(start, distance)
+            found = left[first - start :] & (span_id[first - distance : stop - distance] == wanted[first:stop])
+            rows = first + np.flatnonzero(found)
+            rows = rows[group[rows] == group[rows - distance]]
+            parent[rows] = rows - distance
+            left[rows - start] = False
+            if not left.any():
+                break
+    return parent
 
 
 def grow(
@@ -300,7 +325,7 @@ class SpanIndex:
             return np.full(len(group), -1, np.intp)
         known, keys = self._sorted
         wanted = mixed(group, span_id)
-        order = np.argsort(wanted)  # what is searched for in order is found several times as fast
+        order = order_of(wanted)  # what is searched for in order is found several times as fast
         place = np.empty(len(wanted), np.intp)
         place[order] = np.minimum(np.searchsorted(keys, wanted[order]), len(keys) - 1)
         rows = known[place]
@@ -332,24 +357,13 @@ def mixed(group: Ints, span_id: UInt64s) -> UInt64s:
     return keys
 
 
-def _jumps(parent: Rows) -> Iterator[Rows]:
-    """Yield the ancestors at distance 1, 2, 4, 8, … until none is left or all the rest is cyclic."""
-    above = np.append(parent, -1)
-    for _ in range(len(parent).bit_length() + 1):
-        yield above[:-1]
-        if not (above >= 0).any():
-            return
-        above = above[above]
-
-
 def _cut_cycles(table: SpanTable, parent: Rows) -> tuple[Rows, Bools]:
     cyclic = np.zeros(len(parent), np.bool_)
-    if (parent < np.arange(len(parent))).all():  # all lead upwards, so none leads around
-        return parent, cyclic
-    far = deque(_jumps(parent), maxlen=1).pop()
-    cyclic[far[far >= 0]] = True
+    downwards = np.flatnonzero(parent >= np.arange(len(parent)))  # on every way around there is one of them
+    cyclic[far(parent, downwards)] = True
     if not cyclic.any():
         return parent, cyclic
+    cyclic = reached(cyclic, parent)
     parent = parent.copy()
     unseen = cyclic.copy()
     for start in np.flatnonzero(cyclic):

@@ -15,7 +15,7 @@ from spanverdict.paths.forest import MAX_HOPS, SpanIndex, find_parents
 from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.paths.pathgraph import nearest
 from spanverdict.telemetry.distinct import ascending
-from spanverdict.telemetry.ragged import gather, runs
+from spanverdict.telemetry.ragged import gather, owners, runs
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Ints, Rows, SpanTable
 
 
@@ -119,7 +119,7 @@ def _by_text(found: RowRuns, shared: Bools, ends: _TextEnds, width: int) -> Int6
 
 def _links_between_traces(table: SpanTable, index: SpanIndex, shared: Bools) -> _Edges:
     """Return the (linked, linking) rows of links that lead from a shared trace to another one."""
-    carrier = np.repeat(np.arange(len(table)), np.diff(table.links.offsets))
+    carrier = owners(table.links.offsets)
     use = np.flatnonzero(shared[carrier] & (table.links.trace != table.trace[carrier]))
     linked = index.find(table.links.trace[use].astype(np.int64), table.links.span_id[use])
     return linked[linked >= 0], carrier[use][linked >= 0]

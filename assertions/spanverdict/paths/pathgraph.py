@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spanverdict.paths.chains import ends
 from spanverdict.paths.forest import Numbering, number
 from spanverdict.paths.joins import Join
 from spanverdict.telemetry.ordering import order_of
@@ -17,14 +18,8 @@ _MOST = np.iinfo(np.int64).max
 
 
 def nearest(parent: Rows, marked: Bools) -> Rows:
-    """Return for each row the nearest marked row at or above it; roots have to be marked.
-
-    Each round doubles how far a row has looked.
-    """
-    found = np.where(marked, np.arange(len(parent)), parent)
-    while not np.array_equal(farther := found[found], found):
-        found = farther
-    return found
+    """Return for each row the nearest marked row at or above it; roots have to be marked."""
+    return ends(np.where(marked, np.arange(len(parent)), parent))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,15 +40,21 @@ class Starts:
     @staticmethod
     def of(table: SpanTable, parent: Rows, starts: Bools, keys: Sequence[AttributeColumn]) -> Starts:
         """Find the ingest spans. `keys` are columns of texts."""
-        above = nearest(parent, starts | (parent < 0))
         row = np.flatnonzero(starts)
         upper = parent[row]
+        if not len(keys) and (upper < 0).all():
+            return Starts(row, np.arange(len(row)), (), ())
+        above = nearest(parent, starts | (parent < 0))
         row = row[(upper < 0) | ~starts[above[upper]]]
         values = tuple(_values_of(table, row, starts, above, key) for key in keys)
         return Starts(row, _number_requests(values, len(row)), values, tuple(keys))
 
     def first_rows(self, table: SpanTable) -> Rows:
         """Return the earliest ingest span of each request."""
+        if len(self) == len(self.row):
+            first_of = np.empty_like(self.row)
+            first_of[self.request] = self.row
+            return first_of
         order = order_of(self.request, table.start_time_unix_nano[self.row], table.span_id[self.row])
         first = np.diff(self.request[order], prepend=-1) != 0
         return np.asarray(self.row[order][first])
@@ -89,6 +90,8 @@ def _number_requests(values: Sequence[Int64s], count: int) -> Int64s:
     Every round hooks each group to the least leader that one of its values knows, then shortens.
     """
     leader = np.arange(count)
+    if not any((value >= 0).any() for value in values):
+        return leader
     while True:
         before = leader.copy()
         for value in values:
@@ -182,7 +185,7 @@ def draw(
     entry = specific | (parent < 0)
     entry[starts.row] = True
     rows = np.flatnonzero(entry)
-    node = (np.cumsum(entry) - 1)[nearest(parent, entry)]
+    node = (np.cumsum(entry) - 1).take(nearest(parent, entry))
     above = parent[rows]
     first_value = np.cumsum([len(rows), *(len(key.values) for key in starts.keys)]).tolist()
     hops = [(node[links[0]], node[links[1]], Join.LINK), (node[messages[0]], node[messages[1]], Join.MESSAGE)]

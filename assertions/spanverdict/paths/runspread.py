@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -16,11 +17,15 @@ from spanverdict.paths.forest import MAX_HOPS
 from spanverdict.paths.messageroles import Role, message_roles
 from spanverdict.telemetry.distinct import ascending, each_once
 from spanverdict.telemetry.ordering import order_of
-from spanverdict.telemetry.ragged import gather
+from spanverdict.telemetry.ragged import gather, owners
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int64s, Ints, Rows, SpanTable
+from spanverdict.telemetry.vectors import constant
 
 LINK, MESSAGE, KEY = 5, 6, 7
 """The `Reason`s that join traces, strongest first."""
+
+_DENSE: Final = 16
+"""Numbers below so many times their count are marked, and not searched for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +46,8 @@ class Edges:
 
     def follow(self, node: Int64s, run: Int64s, kinds: range) -> tuple[Int64s, Int64s, Int64s]:
         """Return (node, run, why) one edge on, over edges of some kinds."""
+        if not len(self.target):
+            return self.target, self.target, self.why
         offsets, places = gather(self.offsets, node)
         run = np.repeat(run, np.diff(offsets))
         use = (self.why[places] >= kinds.start) & (self.why[places] < kinds.stop)
@@ -62,6 +69,8 @@ class TracesHere:
         """Find them."""
         here = np.zeros(len(table.pool.traces), np.bool_)
         here[table.trace] = True
+        if here.all():
+            return TracesHere(len(here), np.arange(len(here)), table.trace.astype(np.intp))
         place = np.where(here, np.cumsum(here) - 1, -1)
         return TracesHere(int(here.sum()), place, place[table.trace].astype(np.intp, copy=False))
 
@@ -77,6 +86,11 @@ class TraceGraph:
     """By keys, both ways, between traces that are about one value."""
     from_many: Edges
     """By keys, from traces that are about several values."""
+
+    def joins_by(self, kind: int) -> bool:
+        """Tell whether there is an edge of a kind."""
+        ways = (self.forward, self.sideways, self.from_many)
+        return any(bool((edges.why == kind).any()) for edges in ways)
 
 
 def draw(
@@ -129,7 +143,7 @@ def _unique(left: Int64s, right: Int64s) -> _Pairs:
 
 def _link_edges(table: SpanTable, place: Int64s, of_row: Rows) -> _Pairs:
     """Edges from linked to linking traces, where both are here."""
-    owner = np.repeat(of_row, np.diff(table.links.offsets))
+    owner = of_row[owners(table.links.offsets)]
     linked = place[table.links.trace]
     use = (linked >= 0) & (linked != owner)
     return _unique(linked[use], owner[use])
@@ -179,17 +193,38 @@ class Held:
 
     def with_more(self, trace: Int64s, run: Int64s, why: Int64s | int, *, past: Bools | bool) -> Held:
         """Hold more traces; what is held already keeps its reason, of several reasons the strongest counts."""
+        return self.and_new(trace, run, why, past=past)[0]
+
+    def and_new(self, trace: Int64s, run: Int64s, why: Int64s | int, *, past: Bools | bool) -> tuple[Held, Held]:
+        """Hold more traces; return all that is held then, and what of it was not held before."""
+        if not len(trace):
+            return self, self.nothing()
         pairs, whys, pasts = self._strongest(trace.astype(np.int64) * self.n_runs + run, why, past)
+        found = replace(self, pairs=pairs, why=whys, past=pasts)
         if not len(self.pairs):
-            return replace(self, pairs=pairs, why=whys, past=pasts)
-        new = ~_among(self.pairs, pairs)
-        at = np.searchsorted(self.pairs, pairs[new])
-        return replace(
-            self,
-            pairs=np.insert(self.pairs, at, pairs[new]),
-            why=np.insert(self.why, at, whys[new]),
-            past=np.insert(self.past, at, pasts[new]),
-        )
+            return found, found
+        found = found.beyond(self)
+        return self.with_all(found), found
+
+    def nothing(self) -> Held:
+        """Return none of it."""
+        return self._only(slice(0))
+
+    def with_all(self, other: Held) -> Held:
+        """Return both; nothing is held by both."""
+        if not len(self.pairs) or not len(other.pairs):
+            return self if len(self.pairs) else other
+        place = np.searchsorted(self.pairs, other.pairs) + np.arange(len(other.pairs))
+        own = np.ones(len(self.pairs) + len(other.pairs), np.bool_)
+        own[place] = False
+        pairs, why, past = np.empty(len(own), np.int64), np.empty(len(own), np.int64), np.empty(len(own), np.bool_)
+        columns = ((pairs, self.pairs, other.pairs), (why, self.why, other.why), (past, self.past, other.past))
+        for column, mine, others in columns:
+            column[own], column[place] = mine, others
+        return replace(self, pairs=pairs, why=why, past=past)
+
+    def _only(self, some: Bools | slice) -> Held:
+        return replace(self, pairs=self.pairs[some], why=self.why[some], past=self.past[some])
 
     def _strongest(self, pairs: Int64s, why: Int64s | int, past: Bools | bool) -> tuple[Int64s, Int64s, Bools]:
         """Return pairs once each, ascending, with the strongest reason of each."""
@@ -204,13 +239,16 @@ class Held:
     def free(self) -> Bools:
         """Tell which traces no run holds."""
         free = np.ones(self.n_traces, np.bool_)
-        free[self.pairs // self.n_runs] = False
+        free[self.traces()] = False
         return free
+
+    def traces(self) -> Int64s:
+        """Return the trace of each pair."""
+        return self.pairs if self.n_runs == 1 else self.pairs // self.n_runs
 
     def beyond(self, earlier: Held) -> Held:
         """Return only what `earlier` does not hold."""
-        new = ~_among(earlier.pairs, self.pairs)
-        return replace(self, pairs=self.pairs[new], why=self.why[new], past=self.past[new])
+        return self._only(~_among(earlier.pairs, self.pairs, self.n_traces * self.n_runs))
 
     def conflicts(self) -> int:
         """Count the traces that more than one run holds."""
@@ -218,7 +256,7 @@ class Held:
 
     def shared(self) -> Bools:
         """Tell which traces more than one run holds."""
-        return np.bincount(self.pairs // self.n_runs, minlength=self.n_traces) > 1
+        return np.bincount(self.traces(), minlength=self.n_traces) > 1
 
     def of_rows(self, of_row: Rows) -> tuple[Rows, Ints, Ints]:
         """Return (row, run, why) for every span of every held trace, by row."""
@@ -230,17 +268,30 @@ class Held:
 
     def _single(self, of_row: Rows) -> tuple[Rows, Ints, Ints]:
         """Do so where no trace is held by more than one run."""
-        trace, held_by = np.divmod(self.pairs, self.n_runs)
+        trace, held_by = _split(self.pairs, self.n_runs)
         run, why = np.full(self.n_traces, -1, np.int32), np.zeros(self.n_traces, np.int8)
         run[trace], why[trace] = held_by, self.why
-        rows = np.flatnonzero((run >= 0)[of_row])
-        of_row = of_row if len(rows) == len(of_row) else of_row[rows]
-        return rows, run[of_row], why[of_row]
+        if len(trace) < self.n_traces:
+            rows = np.flatnonzero((run >= 0)[of_row])
+            of_row = of_row[rows]
+        else:
+            rows = np.arange(len(of_row))
+        return rows, constant(0, len(rows), np.int32) if self.n_runs == 1 else run[of_row], why[of_row]
 
 
-def _among(ascending: Int64s, wanted: Int64s) -> Bools:
-    if not len(ascending):
+def _split(pairs: Int64s, n_runs: int) -> tuple[Int64s, Int64s]:
+    """Return the first and second numbers of pairs."""
+    return (pairs, constant(0, len(pairs), np.int64)) if n_runs == 1 else np.divmod(pairs, n_runs)
+
+
+def _among(ascending: Int64s, wanted: Int64s, size: int) -> Bools:
+    """Tell which wanted numbers from 0 to below `size` are among others; both ascend."""
+    if not len(ascending) or not len(wanted):
         return np.zeros(len(wanted), np.bool_)
+    if size <= _DENSE * len(wanted):
+        seen = np.zeros(size, np.bool_)
+        seen[ascending] = True
+        return seen[wanted]
     place = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
     return np.asarray(ascending[place] == wanted)
 
@@ -251,34 +302,42 @@ def spread(graph: TraceGraph, held: Held, kind: int) -> Held:
     Forwards all runs that reach a trace adopt it. Backwards and by keys they go ring by ring, and the
     nearest takes it; runs that are equally near share it. No run goes on for more than `MAX_HOPS`.
     """
+    if not graph.joins_by(kind):
+        return held
     kinds, all_kinds = range(kind, kind + 1), range(LINK, kind + 1)
-    frontier = held = _forwards(graph, held, held, (kinds, all_kinds))
+    held, _ = _forwards(graph, held, held, (kinds, all_kinds))
+    frontier = held
     for _ in range(MAX_HOPS):
-        found = _ring(graph, frontier, held, kinds)
+        found, ring = _ring(graph, frontier, held, kinds)
         kinds = all_kinds
-        found = _forwards(graph, found, found.beyond(held), (kinds, kinds))
-        frontier, held = found.beyond(held), found
+        held, after = _forwards(graph, found, ring, (kinds, kinds))
+        frontier = ring.with_all(after)
         if not len(frontier.pairs):
             break
     return held
 
 
-def _forwards(graph: TraceGraph, held: Held, frontier: Held, kinds: tuple[range, range]) -> Held:
-    """Follow edges forwards from the frontier, into traces that are free as yet; `kinds` at first, and then on."""
-    free = held.free()
+def _forwards(graph: TraceGraph, held: Held, frontier: Held, kinds: tuple[range, range]) -> tuple[Held, Held]:
+    """Follow edges forwards from the frontier, into traces that are free as yet; `kinds` at first, and then on.
+
+    Return all that is held then, and what of it was not held before.
+    """
+    free, found = held.free(), held.nothing()
     for hop in range(MAX_HOPS):
-        before = held
         node, run, why = _through(frontier.pairs, (graph.forward, graph.forward), kinds[hop > 0], held)
         use = free[node]
-        held = held.with_more(node[use], run[use], why[use], past=False)
-        frontier = held.beyond(before)
+        held, frontier = held.and_new(node[use], run[use], why[use], past=False)
         if not len(frontier.pairs):
             break
-    return held
+        found = found.with_all(frontier)
+    return held, found
 
 
-def _ring(graph: TraceGraph, frontier: Held, held: Held, kinds: range) -> Held:
-    """Take one step backwards, and by keys, into free traces; what is about several values joins nothing else."""
+def _ring(graph: TraceGraph, frontier: Held, held: Held, kinds: range) -> tuple[Held, Held]:
+    """Take one step backwards, and by keys, into free traces; what is about several values joins nothing else.
+
+    Return all that is held then, and what of it was not held before.
+    """
     before, after = frontier.pairs[frontier.past], frontier.pairs[~frontier.past]
     steps = [(before, (graph.backward, graph.backward), True)]
     if KEY in kinds:
@@ -289,13 +348,14 @@ def _ring(graph: TraceGraph, frontier: Held, held: Held, kinds: range) -> Held:
         ]
     free = held.free()
     several = np.diff(graph.from_many.offsets) > 0
-    found = held
+    found = held.nothing()
     for pairs, edges, is_past in steps:
         node, run, why = _through(pairs, edges, kinds, held)
         use = free[node]
         past = is_past & ((why < KEY) | ~several[node])
-        found = found.with_more(node[use], run[use], why[use], past=past[use])
-    return found
+        held, new = held.and_new(node[use], run[use], why[use], past=past[use])
+        found = found.with_all(new)
+    return held, found
 
 
 def _through(pairs: Int64s, edges: tuple[Edges, Edges], kinds: range, held: Held) -> tuple[Int64s, Int64s, Int64s]:
@@ -303,12 +363,12 @@ def _through(pairs: Int64s, edges: tuple[Edges, Edges], kinds: range, held: Held
 
     `edges` are those to follow, and those to follow on from a text.
     """
-    node, run, why = edges[0].follow(*np.divmod(pairs, held.n_runs), kinds)
+    node, run, why = edges[0].follow(*_split(pairs, held.n_runs), kinds)
     text = node >= held.n_traces
     if not text.any():
         return node, run, why
     texts = ascending(node[text] * held.n_runs + run[text])
-    onward = edges[1].follow(*np.divmod(texts, held.n_runs), kinds)
+    onward = edges[1].follow(*_split(texts, held.n_runs), kinds)
     direct = (node[~text], run[~text], why[~text])
     node, run, why = (np.concatenate(columns) for columns in zip(direct, onward, strict=True))
     return node, run, why

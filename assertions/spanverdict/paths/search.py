@@ -82,7 +82,7 @@ def _spread(graph: PathGraph, seeds: Seeds, closed: Bools) -> Reached:
         arrived = _new(pairs, arrived)
         if not len(arrived[0]):
             return Reached(pairs, join, 0)
-        fresh = _new(pairs, _with_below(trees, arrived))
+        fresh = _new(pairs, arrived if trees is None else _with_below(trees, arrived))
         pairs, join = _merged(pairs, join, fresh)
         arrived = _beyond(graph, fresh[0], pairs)
     beyond = _new(pairs, arrived)[0]
@@ -96,6 +96,8 @@ _Pairs = tuple[Int64s, Int64s]
 def _beyond(graph: PathGraph, fresh: Int64s, known: Int64s) -> _Pairs:
     """Return what is one join away; a key value is not a stop but on the way."""
     to = _strongest(*graph.hops.follow(fresh, graph.n_nodes))
+    if graph.n_nodes == len(graph.entry):
+        return to
     values = _new(known, to)[0]
     values = values[values % graph.n_nodes >= len(graph.entry)]
     if not len(values):
@@ -124,6 +126,8 @@ def _new(pairs: Int64s, more: _Pairs) -> _Pairs:
 
 
 def _merged(pairs: Int64s, join: Int64s, fresh: _Pairs) -> _Pairs:
+    if not len(pairs):
+        return fresh
     place = np.searchsorted(pairs, fresh[0])
     return np.insert(pairs, place, fresh[0]), np.insert(join, place, fresh[1])
 
@@ -140,7 +144,10 @@ class _Trees:
     """(n_nodes,) the node at each position."""
 
     @staticmethod
-    def of(graph: PathGraph, closed: Bools) -> _Trees:
+    def of(graph: PathGraph, closed: Bools) -> _Trees | None:
+        """Number the trees; None where nothing hangs below anything."""
+        if not (~closed & (graph.parent >= 0)).any():
+            return None
         numbered: Numbering = graph.numbered(closed)
         values = np.arange(len(graph.entry), graph.n_nodes)
         place = np.concatenate([numbered.preorder, values])

@@ -23,6 +23,7 @@ from spanverdict.paths.pathgraph import PathGraph, Starts, draw, nearest, only_v
 from spanverdict.paths.search import Reached, Seeds, search
 from spanverdict.paths.sharedvalues import conversation_column, message_columns, texts_of
 from spanverdict.telemetry.ordering import order_of
+from spanverdict.telemetry.ragged import owners
 from spanverdict.telemetry.spantable import AttributeColumn, Bools, Int8s, Int64s, Ints, Rows, SpanTable
 from spanverdict.telemetry.vectors import widened
 from spanverdict.telemetry.vocabulary import SpanKind
@@ -88,7 +89,7 @@ def resolve_links(table: SpanTable, index: SpanIndex | None = None, *, settled: 
 
     A table that is settled, in canonical order and with every span once, takes less time.
     """
-    carrier = np.repeat(np.arange(len(table)), np.diff(table.links.offsets))
+    carrier = owners(table.links.offsets)
     index = index or SpanIndex.of(table, widened(table.trace))
     trace = table.links.trace.astype(np.int64)
     linked = _found_in_traces(table, index, trace) if settled else index.find(trace, table.links.span_id)
@@ -228,8 +229,10 @@ def _lay_out(table: SpanTable, parent: Rows, graph: PathGraph, reached: Reached,
     """Turn reached segments into rows: the first request of each row, then what else holds it."""
     n_requests = len(starting)
     request, node = np.divmod(reached.pairs, graph.n_nodes)
-    real = node < len(graph.entry)
-    request, node, join = request[real], node[real], reached.join[real]
+    join = reached.join
+    if graph.n_nodes > len(graph.entry):
+        real = node < len(graph.entry)
+        request, node, join = request[real], node[real], join[real]
     of_row, why, more = _first_holders(graph, request, node, join)
     offsets, rows = graph.rows_of(node[more])
     sizes = np.diff(offsets)
@@ -240,20 +243,24 @@ def _lay_out(table: SpanTable, parent: Rows, graph: PathGraph, reached: Reached,
     of_row[row[free]], why[row[free]] = request[free], joins[free]
     further = of_row[row] != request
     held = np.flatnonzero(of_row >= 0)
-    held_by, rows = np.concatenate([of_row[held], request[further]]), np.concatenate([held, row[further]])
-    joined_by = np.concatenate([why[held], joins[further]]).astype(np.int8)
+    held_by, joined_by, rows = of_row, why, held
+    if len(held) < len(of_row):
+        held_by, joined_by = of_row[held], why[held]
+    if further.any():
+        held_by, rows = np.concatenate([held_by, request[further]]), np.concatenate([held, row[further]])
+        joined_by = np.concatenate([joined_by, joins[further].astype(np.int8)])
     keyed = key_edges(table, starting, graph.key_joins, (held_by, rows, joined_by))
     return Requests(starting.first_rows(table), held_by, rows, joined_by, len(held), reached.capped, keyed)
 
 
-def _first_holders(graph: PathGraph, request: Int64s, node: Int64s, join: Int64s) -> tuple[Int64s, Int64s, Bools]:
+def _first_holders(graph: PathGraph, request: Int64s, node: Int64s, join: Int64s) -> tuple[Int64s, Int8s, Bools]:
     """Return for each row its first request (-1 for none) and join, and which (request, node) are further ones."""
     holder = np.full(len(graph.entry), -1, np.int64)
-    holder_join = np.full(len(graph.entry), int(Join.PARENT))
+    holder_join = np.full(len(graph.entry), int(Join.PARENT), np.int8)
     holder[node[::-1]], holder_join[node[::-1]] = request[::-1], join[::-1]
-    why = np.full(len(graph.node), int(Join.PARENT))
+    why = np.full(len(graph.node), int(Join.PARENT), np.int8)
     why[graph.entry] = holder_join
-    return holder[graph.node], why, request != holder[node]
+    return holder.take(graph.node), why, request != holder.take(node)
 
 
 def _with_ancestors(pairs: Int64s, join: Int64s, parent: Rows, starts: Starts) -> tuple[Int64s, Int64s]:

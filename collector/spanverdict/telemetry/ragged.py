@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from spanverdict.telemetry.vectors import Int32s, Int64s, Rows, constant
+
+_SELDOM: Final = 2
+"""Where lists have fewer items than rows by this, most are taken to be empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +32,7 @@ class Ragged:
 
     def owners(self) -> Rows:
         """Return the row that each item belongs to, (n_items,)."""
-        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        return owners(self.offsets)
 
     def common_size(self) -> int:
         """Return how many items every row has, 0 where some have more than others."""
@@ -47,14 +51,35 @@ class Ragged:
         return Ragged(np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32))
 
 
+def owners(offsets: Int64s) -> Rows:
+    """Return the row of each item of lists laid end to end.
+
+    >>> owners(np.array([0, 2, 2, 3])).tolist()
+    [0, 0, 2]
+    """
+    rows = np.flatnonzero(offsets[1:] > offsets[:-1]) if offsets[-1] else np.zeros(0, np.intp)
+    return rows if len(rows) == offsets[-1] else np.repeat(rows, offsets.take(rows + 1) - offsets.take(rows))
+
+
 def gather(offsets: Int64s, rows: Rows) -> tuple[Int64s, Rows]:
-    """Return the offsets of `rows` laid end to end, and where each of their items stands now."""
+    """Return the offsets of `rows` laid end to end, and where each of their items stands now.
+
+    >>> [found.tolist() for found in gather(np.array([0, 2, 2, 3]), np.array([2, 1, 0]))]
+    [[0, 1, 1, 3], [2, 0, 1]]
+    """
     if not offsets[-1]:
         return constant(0, len(rows) + 1, np.int64), np.zeros(0, np.intp)
-    first = offsets[rows]
-    sizes = offsets[rows + 1] - first
     taken = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(sizes, out=taken[1:])
+    if offsets[-1] * _SELDOM > len(offsets):
+        first = offsets.take(rows)
+        sizes = offsets.take(rows + 1) - first
+        np.cumsum(sizes, out=taken[1:])
+    else:  # where few rows have items, the sizes of the others are not looked up
+        some = np.flatnonzero((offsets[1:] > offsets[:-1]).take(rows))
+        first = offsets.take(rows.take(some))
+        sizes = offsets.take(rows.take(some) + 1) - first
+        taken[some + 1] = sizes
+        np.cumsum(taken, out=taken)
     return taken, runs(first, sizes)
 
 

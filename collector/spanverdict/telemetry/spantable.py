@@ -243,7 +243,7 @@ def taken(column: npt.NDArray[Any], rows: Rows) -> npt.NDArray[Any]:
     """Return the given rows of a column; where all of many are the same number, none has to be looked for."""
     if len(column) and (is_constant(column) or (len(rows) > _MANY and (column == column[0]).all())):
         return constant(column[0], len(rows), column.dtype)
-    return column[rows]
+    return column.take(rows)
 
 
 def _nbytes(part: object) -> int:
