@@ -18,7 +18,8 @@ from typing import Any, Final, TypeAlias
 from opentelemetry import context, metrics, trace
 
 from spanverdict.app.admission import Admission
-from spanverdict.app.decoding import Decoder, OverLimitsError
+from spanverdict.app.decoding import OverLimitsError
+from spanverdict.app.decodinghere import DecodingHere, SuspectedError
 from spanverdict.app.decodingprocess import WAYS, DecodingProcess
 from spanverdict.app.workload import Workload
 from spanverdict.masking.masker import Masker
@@ -99,7 +100,7 @@ class Intake:
         self._way = _Way(journal, deliver, self._look_again, admission)
         self._has_room = has_room
         self._refusal = refusal
-        self._decoder = Decoder(limits=limits)
+        self._here = DecodingHere(limits)
         self._apart = apart
         self._masker = masker
         self._wary_until = 0.0
@@ -187,19 +188,24 @@ class Intake:
         return group
 
     def _mask(self, group: _Group) -> None:
-        """Mask what was not looked at, unless the decoding process will look at what is new to it.
+        """Mask what was not looked at, unless whoever decodes will search what is new to it.
 
         What is going to be cut is masked before: of half a secret nobody can tell any more what it is.
         """
-        masker = self._masker
         suspected = any(request.suspected for request in group.requests) or self._cuts(group)
-        if masker is not None and (suspected or not self._looks_apart(masker)):
-            group.requests = [_masked(request, masker) for request in group.requests]
+        if suspected or not self._is_searched():
+            self._look_at(group)
 
-    def _looks_apart(self, masker: Masker) -> bool:
-        apart = self._apart
-        searching = apart is not None and apart.ready and apart.suspicion == masker.pattern != ""
-        return searching and time.monotonic() > self._wary_until
+    def _is_searched(self) -> bool:
+        """Tell whether who decodes next searches what is new, and it pays."""
+        apart, pattern = self._apart, self._masker.pattern if self._masker is not None else ""
+        searching = apart is None or not apart.ready or apart.suspicion == pattern
+        return searching and pattern != "" and time.monotonic() > self._wary_until
+
+    def _look_at(self, group: _Group) -> None:
+        masker = self._masker
+        if masker is not None:
+            group.requests = [_masked(request, masker) for request in group.requests]
 
     def _look_again(self, requests: Sequence[_Request]) -> None:
         """Take requests back in which something may have to be masked or has to be cut."""
@@ -230,8 +236,6 @@ class Intake:
         apart = self._apart
         if apart is not None and apart.submit(group):
             return
-        if self._masker is not None:  # the process may have gone away meanwhile
-            group.requests = [_masked(request, self._masker) for request in group.requests]
         with self._load.measured():
             table, tallies = self._decoded(group)
         if apart is not None and self._load.is_high:
@@ -239,11 +243,20 @@ class Intake:
         group.decoded(table, tallies, here=self._waiting.empty())
 
     def _decoded(self, group: _Group) -> tuple[SpanTable, tuple[Tally, ...]]:
-        try:
-            return self._decoder.decode_all(group.payloads, within=group.within_limits)
-        except OverLimitsError:
-            self._cut(group)
-            return self._decoder.decode_all(group.payloads, within=True)
+        masker = self._masker
+        if masker is None or not masker.pattern:
+            self._look_at(group)
+        pattern = masker.pattern if masker is not None else ""
+        while True:
+            told = {"looked_at": group.looked_at, "within": group.within_limits}
+            try:
+                return self._here.decode_all(group.payloads, pattern, **told)
+            except SuspectedError:
+                self._wary_until = time.monotonic() + WARY_S
+                self._look_at(group)
+            except OverLimitsError:
+                self._look_at(group)
+                self._cut(group)
 
 
 def _masked(request: _Request, masker: Masker) -> _Request:
