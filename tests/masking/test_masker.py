@@ -101,6 +101,70 @@ def test_the_argument_of_a_secret_option_is_masked() -> None:
     assert masker.masked(once) == once
 
 
+@pytest.mark.parametrize("option", ["-u", "--user", "--proxy-user"])
+def test_the_password_of_a_user_in_a_list_of_arguments_is_masked(option: str) -> None:
+    words = ["curl", option, "admin:hunter2:x", "-u", "1000:1000", "--user", "admin", "-o", "a:b"]
+    listed = KeyValue(key="process.command_args")
+    listed.value.array_value.values.extend(AnyValue(string_value=word) for word in words)
+    masker = Masker(MaskingRules())
+    once = masker.masked(payload(listed))
+    kept = [value.string_value for value in span_of(once).attributes[0].value.array_value.values]
+    assert kept == ["curl", option, f"admin:{REDACTED}", *words[3:]]
+    assert masker.masked(once) == once
+
+
+TOKENS = [
+    "token",
+    "auth",
+    "jwt",
+    "gitlab.token",
+    "x-auth",
+    "user_jwt",
+    "http.request.header.x-auth",
+    "gitlabToken",
+    "userJWT",
+    "basicAuth",
+]
+NO_TOKENS = [
+    "gen_ai.usage.input_tokens", "token_count", "llm.token_count.prompt", "token.kind", "auth.method", "auth_type",
+    "jwt.alg", "oauth", "author", "tokenizer", "eos_token", "gen_ai.stop_token", "time_to_first_token", "time_per_output_token",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", TOKENS)
+def test_a_text_whose_name_ends_in_a_word_for_a_token_is_masked(key: str) -> None:
+    assert left(MaskingRules(), text(key, CANARY)) == {key: REDACTED}
+    assert left(MaskingRules(keep=("*",)), text(key, CANARY)) == {key: CANARY}
+    assert left(MaskingRules(secrets=False), text(key, CANARY)) == {key: CANARY}
+    listed = KeyValue(key=key, value=AnyValue(array_value=ArrayValue(values=[AnyValue(string_value=CANARY)])))
+    inner = KeyValue(key="nested", value=AnyValue(kvlist_value=KeyValueList(values=[text(key, CANARY)])))
+    raw = KeyValue(key=key, value=AnyValue(bytes_value=CANARY.encode()))
+    for attribute in (listed, inner, raw):
+        assert CANARY.encode() not in Masker(MaskingRules()).masked(payload(attribute))
+
+
+@pytest.mark.parametrize("key", NO_TOKENS)
+def test_counts_kinds_and_words_of_a_model_are_left(key: str) -> None:
+    assert left(MaskingRules(), text(key, CANARY), text("password", "x")) == {key: CANARY, "password": REDACTED}
+
+
+@pytest.mark.parametrize("key", ["token", "auth", "x.jwt", "seconds_to_token"])
+def test_numbers_and_ways_of_logging_in_are_no_tokens(key: str) -> None:
+    number = KeyValue(key=key, value=AnyValue(double_value=0.31))
+    kept = span_of(Masker(MaskingRules()).masked(payload(number, text("password", "x")))).attributes[0]
+    assert kept.value.double_value == 0.31
+    ways = [text(key, way) for way in ("none", "Basic", "oauth2", "mTLS", "scram-sha-256", "")]
+    for way in ways:
+        assert left(MaskingRules(), way, text("password", "x"))[key] == way.value.string_value
+
+
+def test_a_number_whose_name_ends_so_costs_no_closer_look() -> None:
+    numbers = [KeyValue(key=key, value=AnyValue(int_value=300)) for key in TOKENS]
+    before = payload(*numbers)
+    assert Masker(MaskingRules()).masked(before) is before
+    assert MaskingRules().suspicion.search(before) is None
+
+
 def test_a_payload_without_anything_to_mask_is_the_same_object() -> None:
     before = make_payload(100, 16, 3, run_id="gh-1")
     assert Masker(MaskingRules()).masked(before) is before

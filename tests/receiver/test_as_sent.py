@@ -5,6 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 
+import pytest
+
+from bench.ledger import ACKNOWLEDGED
+from bench.sender import CONNECT
 from receiver.sinks import MemorySink, trace_request
 
 KIB = 1024
@@ -41,13 +45,18 @@ def test_gzip_that_is_larger_than_what_is_in_it_is_of_no_use(receive, connect, w
     assert (sink.payloads, sink.as_sent) == ([body], [b""])
 
 
-def test_several_members_in_a_row_are_handed_on_together(receive, connect):
-    sink = MemorySink()
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_of_several_members_only_what_they_hold_is_handed_on(receive, protocol):
+    sink, second = MemorySink(), io.BytesIO()
     _, endpoints = receive(sink)
     body = trace_request(padding=100 * KIB).SerializeToString()
-    sent = gzip.compress(body[: 50 * KIB]) + gzip.compress(body[50 * KIB :])
-    assert connect("http-protobuf", endpoints).post(sent, content_encoding="gzip").ok
-    assert (sink.payloads, sink.as_sent) == ([body], [sent])
+    with gzip.GzipFile("mila@example.org", "wb", fileobj=second) as packed:
+        packed.write(body[50 * KIB :])
+    sent = gzip.compress(body[: 50 * KIB]) + second.getvalue()
+    assert b"mila@example.org" in sent
+    with CONNECT[protocol](str(getattr(endpoints, protocol)), True) as send:
+        assert send(sent) == ACKNOWLEDGED
+    assert (sink.payloads, sink.as_sent) == ([body], [b""]), "nobody looks into the head of the second one"
 
 
 def test_gzip_with_a_name_in_its_head_is_not_kept_as_it_came(receive, connect):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from spanverdict.otlp.errors import Undecodable
 from spanverdict.receiver.errors import Overloaded, TooLarge
-from spanverdict.receiver.inflate import GzipInflater, InflateLimits, inflate
+from spanverdict.receiver.inflate import GzipInflater, InflateLimits
+from spanverdict.receiver.inflate import inflate as inflate_members
 from spanverdict.receiver.limits import ByteBudget
 
 MIB = 1024 * 1024
@@ -24,6 +25,16 @@ def codec(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("spanverdict.receiver.inflate._CODEC", pytest.importorskip(request.param))
         yield
+
+
+def inflate(body, limits, held):
+    return inflate_members(body, limits, held)[0]
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=5), st.booleans())
+def test_members_are_counted(parts, padded) -> None:
+    body = b"".join(map(gzip.compress, parts)) + bytes(7 * padded)
+    assert inflate_members(body, WIDE, lease()) == (b"".join(parts), len(parts))
 
 
 def lease(capacity=256 * MIB):

@@ -7,6 +7,7 @@ finds at least all that the exact one does.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -122,6 +123,22 @@ def _not_masked(text: bytes, start: int, end: int) -> Iterable[tuple[int, int]]:
     return ((start, end),) if text[start:end].strip(b"[] ") not in _LEFT else ()
 
 
+def _credentials(text: bytes, start: int, end: int) -> Iterable[tuple[int, int]]:
+    """Pick what is no word of a language, as after `basic`; a user and a password in base64 always."""
+    found = text[start:end]
+    is_word = _WORD.fullmatch(found) is not None and text[:start].rstrip(b" \t").lower().endswith(b"basic")
+    return () if is_word and not _is_user_and_password(found) else ((start, end),)
+
+
+def _is_user_and_password(encoded: bytes) -> bool:
+    try:
+        said = base64.b64decode(encoded + b"=" * (-len(encoded) % 4), b"-_" if set(encoded) & set(b"-_") else None)
+    except ValueError:
+        return False
+    return b":" in said and said.isascii() and said.decode().isprintable()
+
+
+_WORD: Final = compiled("[A-Za-z]?[a-z]+|[A-Z]+|[A-Za-z]?[a-z]+(?:-[a-z]+)+|[0-9]+")
 _LEFT: Final = frozenset(
     {
         b"",
@@ -133,7 +150,7 @@ _AT: Final = r"(?:@|%40|\\u0040)"
 _PHONE: Final = r"(?:\+|%2B)[0-9](?:[ ().-]{0,2}[0-9]){7,14}"
 
 DETECTORS: Final = (
-    Detector("bearer", BEARER, LOOSE_BEARER),
+    Detector("bearer", BEARER, LOOSE_BEARER, _credentials),
     Detector("token", TOKEN, LOOSE_TOKEN),
     Detector("password", PASSWORD, LOOSE_PASSWORD, _not_masked),
     Detector("secret", SECRET, LOOSE, _not_masked),

@@ -14,11 +14,13 @@ from google.protobuf.message import DecodeError, Message
 
 from spanverdict.masking.detectors import compiled
 from spanverdict.masking.rules import Action, MaskingRules
-from spanverdict.masking.secrets import OPTION
+from spanverdict.masking.secrets import OPTION, USER_OPTION, WAYS
 from spanverdict.otlp import shallow_pb2 as pb
 
 REDACTED: Final = "[redacted]"
 _OPTION: Final = compiled(OPTION, case_sensitive=False)
+_USER_OPTION: Final = compiled(USER_OPTION)
+_WAYS: Final = compiled(WAYS, case_sensitive=False)
 _HASHED: Final = compiled("hmac-sha256:[0-9a-f]{32}")
 _REMEMBERED: Final = 50_000
 """Distinct attributes whose masked form is kept; then it is begun anew."""
@@ -146,6 +148,8 @@ class Masker:
                 return self._looks(value) | self._looks_at_name(attribute)
             case Action.HASH:
                 masked = self._hashed(value)
+            case Action.SECRET_TEXT if not _is_secret_text(value):
+                return self._looks(value)
             case Action.SECRET if value.WhichOneof("value") in (None, "bool_value"):
                 return False
             case _:
@@ -196,8 +200,9 @@ class Masker:
         changed = False
         for option, argument in pairwise(items):
             is_text = argument.WhichOneof("value") == "string_value"
-            if is_text and argument.string_value != REDACTED and _OPTION.fullmatch(option.string_value):
-                argument.string_value = REDACTED
+            masked = _masked_argument(option.string_value, argument.string_value) if is_text else ""
+            if is_text and argument.string_value != masked:
+                argument.string_value = masked
                 changed = True
         return changed
 
@@ -229,3 +234,21 @@ class Masker:
     def _is_suspicious(self, part: bytes) -> bool:
         suspicion = self._rules.suspicion
         return suspicion is None or suspicion.search(part) is not None
+
+
+def _masked_argument(option: str, argument: str) -> str:
+    """Return what is left of what follows an option of a command."""
+    if _OPTION.fullmatch(option):
+        return REDACTED
+    user, colon, password = argument.partition(":")
+    is_secret = _USER_OPTION.fullmatch(option) and user and not password.isdecimal()
+    return f"{user}{colon}{REDACTED}" if is_secret and password else argument
+
+
+def _is_secret_text(value: Any) -> bool:
+    """Tell whether a value may be a token: numbers are none, nor is what says in which way somebody logs in."""
+    match value.WhichOneof("value"):
+        case "string_value":
+            return bool(value.string_value) and _WAYS.fullmatch(value.string_value) is None
+        case kind:
+            return kind in {"bytes_value", "array_value", "kvlist_value"}

@@ -10,7 +10,14 @@ from functools import cached_property
 from typing import Any, Final
 
 from spanverdict.masking.detectors import DETECTORS, SECRETS, Detector, compiled, own
-from spanverdict.masking.secrets import SECRET_NAME, SUSPICIOUS
+from spanverdict.masking.secrets import (
+    ENDING,
+    SECRET_NAME,
+    SUSPICIOUS,
+    SUSPICIOUS_ARGUMENT,
+    SUSPICIOUS_ENDING,
+    VOCABULARY,
+)
 
 KEPT: Final = ("test.suite.run.id", "test.run.id", "cicd.pipeline.run.id", "service.name", "messaging.message.id")
 """Attributes without which spans of a run do not find together: they are left as they are."""
@@ -31,6 +38,9 @@ class Action(Enum):
     REDACT = "redact"
     SECRET = "secret"  # noqa: S105 - the word
     """Redacted, as its name says that it is secret; true and false are not."""
+    SECRET_TEXT = "secret text"  # noqa: S105 - the words
+    """The same where its name ends in a word that also counts and kinds have: numbers are not secret, and no
+    word of `WAYS`."""
     LOOK = "look"
     """Its texts are searched for what detectors find."""
 
@@ -93,6 +103,8 @@ class MaskingRules:
         ]
         if self.secrets:
             matchers.append((Action.SECRET, compiled(SECRET_NAME, case_sensitive=False)))
+            matchers.append((Action.LOOK, compiled(VOCABULARY, case_sensitive=False)))
+            matchers.append((Action.SECRET_TEXT, compiled(ENDING, case_sensitive=False)))
         return tuple(matchers)
 
     def action(self, key: str) -> Action:
@@ -112,7 +124,7 @@ class MaskingRules:
         if None in loose or any(not glob.replace(".*", "") for glob in globs):
             return ""
         keys = [f"(?i:{part.removesuffix('.*').removeprefix('.*')})" for part in globs]
-        secret = [SUSPICIOUS] if self.secrets else []
+        secret = [SUSPICIOUS, SUSPICIOUS_ENDING, SUSPICIOUS_ARGUMENT] if self.secrets else []
         return "|".join([*keys, *secret, *(part for part in loose if part)])
 
     def hashed(self, value: bytes) -> str:

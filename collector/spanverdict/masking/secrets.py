@@ -36,13 +36,37 @@ SECRET_NAME: Final = (
 )
 """What the name of an attribute looks like whose value is secret, upper and lower case alike."""
 
+ENDING: Final = r"(?:^|.*[._-])(?:token|jwt|auth)|.*(?-i:[a-z0-9](?:Token|Jwt|JWT|Auth))"
+"""What the name of an attribute looks like whose text is secret, unless it names a way of logging in …"""
+VOCABULARY: Final = (
+    r"(?:^|.*[._-])(?:bos|eos|pad|unk|sep|cls|mask|stop|start|end|special|first|last|input|output|prompt|completion)"
+    r"[._-]?token"
+)
+"""… or is one of these, which are tokens of a language model."""
+SUSPICIOUS_ENDING: Final = r"(?i:token|jwt|auth)\x12\C{0,3}?[\x00-\x7f][\n*2:]"
+"""The end of such a name, and the beginning of a value that is no number."""
+WAYS: Final = words(
+    "none", "basic", "bearer", "digest", "negotiate", "ntlm", "kerberos", r"oauth[12]?", "oidc", "openid", "saml",
+    "ldap", "radius", "m?tls", "iam", "jwt", "api[-_ ]?key", "token", "password(?:less)?", "session", "cookie", "hmac",
+    r"sigv4", r"scram(?:-sha-(?:1|256|512))?", "md5", "plain", "anonymous", "required", "optional", "(?:en|dis)abled",
+    "on", "off", "yes", "no", "true", "false", "ok", "success", "fail(?:ed|ure)",
+)  # fmt: skip
+"""What such an attribute may say without giving anything away."""
+
 _QUERY: Final = words(
     "token", "sig", "signature", "awsaccesskeyid", r"x-(?:amz|goog)-(?:signature|credential|security-token)"
 )
 _STATEMENT: Final = r"identified\s+by"
+_USER_OPTION: Final = r"(?:-u|--(?:proxy-)?user)"
+_NAME_OF_USER: Final = r"(?:\s+|=)[\"']?[^\s:\"']{1,128}:"
+USER_OPTION: Final = rf"(?-i:{_USER_OPTION})"
+"""An option of a command whose argument is a user and, after a colon, a password."""
 SUSPICIOUS: Final = rf"(?i:{_ALWAYS}|{_ALONE}|headers?\.[a-z0-9_.-]{{0,80}}(?:token|signature))"
 """What is in a name or a text that holds a secret in any of these ways, but for queries, options and statements."""
-LOOSE: Final = rf"{SUSPICIOUS}|(?i:(?:{_QUERY})(?:=|%3D)|-token[\s=]|{_STATEMENT})"
+_LOOSE_USER: Final = rf"(?:-[A-Za-z]{{0,6}}[uU]|user){_NAME_OF_USER}[^\s\"']"
+SUSPICIOUS_ARGUMENT: Final = rf"{_USER_OPTION}\n\C{{1,3}}\n\C{{1,3}}[^\s:]{{1,128}}:"
+"""Such an option and what follows it, as items of a list."""
+LOOSE: Final = rf"{SUSPICIOUS}|(?i:(?:{_QUERY})(?:=|%3D)|-token[\s=]|{_STATEMENT})|{_LOOSE_USER}"
 
 _KEY: Final = rf"(?:{_ALWAYS}|(?:\b|_|%[0-9A-F]{{2}})(?:{_ALONE})|{_CAPITALISED}){_MORE}"
 _CLOSE: Final = r"\\*[\"']?\]?"
@@ -74,6 +98,8 @@ SECRET: Final = "(?is)" + words(
     rf"(?:^|[\s\"']){OPTION}(?:\s+|=)(?:{_QUOTED}|([^\s\"'\[-][^\s\"']*))",
     rf"(?:^|[?&;\s]|%26|%3F)(?:{_QUERY})(?:=|%3D)([^&\s\"'<>;\\\[]+)",
     rf"(?:{_STATEMENT}|\bpassword)\s+'([^']*)'",
+    rf"\bcurl\s(?:[^\n]*?\s)?(?:-[a-z]{{0,6}}u|--(?:proxy-)?user){_NAME_OF_USER}([^\s\"']+)",
+    rf"(?:^|[\s\"'])(?-i:{_USER_OPTION}){_NAME_OF_USER}([^\s\"']*\pL[^\s\"']*)",  # 1000:1000 are no secrets
 )
 """A secret after the word that says so; its last group that is there is what is secret."""
 _TOKEN_SHAPES: Final = (
@@ -99,7 +125,9 @@ LOOSE_TOKEN: Final = words(
     *(shape.replace("{36,}", "{20}") for shape in _TOKEN_SHAPES), r"eyJ[A-Za-z0-9_-]{8}", "-----BEGIN "
 )
 
-BEARER: Final = r"(?i)\b(?:bearer|basic|negotiate)(?:\s|%20)+([A-Za-z0-9+/_.~=-]{8,})"
+BEARER: Final = (
+    r"(?i)\b(?:(?:bearer|negotiate)(?:\s|%20)+([A-Za-z0-9+/_.~=-]{8,})|basic(?:\s|%20)+([A-Za-z0-9+/_-]{4,}={0,2}))"
+)
 LOOSE_BEARER: Final = r"(?i:(?:bearer|basic|negotiate)(?:\s|%20))"
 
 _USER: Final = r"://[^/\s:@\"']{0,64}:"

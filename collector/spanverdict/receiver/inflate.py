@@ -54,6 +54,8 @@ class GzipInflater:
         self._output = io.BytesIO()
         self._size = 0
         self._consumed = 0
+        self.members = 1
+        """Of which it consists, so far."""
 
     def feed(self, chunk: bytes) -> None:
         """Inflate the next piece of the body. Keep pieces short: what is left of one is copied at every step.
@@ -68,6 +70,7 @@ class GzipInflater:
         while rest:
             if self._member.eof:
                 self._member = _CODEC.decompressobj(_GZIP_FORMAT)
+                self.members += 1
             output = self._inflate(rest)
             rest = self._member.unconsumed_tail or self._member.unused_data.lstrip(b"\0")  # zero padding is allowed
             self._keep(output, self._consumed - len(rest))
@@ -107,9 +110,9 @@ class GzipInflater:
         self._size = size
 
 
-def inflate(body: bytes, limits: InflateLimits, lease: Lease) -> bytes:
-    """Inflate a body that is here as a whole; errors as those of `GzipInflater`."""
+def inflate(body: bytes, limits: InflateLimits, lease: Lease) -> tuple[bytes, int]:
+    """Inflate a body that is here as a whole, and count its members; errors as those of `GzipInflater`."""
     inflater = GzipInflater(limits, lease)
     for start in range(0, len(body), _PIECE):
         inflater.feed(body[start : start + _PIECE])
-    return inflater.finish()
+    return inflater.finish(), inflater.members

@@ -35,7 +35,7 @@ class Upload:
     client: str = ""
     """Who sends it, for the rate limit."""
     as_sent: bytes = b""
-    """The gzip that a body was inflated from."""
+    """The gzip of one member that a body was inflated from."""
 
 
 class Intake:
@@ -80,22 +80,23 @@ class Intake:
             commit.add_done_callback(partial(self._settle, upload, warnings, tell))
 
     def _submit(self, upload: Upload) -> tuple[concurrent.futures.Future[Receipt], tuple[str, ...]]:
-        payload = self._inflated(upload)
+        payload, as_sent = self._inflated(upload)
         self.rates.charge(upload.client, len(payload))
         if upload.signal is not Signal.TRACES:
             return self._discard(upload, payload), ()
         if upload.protocol is not Protocol.HTTP_JSON:
-            as_sent = upload.body if upload.compressed else upload.as_sent
             return self._sink.submit(payload, as_sent if _may_stand_for(as_sent, payload) else b""), ()
         converted, warnings = self._converted(payload)
         return self._sink.submit(converted), warnings
 
-    def _inflated(self, upload: Upload) -> bytes:
+    def _inflated(self, upload: Upload) -> tuple[bytes, bytes]:
+        """Return the payload, and the gzip of one member that it came as."""
         if not upload.compressed:
-            return upload.body
+            return upload.body, upload.as_sent
         config = self._config
         limits = InflateLimits(config.max_message_bytes, config.inflate_ratio, config.inflate_floor_bytes)
-        return inflate(upload.body, limits, upload.lease)
+        payload, members = inflate(upload.body, limits, upload.lease)
+        return payload, upload.body if members == 1 else b""
 
     def _converted(self, text: bytes) -> tuple[bytes, tuple[str, ...]]:
         from spanverdict.otlp.json import json_to_protobuf  # noqa: PLC0415 - most receivers never see OTLP/JSON
@@ -128,7 +129,7 @@ class Intake:
 
 
 def _may_stand_for(gzip: bytes, payload: bytes) -> bool:
-    """Whether to keep gzip in place of what it holds: it is smaller, and its head has nothing to be masked."""
+    """Whether to keep gzip of one member in place of what it holds: it is smaller, and nothing is named in its head."""
     return gzip[_GZIP_FLAGS : _GZIP_FLAGS + 1] == b"\0" and len(gzip) < len(payload)
 
 
