@@ -204,3 +204,19 @@ def test_spans_of_known_runs_are_let_in_at_a_glance(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("spanverdict.app.admission.named_runs", lambda *_: pytest.fail("each span was looked at"))
     table = table_of([ingest(2), ingest(3)], new_pool())
     assert gate.sift(table, [1, 1]) == (table, [None, None])
+
+
+def test_a_pool_is_known_by_the_runs_that_it_names_until_it_names_a_new_one(desk: Desk) -> None:
+    gate, pool = Admission(desk.docket), new_pool()
+
+    def outcomes(*runs: str) -> list[type]:
+        return [type(r) for r in gate.sift(table_of([ingest(int(r[1:]), r) for r in runs], pool), [1] * len(runs))[1]]
+
+    assert outcomes("r1") == outcomes("r1", "r1")[1:] == [type(None)]
+    for number in range(2, LIMIT):
+        assert outcomes("r1", f"r{number}") == [type(None)] * 2
+    assert outcomes("r1", f"r{LIMIT}", f"r{LIMIT + 1}") == [type(None)] * 2 + [Overloaded]
+    assert outcomes("r1", "r2") == [type(None)] * 2
+    desk.docket.coming.discard("r1")
+    assert outcomes("r1") == [type(None)], "it is looked at again as soon as a run is no longer known"
+    assert outcomes(f"r{LIMIT + 1}", "r2") == [Overloaded, type(None)]

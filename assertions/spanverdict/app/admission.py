@@ -18,11 +18,14 @@ from spanverdict.app.decoding import POOL_BYTES, RECENT_ATTRIBUTES, TRACE_LIMIT
 from spanverdict.app.docket import Docket
 from spanverdict.app.misnamed import Misnamed
 from spanverdict.otlp.decode import new_pool
-from spanverdict.paths.naming import mentioned_runs, named_runs
+from spanverdict.paths.naming import NamedInPool, mentioned_runs, named_runs
 from spanverdict.receiver.errors import Overloaded, RequestRefused, TooLarge
 from spanverdict.telemetry.distinct import ascending
+from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import Int32s, SpanTable
 
+_FEW_RUNS: Final = 64
+"""Of a pool that names more runs, each table is looked at."""
 WARY_S: Final = 60.0
 """So long after something was refused, spans that are let in leave the pool that they were decoded into."""
 
@@ -38,6 +41,8 @@ class Admission:
         """Holds what was let in while others were refused."""
         self.misnamed = Misnamed()
         self._moving = threading.Lock()
+        self._named: NamedInPool | None = None
+        """What the pool of the last spans names."""
 
     def sift(self, table: SpanTable, counts: Sequence[int]) -> tuple[SpanTable, Sequence[RequestRefused | None]]:
         """Return the spans that are let in, and for each request, of so many spans, why it is not; mostly None."""
@@ -59,6 +64,8 @@ class Admission:
 
     def _sifted(self, table: SpanTable, counts: Sequence[int]) -> tuple[SpanTable, Sequence[RequestRefused | None]]:
         tags = tags_of(self._docket.config.flows)
+        if self._nothing_is_new_in(table.pool, tags):
+            return table, [None] * len(counts)
         mentioned, wrong = mentioned_runs(table, tags)
         if wrong:
             self.misnamed.met(wrong)
@@ -76,6 +83,15 @@ class Admission:
             refusals.append(refusal)
             keep[start:end] = refusal is None
         return (table if keep.all() else table.take(np.flatnonzero(keep))), refusals
+
+    def _nothing_is_new_in(self, pool: Pool, tags: Sequence[str]) -> bool:
+        """Tell that a pool names known runs and nothing else, as nearly all do; without a look at any span."""
+        named = self._named
+        if named is None or not named.is_of(pool, tags):
+            named = self._named = NamedInPool(pool, tags)
+        if len(named.runs) <= _FEW_RUNS:
+            named.refresh()
+        return len(named.runs) <= _FEW_RUNS and not named.wrong and not any(map(self._is_new, named.runs))
 
     def withdraw(self, table: SpanTable) -> None:
         """Take note that spans which were let in do not come after all."""

@@ -3,13 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import ref
 
 import numpy as np
 
 from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import RUN_ID_ATTRIBUTES, is_run_id
+from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import SpanTable
 from spanverdict.telemetry.vectors import Int32s, constant, is_constant
+
+
+class NamedInPool:
+    """The runs that attributes of a pool name, whatever carries them; each attribute is looked at once."""
+
+    def __init__(self, pool: Pool, tags: Sequence[str]) -> None:
+        self.tags = tags
+        self.runs: set[str] = set()
+        """As of the last `refresh`; so is the next."""
+        self.wrong = False
+        """Whether any of the attributes cannot name a run."""
+        self._pool = ref(pool)
+        self._seen = 0
+        self._n_keys = 0
+        self._wanted: list[int] = []
+        """The keys that name runs, as far as they were seen."""
+
+    def is_of(self, pool: Pool, tags: Sequence[str]) -> bool:
+        """Tell whether it is this pool, and whether these are the attributes that name runs."""
+        return self._pool() is pool and self.tags == tags
+
+    def refresh(self) -> None:
+        """Take in what was added to the pool."""
+        pool = self._pool()
+        if pool is None:
+            return
+        keys = pool.keys
+        if len(keys) > self._n_keys:  # an attribute stands behind its key
+            self._n_keys = len(keys)
+            self._wanted = [key for tag in self.tags if (key := keys.id_of(tag)) >= 0]
+        key_of = keys.of_attributes()
+        new, start = key_of[self._seen :], self._seen
+        self._seen = len(key_of)
+        for key in self._wanted:
+            for place in np.flatnonzero(new == key).tolist():
+                if is_run_id(name := pool.attribute(start + place)[1]):
+                    self.runs.add(str(name))
+                else:
+                    self.wrong = True
 
 
 def mentioned_runs(table: SpanTable, tags: Sequence[str] = RUN_ID_ATTRIBUTES) -> tuple[set[str], list[object]]:

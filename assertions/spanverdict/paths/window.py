@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import islice, repeat
 from typing import Final
 
 import numpy as np
@@ -309,14 +310,12 @@ class Window:
 
     def _join(self, nodes: Sequence[Node]) -> _Cluster:
         """Bring the clusters of all nodes together, the smaller into the larger."""
-        known = self._clusters
-        found = set(filter(None, map(known.get, nodes)))
-        home, *others = found or {self._new_cluster()}
-        for other in others:
+        known, n_before = self._clusters, len(self._clusters)
+        home = known.get(nodes[0]) or self._new_cluster()
+        found = set(map(known.setdefault, nodes, repeat(home)))  # one look-up a node, as there are many
+        home.nodes += islice(reversed(known), len(known) - n_before)
+        for other in found - {home}:
             home = self._merge(home, other)
-        new = dict.fromkeys([node for node in nodes if node not in known] if found else nodes, home)
-        known.update(new)
-        home.nodes += new
         return home
 
     def _new_cluster(self) -> _Cluster:

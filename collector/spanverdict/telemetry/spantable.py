@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -179,7 +179,12 @@ class SpanTable:
     @property
     def nbytes(self) -> int:
         """How much memory the columns take, about; what they share with the pool is not counted."""
-        return sum(_nbytes(getattr(self, column.name)) for column in fields(self))
+        events, links = self.events, self.links
+        columns = [getattr(self, name) for name in PLAIN]
+        columns += [events.offsets, events.time_unix_nano, events.name]
+        columns += [links.offsets, links.trace, links.span_id, links.trace_state, links.flags]
+        lists = (self.attributes, events.attributes, links.attributes)
+        return int(sum([column.nbytes for column in columns]) + sum(map(_nbytes, lists)))
 
     def into(self, pool: Pool) -> SpanTable:
         """Return the same spans as a table of another pool, so that it can be joined with others.
@@ -246,9 +251,5 @@ def taken(column: npt.NDArray[Any], rows: Rows) -> npt.NDArray[Any]:
     return column.take(rows)
 
 
-def _nbytes(part: object) -> int:
-    if isinstance(part, np.ndarray):
-        return part.nbytes
-    if isinstance(part, Ragged | Events | Links):
-        return sum(_nbytes(getattr(part, column.name)) for column in fields(part))
-    return 0
+def _nbytes(lists: Ragged) -> int:
+    return lists.offsets.nbytes + lists.items.nbytes
