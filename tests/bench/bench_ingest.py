@@ -38,6 +38,9 @@ def goals_of(results: Sequence[Result]) -> Iterator[Goal]:
         if rates:
             yield Goal(f"acknowledged, {protocol}, 512 to 1,000 spans of 10 attributes", max(rates), goal, "spans/s")
     yield Goal("cases whose ledger is exact", sum(result.ledger == "exact" for result in results), len(results))
+    yield Goal(
+        "cases in which it was warm from their beginning", sum(result.steady for result in results), len(results)
+    )
 
 
 def best(case: Case, seconds: float, rounds: int, folder: Path | None) -> Result:

@@ -100,7 +100,9 @@ def main() -> int:
         print(known)
         results.append(asdict(known) | {"total": known.total, "resident": grown})
         goals.append(Goal(f"a span with {attributes} attributes at hand", known.total, GOAL, "bytes", at_most=True))
-        goals.append(Goal("the same, of resident memory", grown, GOAL, "bytes", at_most=True))
+        goals.append(
+            Goal(f"a span with {attributes} attributes at hand, of resident memory", grown, GOAL, "bytes", at_most=True)
+        )
     return finish(asked, results, goals)
 
 

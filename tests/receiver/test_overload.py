@@ -16,6 +16,7 @@ import grpc
 import psutil
 import pytest
 
+from busymachine import a_second
 from receiver.bombs import bomb
 from receiver.sinks import FaultySink, HeldSink, MemorySink, trace_request
 from receiver.wires import Answer
@@ -258,7 +259,7 @@ def test_64_bombs_at_once_take_little_memory_and_others_are_served(receive, conn
             took.append(time.monotonic() - start)
     assert {answer.result().code for answer in over_grpc} == {"RESOURCE_EXHAUSTED"}
     assert {answer.result().code for answer in over_http} == {413}
-    assert sorted(took)[len(took) * 99 // 100] < 1.0
+    assert sorted(took)[len(took) * 99 // 100] < a_second()
     assert memory.growth < 300_000_000  # clients included, of 64 GiB
     assert receiver.budget.in_use == 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,11 +20,6 @@ EXPORT: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 MIB: Final = 1 << 20
 HEADERS: Final = {"Content-Type": "application/x-protobuf"}
 PAUSE_S: Final = 0.05
-
-
-def a_second() -> float:
-    """Return a second of a machine that has as many processors as things to do; more where it has fewer."""
-    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
 
 
 @dataclass(eq=False)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from busymachine import a_second
 from scenarios import runflood
-from scenarios.crowd import MIB, Others, Watched, a_second
+from scenarios.crowd import MIB, Others, Watched
 from scenarios.stories import serving, wait_until
 from spanverdict.app.docketconfig import MAX_OPEN_RUNS
 from spanverdict.storage.store import Store
