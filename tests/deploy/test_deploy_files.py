@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -106,6 +108,27 @@ class TestDockerfile:
     def test_the_build_gets_every_folder_that_the_package_is_made_of(self) -> None:
         copied = {part.strip("/") for copy in stages()["build"].all("COPY") for part in copy.split()[:-1]}
         assert {"pyproject.toml", "README.md", "LICENSE", "collector", "assertions", "rules"} <= copied
+
+    @pytest.mark.parametrize(("extras", "compiles"), [("fast", False), ("fast,compiled", True), ("compiled", True)])
+    def test_machine_code_is_made_by_the_build_where_it_is_asked_for(
+        self, extras: str, compiles: bool, tmp_path: Path
+    ) -> None:
+        said, python = tmp_path / "said", tmp_path / "python"
+        python.write_text(f'#!/bin/sh\necho "$@" >> {said}\n', encoding="utf-8")
+        python.chmod(0o755)
+        stage = stages()["build"]
+        assert stage.all("ARG") == ["EXTRAS=fast"], "what most need"
+        install, compile_ = (run for run in stage.all("RUN") if "EXTRAS" in run)
+        assert install == 'pip install --no-cache-dir ".[${EXTRAS}]"'
+        subprocess.run(["/bin/sh", "-ec", compile_], env={"PATH": str(tmp_path), "EXTRAS": extras}, check=True)
+        assert said.exists() == compiles
+        assert not compiles or said.read_text(encoding="utf-8") == "-m spanverdict.app.compiling\n"
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert set(extras.split(",")) <= set(project["optional-dependencies"])
+
+    def test_what_is_made_anew_is_kept_in_the_volume(self) -> None:
+        stage = stages()["spanverdict"]
+        assert f"XDG_CACHE_HOME={stage.all('VOLUME')[0]}/cache" in stage.all("ENV")
 
     def test_ports_volume_and_health_check_are_those_of_the_command(self) -> None:
         stage = stages()["spanverdict"]
