@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import psutil
 
-PACKAGES: Final = ("spanverdict", "grpcio", "protobuf", "numpy", "numba", "isal", "uvicorn", "uvloop", "httptools")
+PACKAGES: Final = ("spanverdict", "grpcio", "protobuf", "numpy", "numba", "isal", "uvicorn", "uvloop")
 
 
 def machine(folder: Path | None = None) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
@@ -20,10 +19,10 @@ from conformance.item import ALL, GRPC, OWN, Fails, Item, Level, NotApplicable
 from conformance.lab import Lab, OwnLab, PeerLab, Result, judge
 from conformance.run import main
 from conformance.table import breaks_a_must, reasons, summary, table
-from receiver.sinks import MemorySink
 from receiver.wires import HttpWire
-from spanverdict.receiver.addresses import Address
-from spanverdict.receiver.listen import Endpoints
+from spanverdict.receiver.addresses import Address, bind
+from spanverdict.receiver.listen import Endpoints, port_of
+from spanverdict.web.server import WebServer
 
 PAGE = Path(__file__).parents[2] / "deploy" / "conformance.md"
 UPDATING = bool(os.environ.get("UPDATE_EXPECTED")) and os.environ.get("CI") != "true"
@@ -76,11 +75,13 @@ class Impostor:
 
 
 @pytest.fixture
-def impostor(monkeypatch) -> Iterator[Endpoints]:
+def impostor() -> Iterator[Endpoints]:
     """An HTTP server that is no OTLP receiver, where one would be."""
-    monkeypatch.setattr("spanverdict.receiver.http_app.HttpApp", lambda *_: Impostor())
-    with ExitStack() as stack:
-        yield OwnLab().rigged(stack, MemorySink(), {"grpc_address": None})[1]
+    listener = bind(Address("127.0.0.1", 0))
+    server = WebServer(Impostor(), listener)
+    server.start()
+    yield Endpoints(None, Address("127.0.0.1", port_of(listener)))
+    server.stop()
 
 
 LENIENT = {"plain_responses", "cors_is_off", "connections_are_kept"}

@@ -14,7 +14,6 @@ import pytest
 from receiver.sinks import MemorySink, trace_request
 from receiver.wires import GRPC_METHODS
 from soaking import Progress, again, asked
-from spanverdict.receiver import http_connection
 from spanverdict.receiver.addresses import Address
 from spanverdict.receiver.listen import Endpoints
 
@@ -155,14 +154,6 @@ STAYS_WHOLE = {
 """Odd, and at most read as the one request that it is."""
 
 
-@pytest.fixture(params=["httptools", "h11"])
-def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "httptools":
-        pytest.importorskip("httptools", reason="the optional parser is not installed")
-    else:
-        monkeypatch.setattr(http_connection, "find_spec", lambda _name: None)
-
-
 def attack(address: Address, bytes_sent: bytes, wait_s: float = 0.3) -> bytes:
     """Send and return what is answered until the server closes, or for a while."""
     answered = b""
@@ -204,7 +195,7 @@ def test_whatever_frames_one_client_sends_others_are_served_and_nothing_stays_op
     assert set(sink.payloads) <= {BODY, b""}, "a message that nobody sent"
 
 
-def test_no_request_is_smuggled_behind_another(receive, connect, parser) -> None:
+def test_no_request_is_smuggled_behind_another(receive, connect) -> None:
     """What two servers could read as two different requests is read by ours as one at most."""
     sink = MemorySink()
     _, endpoints = receive(sink, grpc_address=None, head_timeout_s=2)

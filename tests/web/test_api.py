@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spanverdict.app.apiconnections import connection_class
 from spanverdict.receiver.config import ReceiverConfig
-from spanverdict.receiver.http_connection import connection_class
 from spanverdict.web import api
 from spanverdict.web.api import application
 from spanverdict.web.backend import Asked, Declaration, Document, Unavailable, UnknownFlow

@@ -90,7 +90,7 @@ def serve(
 
 
 def _serve_web(service: Service, doors: ApiDoors, listener: socket.socket, parts: ExitStack) -> None:
-    from spanverdict.receiver.http_connection import connection_class  # noqa: PLC0415 - as below
+    from spanverdict.app.apiconnections import connection_class  # noqa: PLC0415 - as below
     from spanverdict.web.api import application  # noqa: PLC0415 - heavy, and not needed to refuse to start
     from spanverdict.web.server import WebServer  # noqa: PLC0415 - as above
 

@@ -31,9 +31,8 @@ class _Server(uvicorn.Server):
 class WebServer:
     """Serves an application on a bound socket until it is stopped.
 
-    `connections` is the class of uvicorn's connections, for one with more limits than its own. By
-    default it is the one on h11: that on httptools skips the body of a POST that carries an Upgrade header.
-    With `tls`, it speaks nothing else.
+    `connections` is the class of uvicorn's connections, for one with more limits than its own. That on httptools
+    is no choice: it skips the body of a POST that carries an Upgrade header. With `tls`, it speaks nothing else.
     """
 
     def __init__(

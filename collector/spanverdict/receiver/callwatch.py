@@ -27,6 +27,11 @@ class Watched:
         self.late: RequestRefused | None = None
         """What is wrong with a call that is not over when it is due."""
 
+    @property
+    def held(self) -> int:
+        """Bytes that are kept free for it, or hold what has come."""
+        return 0
+
     def give_up(self, reason: RequestRefused) -> None:
         """End the call, for a reason."""
         raise NotImplementedError
@@ -36,12 +41,13 @@ class CallWatch:
     """The calls that are open. Belongs to one event loop.
 
     Of messages that are slow to come only so many go on as would fit, were each as long as a message may be; of more,
-    those that began first give way and are told to come again. That keeps room for who comes now, however many have
-    stopped in the middle of a long message.
+    those that began first give way and are told to come again, and so they do where what slow ones hold is more than
+    `slow_bytes`. That keeps room for who comes now, however many have stopped in the middle of a long message.
     """
 
-    def __init__(self, places: int, retry_after_s: float) -> None:
+    def __init__(self, places: int, retry_after_s: float, slow_bytes: float = math.inf) -> None:
         self._places = places
+        self._slow_bytes = slow_bytes
         self._retry_after_s = retry_after_s
         self._calls: dict[Watched, None] = {}
         """In the order in which they began."""
@@ -72,6 +78,10 @@ class CallWatch:
             if call.late is not None:
                 call.give_up(call.late)
         slow = [call for call in self._calls if call.is_reading and now - call.begun >= QUICK_S]
-        for call in slow[: max(0, len(slow) - self._places)]:
+        too_many, held = len(slow) - self._places, sum(call.held for call in slow)
+        for count, call in enumerate(slow):
+            if count >= too_many and held <= self._slow_bytes:
+                break
+            held -= call.held
             call.give_up(Overloaded(self._retry_after_s, "too many senders are slow; send it again later"))
         self._timer = loop.call_later(QUICK_S / _CHECKS, self._sweep, loop) if self._calls else None

@@ -7,36 +7,23 @@ it is there. What this server answers are single requests, so little of HTTP/2 i
 from __future__ import annotations
 
 import socket
+from functools import partial
 
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.grpc_calls import ExportCalls
 from spanverdict.receiver.http2.connection import Limits
-from spanverdict.receiver.http2.listener import ALPN, Http2Server, Times
+from spanverdict.receiver.http2.listener import ALPN, READ_BYTES, Http2Connection
+from spanverdict.receiver.listener import Listener, Times
+from spanverdict.receiver.server import Server
 from spanverdict.receiver.tls import TlsIdentity
 
 
-class GrpcServer:
-    """One listener from its start to its end. All methods belong to the event loop."""
-
-    def __init__(self, server: Http2Server, calls: ExportCalls, identity: TlsIdentity | None) -> None:
-        self._server = server
-        self._calls = calls
-        self._identity = identity
-
-    async def start(self) -> None:
-        """Accept connections from here on."""
-        await self._server.start(None if self._identity is None else self._identity.context(ALPN))
-
-    async def stop(self, grace_s: float) -> None:
-        """Refuse connections, let calls end within `grace_s`, then tell those that are left to come again."""
-        await self._server.stop(grace_s, self._calls.end_all)
-
-
 def open_grpc_server(
-    calls: ExportCalls, listener: socket.socket, config: ReceiverConfig, identity: TlsIdentity | None = None
-) -> GrpcServer:
+    calls: ExportCalls, bound: socket.socket, config: ReceiverConfig, identity: TlsIdentity | None = None
+) -> Server:
     """Make a server on a bound socket; it is not started."""
     limits = Limits(config.max_header_bytes, config.max_concurrent_streams)
     times = Times(config.head_timeout_s, config.body_timeout_s, config.idle_timeout_s)
-    server = Http2Server(listener, calls.of_client, limits, times, config.max_connections)
-    return GrpcServer(server, calls, identity)
+    connect = partial(Http2Connection, open_calls=calls.of_client, limits=limits)
+    listener = Listener(bound, connect, times, config.max_connections, READ_BYTES)
+    return Server(listener, calls.end_all, None if identity is None else partial(identity.context, ALPN))

@@ -57,14 +57,18 @@ class GzipInflater:
         self.members = 1
         """Of which it consists, so far."""
 
-    def feed(self, chunk: bytes) -> None:
-        """Inflate the next piece of the body. Keep pieces short: what is left of one is copied at every step.
+    def feed(self, chunk: bytes | memoryview) -> None:
+        """Inflate the next piece of the body.
 
         Raises:
             Undecodable: it is not gzip.
             TooLarge: the output exceeds the cap or the ratio.
             Overloaded: there is no room in flight for the output.
         """
+        for start in range(0, len(chunk), _PIECE):  # what is left of a piece is copied at every step
+            self._feed(chunk[start : start + _PIECE])
+
+    def _feed(self, chunk: bytes | memoryview) -> None:
         self._consumed += len(chunk)
         rest = chunk
         while rest:
@@ -87,7 +91,7 @@ class GzipInflater:
             raise Undecodable("the gzip body is truncated")
         return self._first or self._output.getvalue()
 
-    def _inflate(self, chunk: bytes) -> bytes:
+    def _inflate(self, chunk: bytes | memoryview) -> bytes:
         try:
             output: bytes = self._member.decompress(chunk, _STEP)
         except _CODEC.error as error:
@@ -113,6 +117,5 @@ class GzipInflater:
 def inflate(body: bytes, limits: InflateLimits, lease: Lease) -> tuple[bytes, int]:
     """Inflate a body that is here as a whole, and count its members; errors as those of `GzipInflater`."""
     inflater = GzipInflater(limits, lease)
-    for start in range(0, len(body), _PIECE):
-        inflater.feed(body[start : start + _PIECE])
+    inflater.feed(memoryview(body))
     return inflater.finish(), inflater.members

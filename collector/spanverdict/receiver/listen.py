@@ -22,9 +22,8 @@ from spanverdict.receiver.sink import Sink
 from spanverdict.receiver.tls import TlsIdentity
 
 if TYPE_CHECKING:
-    from spanverdict.receiver.grpc_server import GrpcServer
-    from spanverdict.receiver.http_server import HttpServer
     from spanverdict.receiver.intake import Intake
+    from spanverdict.receiver.server import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,8 @@ class Endpoints:
 class _Servers:
     """What runs on the event loop."""
 
-    grpc: GrpcServer | None = None
-    http: HttpServer | None = None
+    grpc: Server | None = None
+    http: Server | None = None
 
     async def start(self) -> None:
         if self.grpc is not None:
@@ -164,12 +163,12 @@ class Receiver:
         return Address(address.host, port_of(listener))
 
     def _open_http(self, address: Address, servers: _Servers, intake: Intake) -> Address:
-        from spanverdict.receiver.http_app import HttpApp  # noqa: PLC0415 - not needed by a gRPC-only receiver
-        from spanverdict.receiver.http_server import open_http_server  # noqa: PLC0415 - heavy
+        from spanverdict.receiver.http_calls import HttpCalls  # noqa: PLC0415 - not needed by a gRPC-only receiver
+        from spanverdict.receiver.http_server import open_http_server  # noqa: PLC0415 - likewise
 
-        app = HttpApp(intake, self._tokens, self.budget, self.counters, self.config)
+        calls = HttpCalls(intake, self._tokens, self.budget, self.counters, self.config)
         listener = bind(address)
-        servers.http = open_http_server(app, listener, self.config, self._identity)
+        servers.http = open_http_server(calls, listener, self.config, self._identity)
         return Address(address.host, port_of(listener))
 
 

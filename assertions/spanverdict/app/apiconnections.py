@@ -1,10 +1,8 @@
-"""uvicorn's HTTP/1.1 connections, with what it leaves open: bounds on heads and connections, and Status bodies."""
+"""The API's connections: uvicorn's, with what it leaves open: bounds on heads and connections, and Status bodies."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from spanverdict.otlp.errors import Undecodable
@@ -17,14 +15,13 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-_UPGRADE = re.compile(rb"^upgrade[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _GRACE_S = 1.0
 """Whoever reads the body has the first say when its time is over, and says it to the client."""
 _PHRASES = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
 
 
-class GuardedConnection(_Base):  # type: ignore[misc] # mixed into classes that are chosen when the server starts
-    """Mixed into one of uvicorn's protocols; closes what sends no complete head or body in time, or too long a head.
+class GuardedConnection(_Base):  # type: ignore[misc] # mixed into a class that is made when the server starts
+    """Mixed into uvicorn's protocol; closes what sends no complete head or body in time, or too long a head.
 
     A body has its time also when its request was refused and nobody reads it any more. `limits`, `head_is_open`
     and `body_is_open` come from the class that `connection_class` makes.
@@ -60,7 +57,7 @@ class GuardedConnection(_Base):  # type: ignore[misc] # mixed into classes that 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, counting the bytes of a head that is not complete yet."""
         was_open, cycle = self.head_is_open(), self.cycle
-        super().data_received(_without_upgrade(data) if was_open else data)
+        super().data_received(data)
         if self.transport.is_closing():
             return
         self._watch_body(is_another=self.cycle is not cycle)
@@ -112,56 +109,12 @@ class GuardedConnection(_Base):  # type: ignore[misc] # mixed into classes that 
             self._head_timer = None
 
 
-def _without_upgrade(data: bytes) -> bytes:
-    """Hide the wish for another protocol in a piece of a head, so that the request is served as the HTTP/1.1 it is.
-
-    Java's own client asks for HTTP/2 with its first request, and httptools takes the body that follows for something
-    else than HTTP and skips it.
-    """
-    end = data.find(b"\r\n\r\n")
-    size = len(data) if end < 0 else end
-    if not _UPGRADE.search(data, 0, size):
-        return data  # as nearly all are, and none of its body is copied
-    return _UPGRADE.sub(b"x-upgrade:", data[:size]) + data[size:]
-
-
 def connection_class(config: ReceiverConfig) -> type[asyncio.Protocol]:
-    """The connections of one server: parsed by httptools where it is installed, by h11 otherwise."""
-    made: type[asyncio.Protocol] = _on_httptools(config) if find_spec("httptools") else _on_h11(config)
-    return made
-
-
-def _on_httptools(config: ReceiverConfig) -> Any:
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol  # noqa: PLC0415 - an optional dependency
-
-    class HttptoolsConnection(GuardedConnection, HttpToolsProtocol):  # type: ignore[misc] # asyncio spells it wider
-        limits = config
-        _open = True
-
-        def head_is_open(self) -> bool:
-            return self._open
-
-        def body_is_open(self) -> bool:
-            return not self._open
-
-        def on_headers_complete(self) -> None:
-            if self.parser.should_upgrade():  # its body would be skipped and yet acknowledged
-                raise Undecodable("this server does not upgrade connections")
-            self._open = False
-            super().on_headers_complete()
-
-        def on_message_complete(self) -> None:
-            self._open = True
-            super().on_message_complete()
-
-    return HttptoolsConnection
-
-
-def _on_h11(config: ReceiverConfig) -> Any:
-    import h11  # noqa: PLC0415 - loaded only where httptools is missing
+    """Return what the connections of one server are made of."""
+    import h11  # noqa: PLC0415 - loaded only where the API is served
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - likewise
 
-    class H11Connection(GuardedConnection, H11Protocol):  # type: ignore[misc] # likewise
+    class ApiConnection(GuardedConnection, H11Protocol):  # type: ignore[misc] # asyncio spells it wider
         limits = config
 
         def head_is_open(self) -> bool:
@@ -170,4 +123,5 @@ def _on_h11(config: ReceiverConfig) -> Any:
         def body_is_open(self) -> bool:
             return self.conn.their_state is h11.SEND_BODY
 
-    return H11Connection
+    made: type[asyncio.Protocol] = ApiConnection
+    return made
