@@ -7,26 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
 
-from spanverdict.otlp import walking
+from spanverdict.otlp import attached, glancing, walking
 from spanverdict.otlp.columns import Lists
-from spanverdict.otlp.numbering import Numbered
+from spanverdict.otlp.numbering import Numbered, Statuses
 from spanverdict.otlp.scanning import Unusual
-from spanverdict.telemetry import recollecting
+from spanverdict.telemetry import keying, recollecting
 from spanverdict.telemetry.blocks import PADDING, Block, Int64s
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.recollecting import number_rows
-from spanverdict.telemetry.spantable import Int32s, Ragged, UInt64s
+from spanverdict.telemetry.spantable import Events, Int32s, Links, Ragged, UInt64s
 
 _LEAST_SPAN: Final = 16
 """Bytes of a span with ids, with its tag; what is shorter is left to protobuf, as is …"""
 _LEAST_ITEM: Final = 8
 """… what has shorter attributes, events or links on average."""
 
-ROUTINES: Final = (*walking.ROUTINES, *recollecting.ROUTINES)
+ROUTINES: Final = (
+    *walking.ROUTINES,
+    *attached.ROUTINES,
+    *recollecting.ROUTINES,
+    *keying.ROUTINES,
+    *glancing.ROUTINES,
+)
 """All that runs as machine code, once it is there; before that it does the same, slowly."""
 
 
@@ -89,52 +96,117 @@ def _columns(block: Block, spans: Int64s) -> walking.Columns:
     return columns
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Hung:
+    """Events, links or statuses that were read."""
+
+    offsets: Int64s
+    """Where those of each span begin."""
+    read: attached.Read
+    first: int
+    """Where their attributes begin among all."""
+
+    def attributes(self, numbers: Int32s) -> Ragged:
+        """Return theirs among the numbers of all attributes."""
+        offsets = self.read.offsets
+        return Ragged(offsets, numbers[self.first : self.first + offsets[-1]])
+
+
 def number_walked(walked: Walked, pool: Pool) -> Numbered:
     """Gather columns, and number what is new in them."""
     columns = walked.columns
-    words = columns.words
-    _, starts, sizes = _items(walked, walking.ATTRIBUTES)
+    words, states = columns.words, columns.texts[walking.STATE : walking.STATE + 2]
+    n_items = int(columns.filled[walking.ATTRIBUTES])
+    hung = [_hung(walked, place, kind) for place, kind in _KINDS]
+    starts, sizes = columns.places[walking.ATTRIBUTES, :, : columns.filled[walking.ATTRIBUTES]]
     attributes = pool.attributes.number_within(walked.block, starts, sizes, number_rows)
-    states = columns.texts[walking.STATE + 1].any()
+    names, *texts = _texts(walked, [columns.texts[: walking.STATE], *map(_texts_of, hung)], pool)
+    events, links, statuses = hung
     return Numbered(
-        trace=_traces(words, pool),
+        trace=_traces(words[walking.TRACE : walking.SPAN], pool),
         span_ids=words[walking.SPAN],
         parent_span_ids=words[walking.PARENT],
         wrong_parents=None,
-        names=_texts(walked, walking.NAME, pool),
-        trace_states=_texts(walked, walking.STATE, pool) if states else None,
-        statuses=_lists(walked, walking.STATUSES),
+        names=names,
+        trace_states=_texts(walked, [states], pool)[0] if states[1].any() else None,
+        statuses=_statuses(statuses, texts[2]),
         kinds=columns.kinds,
         times=words[walking.START :].view(np.int64),
         flags=columns.flags,
         dropped=columns.dropped,
-        attributes=Ragged(columns.offsets[walking.ATTRIBUTES], attributes),
-        events=_lists(walked, walking.EVENTS),
-        links=_lists(walked, walking.LINKS),
+        attributes=Ragged(columns.offsets[walking.ATTRIBUTES], attributes[:n_items]),
+        events=_events(events, texts[0], attributes),
+        links=_links(links, texts[1], attributes, pool),
     )
 
 
-def _traces(words: UInt64s, pool: Pool) -> Int32s:
+_KINDS: Final = (
+    (walking.EVENTS, attached.EVENT), (walking.LINKS, attached.LINK), (walking.STATUSES, attached.STATUS),
+)  # fmt: skip
+_NO_TEXTS: Final = np.zeros((2, 0), np.int64)
+
+
+def _hung(walked: Walked, place: int, kind: int) -> _Hung | Lists | None:
+    """Read what hangs on spans; serialised where it is left to protobuf, None where there is nothing."""
+    columns, array = walked.columns, walked.block.array
+    n, first = int(columns.filled[place]), int(columns.filled[walking.ATTRIBUTES])
+    if not n:
+        return None
+    items = columns.places[place, :, :n]
+    hanging = attached.Hanging(array, array, array, np.ascontiguousarray(items), np.array([kind]))
+    read = attached.Read(
+        words=np.zeros((3, n), np.uint64),
+        numbers=np.zeros(n, np.int64),
+        texts=np.zeros((2, n), np.int64),
+        offsets=np.zeros(n + 1, np.int64),
+        attributes=columns.places[walking.ATTRIBUTES],
+        filled=columns.filled[walking.ATTRIBUTES :],
+    )
+    if attached.read_attached(hanging, read):
+        return _Hung(columns.offsets[place], read, first)
+    columns.filled[walking.ATTRIBUTES] = first
+    return Lists(columns.offsets[place], walked.block.cut(*items))
+
+
+def _texts_of(found: _Hung | Lists | None) -> Int64s:
+    return found.read.texts if isinstance(found, _Hung) else _NO_TEXTS
+
+
+def _texts(walked: Walked, places: Sequence[Int64s], pool: Pool) -> list[Int32s]:
+    """Number texts of several kinds together."""
+    starts, sizes = np.concatenate(places, axis=1)
+    numbers = pool.strings.number_within(walked.block, starts, sizes, number_rows)
+    ends = accumulate(kind.shape[1] for kind in places)
+    return [numbers[end - kind.shape[1] : end] for kind, end in zip(places, ends, strict=True)]
+
+
+def _traces(ids: UInt64s, pool: Pool) -> Int32s:
     """Number trace ids; of those that follow each other and are equal only the first is looked up."""
-    ids = words[walking.TRACE : walking.SPAN]
     is_first = np.ones(ids.shape[1], np.bool_)
     is_first[1:] = (ids[:, 1:] != ids[:, :-1]).any(axis=0)
     found = np.ascontiguousarray(ids[:, is_first].T).view("V16")[:, 0].tolist()
     return pool.traces.number_all(found).take(is_first.cumsum() - 1)
 
 
-def _texts(walked: Walked, place: int, pool: Pool) -> Int32s:
-    starts, sizes = walked.columns.texts[place : place + 2]
-    return pool.strings.number_within(walked.block, starts, sizes, number_rows)
+def _statuses(found: _Hung | Lists | None, messages: Int32s) -> Statuses | Lists | None:
+    return Statuses(found.offsets, found.read.numbers, messages) if isinstance(found, _Hung) else found
 
 
-def _items(walked: Walked, place: int) -> tuple[Int64s, Int64s, Int64s]:
-    """Return where the items of each span begin among all, where each of them stands, and its size."""
-    offsets = walked.columns.offsets[place]
-    starts, sizes = walked.columns.places[place, :, : offsets[-1]]
-    return offsets, starts, sizes
+def _events(found: _Hung | Lists | None, names: Int32s, attributes: Int32s) -> Events | Lists | None:
+    if not isinstance(found, _Hung):
+        return found
+    return Events(found.offsets, found.read.words[attached.TIME].view(np.int64), names, found.attributes(attributes))
 
 
-def _lists(walked: Walked, place: int) -> Lists | None:
-    offsets, starts, sizes = _items(walked, place)
-    return Lists(offsets, walked.block.cut(starts, sizes)) if len(starts) else None
+def _links(found: _Hung | Lists | None, states: Int32s, attributes: Int32s, pool: Pool) -> Links | Lists | None:
+    if not isinstance(found, _Hung):
+        return found
+    words = found.read.words
+    return Links(
+        found.offsets,
+        _traces(words[attached.TRACE : attached.SPAN], pool),
+        words[attached.SPAN],
+        states,
+        found.read.numbers.astype(np.uint32),
+        found.attributes(attributes),
+    )

@@ -93,6 +93,7 @@ def decode_all(
 def _walk(payloads: Sequence[bytes | memoryview], pool: Pool) -> tuple[list[_Part], list[int]]:
     """Do what `_read` does by compiled code."""
     from spanverdict.otlp.compiled import number_walked, walk  # noqa: PLC0415 - takes long, and few need it
+    from spanverdict.otlp.glancing import judge  # noqa: PLC0415
 
     try:
         walked = walk(payloads)
@@ -101,7 +102,7 @@ def _walk(payloads: Sequence[bytes | memoryview], pool: Pool) -> tuple[list[_Par
     resource = pool.resources.number_all(walked.resources).repeat(walked.sizes)
     scope = pool.scopes.number_all(walked.scopes).repeat(walked.sizes)
     learn_envelopes(pool)
-    part = _without_faults(*lay_out(number_walked(walked, pool), pool, resource, scope))
+    part = _without_faults(*lay_out(number_walked(walked, pool), pool, resource, scope, judge))
     return [part], walked.counts
 
 

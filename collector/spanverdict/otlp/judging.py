@@ -69,7 +69,7 @@ def judge_attributes(attributes: Interner, show: Show | None = None) -> None:
         if isinstance(part, np.ndarray):
             _judge_rows(attributes, places, part, show)
         else:
-            _judge_items(attributes, places, part, show)
+            judge_items(attributes, places, part, show)
         attributes.judged = start + len(part)
 
 
@@ -87,22 +87,24 @@ def _judge_rows(attributes: Interner, places: Places, rows: Rows, show: Show | N
         if len(alike) * _MOST_SHAPES < len(fit):
             break
     if len(rows) < _FEW:
-        _judge_items(attributes, places, items_of(rows), show)
+        judge_items(attributes, places, items_of(rows), show)
         return
     look = look_at(rows)
     if show is not None:
         show(look.searchable())
     doubtful = (~look.plain).nonzero()[0]
-    _judge_each(attributes, places.take(doubtful), items_of(rows.take(doubtful, axis=0)))
+    judge_each(attributes, places.take(doubtful), items_of(rows.take(doubtful, axis=0)))
 
 
-def _judge_items(attributes: Interner, places: Places, items: Sequence[bytes], show: Show | None) -> None:
+def judge_items(attributes: Interner, places: Places, items: Sequence[bytes], show: Show | None) -> None:
+    """Have protobuf judge new attributes, and show them."""
     if show is not None:
         show(b"\0".join(items))
-    _judge_each(attributes, places, items)
+    judge_each(attributes, places, items)
 
 
-def _judge_each(attributes: Interner, places: Places, items: Sequence[bytes]) -> None:
+def judge_each(attributes: Interner, places: Places, items: Sequence[bytes]) -> None:
+    """Have protobuf judge new attributes."""
     if not _are_attributes(items):
         numbers = places.tolist()
         attributes.unreadable.update(n for n, item in zip(numbers, items, strict=True) if not _is_attribute(item))
@@ -123,6 +125,13 @@ def _is_attribute(item: bytes) -> bool:
     except Undecodable:
         return False
     return True
+
+
+def judge(pool: Pool) -> None:
+    """Judge all that is new to a pool."""
+    judge_trace_ids(pool.traces)
+    judge_attributes(pool.attributes, pool.show)
+    judge_strings(pool.strings, pool.show)
 
 
 def learn_envelopes(pool: Pool) -> None:

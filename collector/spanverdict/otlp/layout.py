@@ -10,8 +10,8 @@ import numpy as np
 from google.protobuf.message import DecodeError, Message
 
 from spanverdict.otlp.columns import Lists
-from spanverdict.otlp.judging import TRACE_ID_SIZE, attributes_of, judge_attributes, judge_strings, judge_trace_ids
-from spanverdict.otlp.numbering import Numbered, bounded
+from spanverdict.otlp.judging import TRACE_ID_SIZE, attributes_of, judge
+from spanverdict.otlp.numbering import Numbered, Statuses, bounded
 from spanverdict.otlp.shallow_pb2 import Event, Link, Status
 from spanverdict.telemetry.leftout import with_any
 from spanverdict.telemetry.pool import Pool
@@ -43,10 +43,12 @@ class Fault:
     spans: Bools
 
 
-def lay_out(columns: Numbered, pool: Pool, resource: Int32s, scope: Int32s) -> tuple[SpanTable, list[Fault]]:
+def lay_out(
+    columns: Numbered, pool: Pool, resource: Int32s, scope: Int32s, judge: Callable[[Pool], None] = judge
+) -> tuple[SpanTable, list[Fault]]:
     """Return a table of all the spans, good and bad, and what is wrong with the bad ones.
 
-    `resource` and `scope` are numbers in the pool, one a span, already judged.
+    `resource` and `scope` are numbers in the pool, one a span, already judged; `judge` judges all else that is new.
     """
     n = len(columns.trace)
     status_code, status_message, wrong_status = _statuses(columns.statuses, pool, n)
@@ -76,9 +78,7 @@ def lay_out(columns: Numbered, pool: Pool, resource: Int32s, scope: Int32s) -> t
         events=events,
         links=links,
     )
-    judge_trace_ids(pool.traces)
-    judge_attributes(pool.attributes, pool.show)
-    judge_strings(pool.strings, pool.show)
+    judge(pool)
     found = [
         ("span_id must be 8 bytes and not all zero", _zero(columns.span_ids)),
         ("parent_span_id must be empty or 8 bytes", columns.wrong_parents),
@@ -98,23 +98,28 @@ def _zero(ids: UInt64s) -> Bools | None:
     return None if ids.all() else ids == 0
 
 
-def _statuses(lists: Lists | None, pool: Pool, n: int) -> tuple[Int8s, Int32s, Bools | None]:
+def _statuses(lists: Lists | Statuses | None, pool: Pool, n: int) -> tuple[Int8s, Int32s, Bools | None]:
     """Return codes and messages; few spans differ in them, so each distinct status is read once."""
     codes, texts = np.zeros(n, np.int8), np.full(n, pool.strings[b""], np.int32)
     if lists is None:
         return codes, texts, None
+    rows = (lists.offsets[1:] != lists.offsets[:-1]).nonzero()[0]
+    if isinstance(lists, Statuses):
+        codes[rows], texts[rows] = lists.codes, lists.messages
+        return codes, texts, None
     numbers = {item: number for number, item in enumerate(dict.fromkeys(lists.items))}
     which = np.fromiter(map(numbers.__getitem__, lists.items), np.intp, len(lists.items))
     statuses, wrong = _read_each(Status.FromString, list(numbers), Status())
-    rows = (lists.offsets[1:] != lists.offsets[:-1]).nonzero()[0]
     codes[rows] = np.array([code if 0 <= (code := status.code) <= _LAST_CODE else 0 for status in statuses])[which]
     texts[rows] = pool.strings.number_all([status.message for status in statuses])[which]
     return codes, texts, None if wrong is None else with_any(wrong[which], lists.offsets)
 
 
-def _events(lists: Lists | None, pool: Pool, n: int) -> tuple[Events, Bools | None]:
+def _events(lists: Lists | Events | None, pool: Pool, n: int) -> tuple[Events, Bools | None]:
     if lists is None:
         return no_events(n), None
+    if isinstance(lists, Events):
+        return lists, None
     events, wrong = _read_each(Event.FromString, lists.items, Event())
     table = Events(
         lists.offsets,
@@ -125,9 +130,11 @@ def _events(lists: Lists | None, pool: Pool, n: int) -> tuple[Events, Bools | No
     return table, None if wrong is None else with_any(wrong, lists.offsets)
 
 
-def _links(lists: Lists | None, pool: Pool, n: int) -> tuple[Links, Bools | None]:
+def _links(lists: Lists | Links | None, pool: Pool, n: int) -> tuple[Links, Bools | None]:
     if lists is None:
         return no_links(n), None
+    if isinstance(lists, Links):
+        return lists, None
     links, wrong = _read_each(Link.FromString, lists.items, Link())
     trace_ids = [link.trace_id or _NO_TRACE for link in links]
     span_ids = [link.span_id or _NO_SPAN for link in links]

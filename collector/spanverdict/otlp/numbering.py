@@ -11,11 +11,31 @@ import numpy as np
 from spanverdict.otlp.columns import Columns, Lists
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.spantable import MAX_TIME, Bools, Int8s, Int32s, Int64s, Ragged, UInt32s, UInt64s
+from spanverdict.telemetry.spantable import (
+    MAX_TIME,
+    Bools,
+    Events,
+    Int8s,
+    Int32s,
+    Int64s,
+    Links,
+    Ragged,
+    UInt32s,
+    UInt64s,
+)
 from spanverdict.telemetry.vocabulary import SpanKind
 
 _MAX_TIME: Final = np.uint64(MAX_TIME)
 _LAST_KIND: Final = np.uint64(max(SpanKind))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statuses:
+    """The statuses of the spans that have one, at most one a span."""
+
+    offsets: Int64s
+    codes: Int64s
+    messages: Int32s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,8 +52,8 @@ class Numbered:
     names: Int32s
     trace_states: Int32s | None
     """None when no span has one; so below."""
-    statuses: Lists | None
-    """Serialised, at most one a span."""
+    statuses: Lists | Statuses | None
+    """Serialised, at most one a span, or read already; so are events and links."""
     kinds: Int8s
     times: Int64s
     """(2, n): starts and ends."""
@@ -41,9 +61,8 @@ class Numbered:
     dropped: UInt32s | None
     """(3, n): attributes, events, links."""
     attributes: Ragged
-    events: Lists | None
-    """Serialised."""
-    links: Lists | None
+    events: Lists | Events | None
+    links: Lists | Links | None
 
 
 def bounded(times: UInt64s) -> Int64s:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from spanverdict.telemetry.alikes import KEY, LONG, Alikes
 from spanverdict.telemetry.blocks import Block, Bools, Rows, items_of, sizes_of
 from spanverdict.telemetry.interning import Interner
+from spanverdict.telemetry.keying import KeyMemory
 from spanverdict.telemetry.vectors import Int32s
 
 KeyNumbers: TypeAlias = "npt.NDArray[np.uint16] | Int32s"
@@ -35,15 +36,29 @@ class KeyIndex:
         self._lock = threading.Lock()
         self._array: KeyNumbers = np.zeros(0, np.uint16)
         self._known = 0
+        self._memories: dict[int, KeyMemory] = {}
 
-    def refresh(self) -> None:
-        """Take in attributes interned since the last call; a constant cost per new one."""
+    def refresh(self, *, compiled: bool = False) -> None:
+        """Take in attributes interned since the last call; a constant cost per new one.
+
+        With `compiled` routines look at those that are kept as rows.
+        """
         attributes = self._attributes
         if self._known == len(attributes):
             return
         with self._lock:
             for _, part in attributes.parts(self._known):
-                self._add(_key_numbers(part, self._names))
+                if compiled and isinstance(part, np.ndarray):
+                    self._add(self._looked_up(part))
+                else:
+                    self._add(_key_numbers(part, self._names))
+
+    def _looked_up(self, rows: Rows) -> Int32s:
+        width = 8 * rows.shape[1]
+        memory = self._memories.get(width) or self._memories.setdefault(width, KeyMemory.of_width(width))
+        found = memory.look_up(rows)
+        unknown = rows.take(found.unknown[: found.filled[0]], axis=0)
+        return memory.learn(found, self._names.number_all(_keys_of(items_of(unknown))))
 
     def since(self, n_attributes: int, n_keys: int) -> tuple[KeyNumbers, list[bytes]]:
         """Return the key ids of attributes from a number on, and the names of keys from an id on."""
@@ -84,7 +99,7 @@ class ToldKeys(KeyIndex):
             self._names.number_all(names)
             self._add(numbers)
 
-    def refresh(self) -> None:
+    def refresh(self, *, compiled: bool = False) -> None:
         """Do nothing: what can be asked for was told."""
 
 

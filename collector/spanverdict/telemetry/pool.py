@@ -149,3 +149,8 @@ class Pool:
         """The keys of all attributes interned so far."""
         self._keys.refresh()
         return self._keys
+
+    def keys_found(self) -> KeyIndex:
+        """Return the same, new ones found by routines."""
+        self._keys.refresh(compiled=True)
+        return self._keys

@@ -18,7 +18,7 @@ from spanverdict.telemetry.compiling import Everywhere
 
 SLOT_BITS: Final = {32: 15, 64: 14, 128: 13}
 """By width: 32,768 slots where rows are short, so that each memory takes about a megabyte."""
-_FACTORS: Final = np.frombuffer(os.urandom(max(WIDTHS)), np.uint64) | np.uint64(1)
+FACTORS: Final = np.frombuffer(os.urandom(max(WIDTHS)), np.uint64) | np.uint64(1)
 """Of this process, so that nobody outside can make many items meet in one slot."""
 
 
@@ -79,7 +79,7 @@ class Recall:
             np.zeros((n_slots, width // 8), np.uint64),
             np.zeros(n_slots, np.int32),
             np.zeros(n_slots, np.int32),
-            _FACTORS[: width // 8],
+            FACTORS[: width // 8],
             np.array([64 - SLOT_BITS[width]], np.uint64),
         )
 
