@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -92,6 +93,28 @@ ssize_t pwrite64(int fd, const void *data, size_t count, off64_t at) {
   REAL(pwrite64);
   ssize_t some = room(fd, count);
   return some < 0 ? -1 : real(fd, data, some, at);
+}
+
+/* Of what is written from several places, half of the first one arrives. */
+static ssize_t scattered(int fd, const struct iovec *parts, int count, off64_t at, int flags) {
+  size_t size = 0;
+  for (int part = 0; part < count; part++) size += parts[part].iov_len;
+  ssize_t some = room(fd, size);
+  if (some < 0) return -1;
+  if ((size_t)some < size) return syscall(SYS_pwrite64, fd, parts[0].iov_base, parts[0].iov_len / 2, at);
+  return syscall(SYS_pwritev2, fd, parts, (long)count, (long)at, 0L, flags);
+}
+
+ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) { return scattered(fd, parts, count, at, 0); }
+
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at) { return scattered(fd, parts, count, at, 0); }
+
+ssize_t pwritev2(int fd, const struct iovec *parts, int count, off_t at, int flags) {
+  return scattered(fd, parts, count, at, flags);
+}
+
+ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off64_t at, int flags) {
+  return scattered(fd, parts, count, at, flags);
 }
 
 int fsync(int fd) {

@@ -19,6 +19,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 SPANS = 40
 """In a batch."""
+LARGE = 4
+"""One batch of so many is large, and so goes into a segment of the journal."""
 RULES = """\
 version: 1
 flow: survival
@@ -46,6 +48,8 @@ def batch(number: int) -> tuple[bytes, range]:
         )
         for n in numbers
     ]
+    if number % LARGE == 0:
+        spans[0].attributes.append(KeyValue(key="note", value=AnyValue(string_value="x" * 60_000)))
     part = ResourceSpans(scope_spans=[ScopeSpans(spans=spans)])
     for key, value in (("service.name", "worker"), ("test.suite.run.id", "survivor")):
         part.resource.attributes.append(KeyValue(key=key, value=AnyValue(string_value=value)))

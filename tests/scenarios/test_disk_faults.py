@@ -31,13 +31,14 @@ class Disk:
 
     library: Path
     mode: Path
+    on: str = "/store.sqlite"
 
     @property
     def environment(self) -> dict[str, str]:
         return {
             "LD_PRELOAD": str(self.library),
             "DISK_FAULTS_MODE": str(self.mode),
-            "DISK_FAULTS_ON": "/store.sqlite",
+            "DISK_FAULTS_ON": self.on,
         }
 
     @contextmanager
@@ -100,6 +101,7 @@ def test_while_commits_fail_clients_are_asked_to_come_again_and_lose_nothing(
 ) -> None:
     with under_load(tmp_path, disk) as (server, load):
         assert server.get("/readyz").status_code == 200
+        wait_until((tmp_path / "store.sqlite-segments").exists, "a commit that is large enough for a segment")
         with disk.failing(how):
             wait_until(lambda: server.get("/readyz").status_code == 503, "503 from /readyz")
             answer, refused = refusals(load)
@@ -115,6 +117,23 @@ def test_while_commits_fail_clients_are_asked_to_come_again_and_lose_nothing(
     # The load has ended; the server is gone, and another one takes over what it left.
     assert is_sound(tmp_path)
     with serving(tmp_path, "--rules", str(tmp_path / "survival.yaml")) as server:
+        server.end("survivor")
+        check(load, server.verdict("survivor"))
+
+
+@pytest.mark.parametrize("how", ["ENOSPC", "EIO", "EROFS"])
+def test_while_segments_alone_cannot_be_written_the_same_holds(tmp_path: Path, library: Path, how: str) -> None:
+    """As on a full disk, where SQLite still finds room in its log."""
+    disk = Disk(library, tmp_path / "mode", on="/store.sqlite-segments")
+    with under_load(tmp_path, disk) as (server, load):
+        wait_until((tmp_path / "store.sqlite-segments").exists, "a commit that is large enough for a segment")
+        with disk.failing(how):
+            wait_until(lambda: server.get("/readyz").status_code == 503, "503 from /readyz")
+            assert server.get("/readyz").status_code == 503
+            time.sleep(OUTAGE_S)
+        wait_until(lambda: server.get("/readyz").status_code == 200, "200 from /readyz")
+        load.wait_for_more(200)
+        load.stop()
         server.end("survivor")
         check(load, server.verdict("survivor"))
 

@@ -2,7 +2,8 @@
 
 The server is the real one: its intake, store, docket and judge, with their own loops. What is not real is what would make
 two runs differ: threads (each loop is stepped), clocks (both are the world's), sockets (requests are calls that come late,
-twice or never) and the disk (SQLite in memory, which keeps what was committed when the server crashes, and fails when told to).
+twice or never) and the disk (SQLite in memory, which keeps what was committed when the server crashes, and fails when told to;
+beside it segments, which are files, in about half of the worlds).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from itertools import count
 from math import inf, nextafter
 from pathlib import Path
 from queue import Empty
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +39,8 @@ from spanverdict.storage.database import Readers
 from spanverdict.storage.records import RunDeclaration
 from spanverdict.storage.schema import migrate
 from spanverdict.storage.store import Store
+from spanverdict.storage.writequeue import LIMITS as LIMITS_OF_GROUPS
+from spanverdict.storage.writequeue import GroupLimits
 from spanverdict.storage.writer import Writer
 
 LIMITS = AttributeLimits(count=3, value_bytes=48)
@@ -138,8 +142,12 @@ class Disk:
     _names = count()
     _template: sqlite3.Connection | None = None
 
+    synchronous = "OFF"
+
     def __init__(self) -> None:
-        self.path = Path("simulated.db")
+        self._folder = TemporaryDirectory(prefix="spanverdict-simulated-")
+        self.path = Path(self._folder.name) / "simulated.db"
+        self.path.touch()
         self.trouble: str | None = None
         """`before` or `after`: where commits fail now; those that fail after have happened."""
         self.failures = 0
@@ -152,6 +160,7 @@ class Disk:
 
     def close(self) -> None:
         self._kept.close()
+        self._folder.cleanup()
 
     @classmethod
     def _made(cls) -> sqlite3.Connection:
@@ -165,7 +174,8 @@ class SteppedWriter(Writer):
     """The writer without its thread: what is queued is committed a little later, or before the next change."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world.disk)  # type: ignore[arg-type]
+        limits = GroupLimits(rows_below=world.rng.choice((0, 1000, LIMITS_OF_GROUPS.rows_below)), segment_bytes=5000)
+        super().__init__(world.disk, limits)  # type: ignore[arg-type]
         self._world = world
 
     def _queued(self, job: Any, *, here: bool = False) -> Future[Any]:

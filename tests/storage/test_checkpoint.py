@@ -10,6 +10,7 @@ from spanverdict.storage import checkpoint
 from spanverdict.storage.checkpoint import Checkpointer
 from spanverdict.storage.database import Database
 from spanverdict.storage.store import Store
+from storage.journaling import IN_ROWS
 
 PAYLOAD = b"p" * 200_000
 
@@ -18,7 +19,7 @@ def test_the_log_stays_small_while_much_is_written_and_all_of_it_is_there(tmp_pa
     """Twice the limit, as commits go on while a copy is being made: 240 MB are written here, however busy the machine."""
     path, log = tmp_path / "store.sqlite", tmp_path / "store.sqlite-wal"
     end = time.monotonic() + 60
-    with Store.open(path, synchronous="OFF") as store:
+    with Store.open(path, synchronous="OFF", limits=IN_ROWS) as store:
         for _ in range(60):
             store.journal.append_all([PAYLOAD] * 20, 1).result(30)
         while path.stat().st_size < 150_000_000:
@@ -34,7 +35,7 @@ def test_the_log_stays_small_while_much_is_written_and_all_of_it_is_there(tmp_pa
 
 def test_a_log_that_cannot_be_copied_costs_no_commit(tmp_path: Path, monkeypatch, caplog) -> None:
     path = tmp_path / "store.sqlite"
-    with Store.open(path, synchronous="OFF") as store:
+    with Store.open(path, synchronous="OFF", limits=IN_ROWS) as store:
 
         def broken(self: Checkpointer) -> None:
             raise sqlite3.OperationalError("disk I/O error")

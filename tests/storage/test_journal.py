@@ -13,18 +13,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spanverdict.storage.batches import Batch, Bounds, Entry
+from spanverdict.storage.batches import Batch, Entry
 from spanverdict.storage.errors import JournalUnavailable, StoreUnavailable
+from spanverdict.storage.journalstate import Bounds
 from spanverdict.storage.store import Store
-from spanverdict.storage.writer import Append, Apply, GroupLimits, WriteQueue
+from spanverdict.storage.writequeue import Append, Apply, GroupLimits, WriteQueue
+from storage.journaling import IN_ROWS, IN_SEGMENTS
 
 PAYLOADS = st.binary(max_size=400).filter(lambda payload: not payload.startswith(b"\x1f\x8b"))
 """No request that can be decoded begins like gzip, unless it is."""
 
 
+@pytest.fixture(params=[IN_ROWS, IN_SEGMENTS], ids=["rows", "segments"])
+def limits(request: pytest.FixtureRequest) -> GroupLimits:
+    """Where payloads stand."""
+    return request.param
+
+
 @pytest.fixture
-def store(tmp_path: Path):
-    with Store.open(tmp_path / "store.db") as opened:
+def store(tmp_path: Path, limits: GroupLimits):
+    with Store.open(tmp_path / "store.db", limits=limits) as opened:
         yield opened
 
 
@@ -53,11 +61,11 @@ def test_a_range_is_read_with_both_ends(store: Store) -> None:
     assert list(store.journal.read(5)) == []
 
 
-def test_what_the_journal_holds_survives_reopening(tmp_path: Path) -> None:
+def test_what_the_journal_holds_survives_reopening(tmp_path: Path, limits: GroupLimits) -> None:
     path = tmp_path / "store.db"
-    with Store.open(path) as store:
+    with Store.open(path, limits=limits) as store:
         append_all(store, [b"abc", b"de"])
-    with Store.open(path) as store:
+    with Store.open(path, limits=limits) as store:
         assert store.journal.bounds() == (1, 2)
         assert store.journal.bytes_stored() == 5
         assert store.journal.last_received == 101
@@ -65,9 +73,11 @@ def test_what_the_journal_holds_survives_reopening(tmp_path: Path) -> None:
         assert store.journal.last_received == 101, "an older clock does not set it back"
 
 
-def test_retention_deletes_exactly_the_older_ones_and_ids_are_never_used_again(tmp_path: Path) -> None:
+def test_retention_deletes_exactly_the_older_ones_and_ids_are_never_used_again(
+    tmp_path: Path, limits: GroupLimits
+) -> None:
     path = tmp_path / "store.db"
-    with Store.open(path) as store:
+    with Store.open(path, limits=limits) as store:
         append_all(store, [b"x" * 10] * 700)
         assert store.journal.delete_before(601) == 600
         assert (store.journal.bounds(), store.journal.bytes_stored()) == ((601, 700), 1000)
@@ -76,7 +86,7 @@ def test_retention_deletes_exactly_the_older_ones_and_ids_are_never_used_again(t
         assert store.journal.delete_before(10**9) == 100
         assert (store.journal.bounds(), store.journal.bytes_stored()) == ((701, 700), 0)
         assert store.journal.damaged == ()
-    with Store.open(path) as store:
+    with Store.open(path, limits=limits) as store:
         assert store.journal.append(b"next", 1).result(10) == 701
 
 
@@ -90,9 +100,10 @@ def test_reading_while_retention_deletes_reports_no_damage(store: Store) -> None
 
 
 @settings(max_examples=25, deadline=None)
-@given(payloads=st.lists(PAYLOADS, max_size=30), keep_from=st.integers(0, 35))
-def test_bounds_and_bytes_always_say_what_reading_gives(tmp_path_factory, payloads, keep_from) -> None:
-    with Store.open(tmp_path_factory.mktemp("journal") / "store.db", synchronous="OFF") as store:
+@given(payloads=st.lists(PAYLOADS, max_size=30), keep_from=st.integers(0, 35), below=st.integers(0, 500))
+def test_bounds_and_bytes_always_say_what_reading_gives(tmp_path_factory, payloads, keep_from, below) -> None:
+    limits = GroupLimits(rows_below=below, segment_bytes=2000)
+    with Store.open(tmp_path_factory.mktemp("journal") / "store.db", synchronous="OFF", limits=limits) as store:
         append_all(store, payloads)
         store.journal.delete_before(keep_from)
         batches = list(store.journal.read())
@@ -173,8 +184,8 @@ def test_a_future_cancelled_in_time_takes_its_batch_back(store: Store) -> None:
     assert [b.payload for b in store.journal.read()] == [b"yes"]
 
 
-def test_closing_commits_what_is_queued_and_refuses_what_comes_later(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "store.db")
+def test_closing_commits_what_is_queued_and_refuses_what_comes_later(tmp_path: Path, limits: GroupLimits) -> None:
+    store = Store.open(tmp_path / "store.db", limits=limits)
     futures = [store.journal.append(b"x" * 1000, i) for i in range(200)]
     store.close()
     store.close()

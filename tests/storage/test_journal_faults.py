@@ -16,6 +16,8 @@ from soaking import Progress, again, asked
 from spanverdict.storage.errors import StoreUnavailable, StoreUnusable
 from spanverdict.storage.journal import Damage
 from spanverdict.storage.store import Store
+from spanverdict.storage.writequeue import GroupLimits
+from storage.journaling import IN_ROWS, IN_SEGMENTS
 
 APPEND_FOREVER = """
 import sys
@@ -93,7 +95,7 @@ def payload(batch_id: int) -> bytes:
 def filled(tmp_path: Path) -> Path:
     """A closed store with batches 1..60, all in the main file."""
     path = tmp_path / "store.db"
-    with Store.open(path) as store:
+    with Store.open(path, limits=IN_ROWS) as store:
         for future in [store.journal.append(payload(i), i) for i in range(1, 61)]:
             future.result(10)
     return path
@@ -151,23 +153,28 @@ def test_a_file_cut_short_loses_its_tail_and_says_so(filled: Path) -> None:
     assert all(b.payload == payload(b.id) for b in batches)
 
 
+def crash(folder: Path, limits: GroupLimits) -> Path:
+    """Make a store as a crash leaves it: batches in the main file and more of them in the write-ahead log."""
+    path = folder / "store.db"
+    for first in (1, 31):
+        with Store.open(path, limits=limits) as store:
+            for i in range(first, first + 30):
+                store.journal.append(payload(i), i).result(10)
+            if first > 1:
+                shutil.copytree(folder, folder / "copy", ignore=shutil.ignore_patterns("*-shm", "copy"))
+    return folder / "copy"
+
+
 @pytest.fixture(scope="module")
 def crashed(tmp_path_factory) -> Path:
-    """A store as a crash leaves it: batches in the main file and more of them in the write-ahead log."""
-    folder = tmp_path_factory.mktemp("crashed")
-    path = folder / "store.db"
-    with Store.open(path) as store:
-        for i in range(1, 31):
-            store.journal.append(payload(i), i).result(10)
-    with Store.open(path) as store:
-        for i in range(31, 61):
-            store.journal.append(payload(i), i).result(10)
-        copy = folder / "copy"
-        copy.mkdir()
-        for file in folder.glob("store.db*"):
-            if not file.name.endswith("-shm"):
-                shutil.copy(file, copy / file.name)
-    return copy
+    """A store that has crashed, and all that is in it in rows."""
+    return crash(tmp_path_factory.mktemp("crashed"), IN_ROWS)
+
+
+@pytest.fixture(scope="module")
+def crashed_beside(tmp_path_factory) -> Path:
+    """The same with all payloads in segments."""
+    return crash(tmp_path_factory.mktemp("crashed"), IN_SEGMENTS)
 
 
 def test_a_crash_is_no_damage(crashed: Path, tmp_path: Path) -> None:
@@ -184,6 +191,21 @@ def test_commits_that_a_broken_log_hides_are_counted_and_told(
     with Store.open(copy / "store.db") as store:
         assert store.lost_commits == 60 - store.journal.bounds().last > 0
     assert "the write-ahead log is damaged" in caplog.text
+
+
+def test_other_writes_that_a_broken_log_hides_are_told_and_batches_are_put_back(tmp_path: Path) -> None:
+    path, copy = tmp_path / "store.db", tmp_path / "copy"
+    Store.open(path, limits=IN_SEGMENTS).close()
+    with Store.open(path, limits=IN_SEGMENTS) as store:
+        for i in range(1, 11):
+            store.journal.append(payload(i), i).result(10)
+            if i in (3, 7, 8):
+                store.runs.touch(f"run-{i}", i, i, i)
+        shutil.copytree(tmp_path, copy, ignore=shutil.ignore_patterns("*-shm", "copy"))
+    flip(copy / "store.db-wal", 5000)
+    with Store.open(copy / "store.db") as store:
+        assert [batch.payload for batch in store.journal.read()] == [payload(i) for i in range(1, 11)]
+        assert (store.lost_commits, store.runs.unfinished()) == (3, ())
 
 
 def mutations(size: int, numbers: Iterable[int]) -> Iterator[tuple[str, int]]:
@@ -204,11 +226,29 @@ def test_whatever_is_broken_no_wrong_batch_is_returned_and_no_loss_is_hidden(
     break_and_read(crashed, tmp_path, name, mutations((crashed / name).stat().st_size, numbers))
 
 
+SEGMENT = "store.db-segments/00000001.seg"
+
+
+@pytest.mark.parametrize(("name", "seed"), [("store.db-wal", 5), ("store.db", 6), (SEGMENT, 7)])
+def test_the_same_holds_where_payloads_stand_in_segments(
+    crashed_beside: Path, tmp_path: Path, name: str, seed: int
+) -> None:
+    """Of a broken log nothing is lost; a broken segment says which batches are gone."""
+    numbers = range(seed * MUTATIONS, (seed + 1) * MUTATIONS)
+    break_and_read(crashed_beside, tmp_path, name, mutations((crashed_beside / name).stat().st_size, numbers))
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", ["store.db-wal", "store.db"])
-def test_the_same_of_10_000_mutations(crashed: Path, tmp_path: Path, name: str, progress: Progress) -> None:
-    """Each number is a mutation of either file."""
+@pytest.mark.parametrize("name", ["store.db-wal", "store.db", SEGMENT])
+@pytest.mark.parametrize("stand", ["crashed", "crashed_beside"])
+def test_the_same_of_10_000_mutations(
+    request: pytest.FixtureRequest, tmp_path: Path, stand: str, name: str, progress: Progress
+) -> None:
+    """Each number is a mutation of each file."""
+    crashed = request.getfixturevalue(stand)
+    if not (crashed / name).exists():
+        pytest.skip("nothing stands in segments there")
     numbers = asked("SPANVERDICT_MUTATIONS", 1000, 5000)
     print("again:", again("tests/storage -k 10_000", SPANVERDICT_MUTATIONS=f"{numbers.start}:{numbers.stop}"))
     wanted = progress.through(numbers, len(numbers), "mutations")
@@ -233,10 +273,15 @@ def break_and_read(crashed: Path, tmp_path: Path, name: str, broken: Iterable[tu
         except (StoreUnusable, StoreUnavailable):
             assert name == "store.db", "a broken log must never make the store unusable"
         else:
-            assert last == 60 or (name == "store.db-wal" and last >= 30), (kind, offset)
+            beside = (copy / SEGMENT).exists()
+            assert last == 60 or (name == "store.db-wal" and last >= 30 and not beside), (kind, offset)
             assert {b.id for b in batches} | lost == set(range(1, last + 1)), (kind, offset)
             assert all(b.payload == payload(b.id) for b in batches), (kind, offset)
             if name == "store.db-wal":
                 # What is cut off cannot be counted, nor can a commit whose own mark is broken.
-                assert told in ((59 - last, 60 - last) if kind == "flip" else (0,)), (kind, offset)
+                assert told in ((59 - last, 60 - last) if kind == "flip" and not beside else (0,)), (kind, offset)
+                assert not (lost and beside), (kind, offset)
+            if name == SEGMENT:
+                assert lost, (kind, offset)
+                assert len(lost) == 1 or kind == "cut", (kind, offset)
         shutil.rmtree(copy)

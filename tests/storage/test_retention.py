@@ -16,15 +16,17 @@ from hypothesis import strategies as st
 from spanverdict.storage.records import StoredAlertState, Verdict
 from spanverdict.storage.retention import Deleted
 from spanverdict.storage.store import Store
+from spanverdict.storage.writequeue import GroupLimits
+from storage.journaling import IN_ROWS
 
 KIB = 1024
 MIB = 1024 * KIB
 EVER = 10**12
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store.db", synchronous="OFF") as opened:
+@pytest.fixture(params=[IN_ROWS, GroupLimits(rows_below=0, segment_bytes=MIB)], ids=["rows", "segments"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store.db", synchronous="OFF", limits=request.param) as opened:
         yield opened
 
 
@@ -143,7 +145,7 @@ def test_what_was_deleted_is_used_again_so_the_file_grows_no_further(store: Stor
     for lap in range(6):
         fill(store, *range(lap * 64 + 1, lap * 64 + 65), size=64 * KIB)
         store.retention.delete_to_fit(limit - 5 * MIB, EVER)
-        sizes.append(store.path.stat().st_size)
+        sizes.append(sum(file.stat().st_size for file in (store.path, *store.path.parent.rglob("*.seg"))))
         assert store.retention.used_bytes() <= limit
     assert max(sizes) <= limit, "24 MiB have come"
 

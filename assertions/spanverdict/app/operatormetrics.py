@@ -87,7 +87,8 @@ def _of_store(service: Service) -> Iterator[_Metric]:
     lost = "Commits lost with a damaged write-ahead log when the store was opened"
     yield "journal_lost_commits", "gauge", lost, _one(service.store.lost_commits)
     retention = service.store.retention
-    yield "store_used_bytes", "gauge", "Bytes of the store's file that hold something", _asked(retention.used_bytes)
+    used = "Bytes of the store, its file and segments, that hold something"
+    yield "store_used_bytes", "gauge", used, _asked(retention.used_bytes)
     limit = service.keeper.keeping.used_bytes
     yield "store_limit_bytes", "gauge", "How many there may be", _one(limit) if limit is not None else ()
     deleted = [({"kind": kind}, service.keeper.deleted[kind]) for kind in ("batches", "runs", "deliveries")]

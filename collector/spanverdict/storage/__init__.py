@@ -1,10 +1,12 @@
-"""The store: one SQLite file with the journal of raw batches, runs, verdicts and the outbox of alerts.
+"""The store: a SQLite file with runs, verdicts, the outbox of alerts and the journal of raw batches.
+
+The payloads of larger batches stand in files beside it, its segments.
 
 Everything is written by one thread that commits what is queued together, so what a call says is
 stored survives `kill -9` and a power cut. Reading never waits for writing.
 """
 
-from spanverdict.storage.batches import Batch, Bounds
+from spanverdict.storage.batches import Batch
 from spanverdict.storage.errors import (
     JournalUnavailable,
     StoreError,
@@ -14,6 +16,7 @@ from spanverdict.storage.errors import (
     UnknownRecord,
 )
 from spanverdict.storage.journal import Damage, Journal
+from spanverdict.storage.journalstate import Bounds
 from spanverdict.storage.outbox import Outbox
 from spanverdict.storage.records import (
     QueuedDelivery,

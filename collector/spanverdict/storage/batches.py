@@ -1,24 +1,26 @@
-"""Rows of the journal: writing, reading and checking them. Callers own the transaction."""
+"""Batches of the journal: writing, reading and checking them. Callers own the transaction.
+
+Each has a row, with its payload or with where in a segment that is.
+"""
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import sqlite3
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 from spanverdict.storage.checksum import crc32
+from spanverdict.storage.journalstate import read_state, write_state
+from spanverdict.storage.segments import HEAD_BYTES, Head, Place, Segments, SegmentWriter
 
 _GZIP: Final = b"\x1f\x8b"
-
-
-class Bounds(NamedTuple):
-    """The first and the last batch id of the journal; `last < first` when it is empty."""
-
-    first: int
-    last: int
+_BAD_PLACES: Final = frozenset({errno.EIO, errno.ENXIO, errno.EISDIR})
+"""What reading a file says when the file itself is what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,111 +42,192 @@ class Entry:
     crc: int
 
 
-@dataclass(frozen=True, slots=True)
-class JournalState:
-    """What the journal holds in all: ids `first_batch … next_batch - 1`, without gaps."""
+class Row(NamedTuple):
+    """What SQLite holds of a batch."""
 
-    first_batch: int = 1
-    next_batch: int = 1
-    stored_bytes: int = 0
-    last_received_unix_nano: int = 0
+    id: int
+    received_unix_nano: int
+    size: int
+    crc: int
+    payload: bytes = b""
+    segment: int | None = None
+    """Which segment has the payload; None where the row has it."""
+    start: int | None = None
+    """Where in the segment the record's head begins."""
 
-    @property
-    def bounds(self) -> Bounds:
-        """First and last id."""
-        return Bounds(self.first_batch, self.next_batch - 1)
 
-    def crc(self) -> int:
-        """Guard the row against a flipped bit: a wrong bound would hide batches."""
-        fields = (self.first_batch, self.next_batch, self.stored_bytes, self.last_received_unix_nano)
-        return crc32(repr(fields).encode())
+class Deleted(NamedTuple):
+    """What deleting came to."""
+
+    batches: int
+    needed_segment: int
+    """The oldest segment that may still be needed."""
 
 
 class DamagedBatch(Exception):  # noqa: N818 - says what is wrong
-    """The row of a batch is missing, unreadable or not what was written; the message says which."""
+    """A batch is missing, unreadable or not what was written; the message says which."""
 
 
-class DamagedState(Exception):  # noqa: N818 - says what is wrong
-    """The journal no longer knows what it holds."""
-
-
-def initial_state() -> str:
-    """Return the statement that makes the state of an empty journal."""
-    empty = JournalState()
-    values = (1, empty.first_batch, empty.next_batch, empty.stored_bytes, empty.last_received_unix_nano, empty.crc())
-    return f"INSERT INTO journal_state VALUES {values}"  # noqa: S608 - integers of ours
-
-
-def read_state(connection: sqlite3.Connection) -> JournalState:
-    """Read what the journal holds.
+def write_entries(
+    connection: sqlite3.Connection, entries: Sequence[Entry], log: SegmentWriter | None = None, *, shared: bool = True
+) -> range:
+    """Append the entries in order and return their ids. With a log, their payloads go there; `shared` is as in `Head`.
 
     Raises:
-        DamagedState: the row is gone or was changed behind our back.
+        OSError: they cannot go there.
     """
-    row = connection.execute(
-        "SELECT first_batch, next_batch, stored_bytes, last_received_unix_nano, crc FROM journal_state WHERE only = 1"
-    ).fetchone()
-    if row is None or not all(isinstance(value, int) for value in row):
-        raise DamagedState("its journal has lost count of its batches")
-    state = JournalState(*row[:4])
-    if state.crc() != row[4]:
-        raise DamagedState("its journal has lost count of its batches (checksum mismatch)")
-    return state
-
-
-def write_entries(connection: sqlite3.Connection, entries: Sequence[Entry]) -> range:
-    """Append the entries in order and return their ids."""
     state = read_state(connection)
     ids = range(state.next_batch, state.next_batch + len(entries))
-    connection.executemany(
-        "INSERT INTO batches (id, received_unix_nano, size, crc, payload) VALUES (?, ?, ?, ?, ?)",
-        [(i, e.received_unix_nano, len(e.payload), e.crc, e.payload) for i, e in zip(ids, entries, strict=True)],
+    size = sum(len(entry.payload) for entry in entries)
+    state = replace(
+        state,
+        next_batch=ids.stop,
+        stored_bytes=state.stored_bytes + size,
+        last_received_unix_nano=max(state.last_received_unix_nano, *(e.received_unix_nano for e in entries)),
     )
-    _write_state(
-        connection,
-        JournalState(
-            first_batch=state.first_batch,
-            next_batch=ids.stop,
-            stored_bytes=state.stored_bytes + sum(len(e.payload) for e in entries),
-            last_received_unix_nano=max(state.last_received_unix_nano, *(e.received_unix_nano for e in entries)),
-        ),
-    )
+    if log is None:
+        rows: Iterator[Row] = (
+            Row(i, e.received_unix_nano, len(e.payload), e.crc, e.payload) for i, e in zip(ids, entries, strict=True)
+        )
+    else:
+        size += len(entries) * HEAD_BYTES
+        heads = _heads(ids, entries, shared=shared)
+        end = log.append(state.tail, _parts(heads, entries, state.store_key))
+        rows = rows_of(heads, Place(end.segment, end.offset - size))
+        state = replace(state, segment=end.segment, segment_end=end.offset, segment_bytes=state.segment_bytes + size)
+    insert_rows(connection, rows)
+    write_state(connection, state)
     return ids
 
 
-def delete_before(connection: sqlite3.Connection, batch_id: int) -> int:
-    """Delete the batches with smaller ids and return how many went."""
+def _heads(ids: range, entries: Sequence[Entry], *, shared: bool) -> list[Head]:
+    last = len(ids) - 1
+    return [
+        Head(len(entry.payload), ids[at], entry.received_unix_nano, entry.crc, at, last - at, shared)
+        for at, entry in enumerate(entries)
+    ]
+
+
+def _parts(heads: Iterable[Head], entries: Iterable[Entry], key: int) -> list[bytes]:
+    """Return what is written: each head, and its payload."""
+    return [part for head, entry in zip(heads, entries, strict=True) for part in (head.packed(key), entry.payload)]
+
+
+def rows_of(heads: Iterable[Head], first: Place) -> Iterator[Row]:
+    """Yield the rows of records that follow each other from a place on."""
+    segment, start = first
+    for head in heads:
+        yield row_of(head, Place(segment, start))
+        start += HEAD_BYTES + head.size
+
+
+def row_of(head: Head, place: Place) -> Row:
+    """Return the row of a record."""
+    return Row(head.batch_id, head.received_unix_nano, head.size, head.crc, segment=place.segment, start=place.offset)
+
+
+def insert_rows(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Insert rows as they are."""
+    connection.executemany(
+        "INSERT INTO batches (id, received_unix_nano, size, crc, payload, segment, start) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
+def delete_before(connection: sqlite3.Connection, batch_id: int) -> Deleted:
+    """Delete the batches with smaller ids."""
     state = read_state(connection)
     first = min(max(batch_id, state.first_batch), state.next_batch)
-    (size,) = connection.execute("SELECT coalesce(sum(size), 0) FROM batches WHERE id < ?", (first,)).fetchone()
+    size, records, in_segments, newest = connection.execute(
+        "SELECT coalesce(sum(size), 0), count(segment), coalesce(sum(size) FILTER (WHERE segment IS NOT NULL), 0),"
+        " coalesce(max(segment), 0) FROM batches WHERE id < ?",
+        (first,),
+    ).fetchone()
     deleted = connection.execute("DELETE FROM batches WHERE id < ?", (first,)).rowcount
-    remaining = JournalState(first, state.next_batch, state.stored_bytes - size, state.last_received_unix_nano)
-    _write_state(connection, remaining)
-    return deleted
+    write_state(
+        connection,
+        replace(
+            state,
+            first_batch=first,
+            stored_bytes=state.stored_bytes - size,
+            segment_bytes=state.segment_bytes - in_segments - records * HEAD_BYTES,
+        ),
+    )
+    if first == state.next_batch:
+        return Deleted(deleted, state.segment)
+    (next_one,) = connection.execute("SELECT segment FROM batches WHERE id = ?", (first,)).fetchone() or (None,)
+    return Deleted(deleted, next_one or newest)
 
 
-def read_batch(connection: sqlite3.Connection, batch_id: int) -> Batch:
+def read_batch(connection: sqlite3.Connection, segments: Segments, batch_id: int) -> Batch:
     """Read one batch and check it against its checksum.
 
     Raises:
         DamagedBatch: it cannot be trusted or is not there.
+        OSError: its segment cannot be read just now.
     """
+    row = _row(connection, batch_id)
+    if not all(isinstance(value, int) for value in row[:4]) or not isinstance(row.payload, bytes):
+        raise DamagedBatch("not as long as it was")
+    payload = row.payload if row.segment is None else _recorded(connection, segments, row)
+    if len(payload) != row.size:
+        raise DamagedBatch("not as long as it was")
+    if crc32(payload) != row.crc:
+        raise DamagedBatch("checksum mismatch")
+    return Batch(batch_id, row.received_unix_nano, _inflated(payload))
+
+
+def read_received(connection: sqlite3.Connection, batch_id: int) -> int:
+    """Read when a batch came, and nothing else of it.
+
+    Raises:
+        DamagedBatch: its row is not there.
+    """
+    (received,) = _one(connection, "SELECT received_unix_nano FROM batches WHERE id = ?", batch_id)
+    return int(received)
+
+
+def _row(connection: sqlite3.Connection, batch_id: int) -> Row:
+    query = "SELECT id, received_unix_nano, size, crc, payload, segment, start FROM batches WHERE id = ?"
+    return Row(*_one(connection, query, batch_id))
+
+
+def _one(connection: sqlite3.Connection, query: str, batch_id: int) -> tuple[Any, ...]:
     try:
-        row = connection.execute(
-            "SELECT received_unix_nano, size, crc, payload FROM batches WHERE id = ?", (batch_id,)
-        ).fetchone()
+        row: tuple[Any, ...] | None = connection.execute(query, (batch_id,)).fetchone()
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and not _is_corruption(error):
             raise
         raise DamagedBatch(str(error)) from error
     if row is None:
         raise DamagedBatch("missing")
-    received, size, crc, payload = row
-    if not isinstance(payload, bytes) or not isinstance(received, int) or len(payload) != size:
-        raise DamagedBatch("not as long as it was")
-    if crc32(payload) != crc:
-        raise DamagedBatch("checksum mismatch")
-    return Batch(batch_id, received, _inflated(payload))
+    return row
+
+
+def _recorded(connection: sqlite3.Connection, segments: Segments, row: Row) -> bytes:
+    """Read a payload from its segment; row and record have to agree in everything."""
+    if not isinstance(row.segment, int) or not isinstance(row.start, int) or row.start < 0:
+        raise DamagedBatch("its row does not say where it is")
+    name = segments.path(row.segment).name
+    try:
+        with segments.opened(row.segment) as file:
+            head = Head.unpacked(os.pread(file, HEAD_BYTES, row.start), 0, _store_key(connection))
+            if head is None:
+                raise DamagedBatch("checksum mismatch of its head")
+            if (head.batch_id, head.received_unix_nano, head.size, head.crc) != row[:4]:
+                raise DamagedBatch("its row and its record disagree")
+            return os.pread(file, head.size, row.start + HEAD_BYTES)
+    except FileNotFoundError as error:
+        raise DamagedBatch(f"its segment {name} is missing") from error
+    except OSError as error:
+        if error.errno not in _BAD_PLACES:
+            raise
+        raise DamagedBatch(f"its segment {name}: {error.strerror}") from error
+
+
+def _store_key(connection: sqlite3.Connection) -> int:
+    (key,) = connection.execute("SELECT store_key FROM journal_state WHERE only = 1").fetchone()
+    return int(key)
 
 
 def _inflated(payload: bytes) -> bytes:
@@ -160,11 +243,3 @@ def _is_corruption(error: sqlite3.Error) -> bool:
     # The low byte of an extended code is the primary one. SQLITE_IOERR_SHORT_READ is a file cut short.
     code = getattr(error, "sqlite_errorcode", 0)
     return (code & 0xFF) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code == sqlite3.SQLITE_IOERR_SHORT_READ
-
-
-def _write_state(connection: sqlite3.Connection, state: JournalState) -> None:
-    connection.execute(
-        "UPDATE journal_state SET first_batch = ?, next_batch = ?, stored_bytes = ?,"
-        " last_received_unix_nano = ?, crc = ? WHERE only = 1",
-        (state.first_batch, state.next_batch, state.stored_bytes, state.last_received_unix_nano, state.crc()),
-    )

@@ -6,15 +6,18 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
 from spanverdict.storage import batches
-from spanverdict.storage.batches import Batch, Bounds, DamagedBatch, DamagedState, Entry, JournalState
+from spanverdict.storage.batches import Batch, DamagedBatch, Entry
 from spanverdict.storage.checksum import crc32
 from spanverdict.storage.database import Readers
 from spanverdict.storage.errors import StoreUnavailable
+from spanverdict.storage.journalstate import Bounds, DamagedState, JournalState, read_state
+from spanverdict.storage.segments import Segments
 from spanverdict.storage.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -37,9 +40,10 @@ OnDamage: TypeAlias = Callable[[Damage], None]
 class Journal:
     """Appends and reads batches. Ids start at 1, grow by one and are never used again. Thread-safe."""
 
-    def __init__(self, writer: Writer, readers: Readers) -> None:
+    def __init__(self, writer: Writer, readers: Readers, segments: Segments) -> None:
         self._writer = writer
         self._readers = readers
+        self._segments = segments
         self._damaged: dict[int, Damage] = {}
         self._lock = threading.Lock()
 
@@ -100,8 +104,8 @@ class Journal:
         low, high = bounds.first, bounds.last + 1
         while low < high:
             middle = (low + high) // 2
-            batch = self._read_one(middle, None)
-            if batch is None or batch.received_unix_nano < received_unix_nano:
+            received = self._received(middle)
+            if received is None or received < received_unix_nano:
                 low = middle + 1
             else:
                 high = middle
@@ -110,8 +114,7 @@ class Journal:
     def received(self, batch_id: int) -> int | None:
         """Return when a batch came, in ns since the epoch; None when it is not there."""
         bounds = self.bounds()
-        batch = self._read_one(batch_id, None) if bounds.first <= batch_id <= bounds.last else None
-        return None if batch is None else batch.received_unix_nano
+        return self._received(batch_id) if bounds.first <= batch_id <= bounds.last else None
 
     def bounds(self) -> Bounds:
         """First and last id that the journal holds."""
@@ -121,6 +124,10 @@ class Journal:
         """Bytes of payload that the journal holds, as they are kept."""
         return self._state().stored_bytes
 
+    def bytes_in_segments(self) -> int:
+        """Bytes that batches take in segments, and not in the store's file."""
+        return self._state().segment_bytes
+
     def delete_before(self, batch_id: int) -> int:
         """Delete the batches with smaller ids, return how many. Their space is used again.
 
@@ -129,23 +136,33 @@ class Journal:
         bounds = self.bounds()
         end = min(batch_id, bounds.last + 1)
         steps = range(bounds.first + _DELETE_AT_ONCE, end + _DELETE_AT_ONCE, _DELETE_AT_ONCE)
-        return sum(self._writer.call(partial(batches.delete_before, batch_id=min(step, end))) for step in steps)
+        done = [self._writer.call(partial(batches.delete_before, batch_id=min(step, end))) for step in steps]
+        if done:
+            self._segments.delete_before(done[-1].needed_segment)
+        return sum(deleted.batches for deleted in done)
 
     def _state(self) -> JournalState:
         with self._readers.borrow() as connection:
             try:
-                return batches.read_state(connection)
+                return read_state(connection)
             except DamagedState as error:
                 raise StoreUnavailable(f"the store cannot be read: {error}") from error
 
     def _read_one(self, batch_id: int, on_damage: OnDamage | None) -> Batch | None:
         try:
             with self._readers.borrow() as connection:
-                return batches.read_batch(connection, batch_id)
+                return batches.read_batch(connection, self._segments, batch_id)
         except DamagedBatch as error:
             if batch_id >= self.bounds().first:  # else retention was faster
                 self._report(Damage(batch_id, str(error)), on_damage)
             return None
+        except OSError as error:
+            raise StoreUnavailable(f"the store cannot be read: {error}") from error
+
+    def _received(self, batch_id: int) -> int | None:
+        with self._readers.borrow() as connection, suppress(DamagedBatch):
+            return batches.read_received(connection, batch_id)
+        return None
 
     def _report(self, damage: Damage, on_damage: OnDamage | None) -> None:
         with self._lock:

@@ -51,13 +51,16 @@ class Retention:
         self._journal = journal
 
     def used_bytes(self) -> int:
-        """Bytes of the file that hold something. What was deleted is used again, so the file grows no further."""
+        """Bytes of the file, and of its segments, that hold something.
+
+        What was deleted in the file is used again, so that grows no further. A segment goes when nobody needs it.
+        """
         with self._readers.borrow() as connection:
             pages, free, size = (
                 connection.execute(f"PRAGMA {name}").fetchone()[0]
                 for name in ("page_count", "freelist_count", "page_size")
             )
-        return int((pages - free) * size)
+        return int((pages - free) * size) + self._journal.bytes_in_segments()
 
     def needed_from(self) -> int:
         """Return the first batch that a run without a verdict needs; one past the last when there is none.

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spanverdict.storage import history, samples
-from spanverdict.storage.batches import initial_state
 from spanverdict.storage.brokenlog import lost_commits
 from spanverdict.storage.database import PAGE_BYTES, Database
 from spanverdict.storage.errors import StoreTooNew, StoreUnusable
+from spanverdict.storage.journalstate import initial_state
 
 APPLICATION_ID = 0x53505644
 """`SPVD`, written into the file's header: a store is told from other programs' databases."""
@@ -113,11 +113,22 @@ _TABLES_OF_VERSION_1 = (
 
 _UNTAGGED_SPANS = "ALTER TABLE runs ADD COLUMN takes_untagged INTEGER NOT NULL DEFAULT 0"
 
+_SEGMENTS = (
+    # A payload that stands in a segment is empty here. Both columns are empty where the payload is not.
+    "ALTER TABLE batches ADD COLUMN segment INTEGER",
+    "ALTER TABLE batches ADD COLUMN start INTEGER",
+    "ALTER TABLE journal_state ADD COLUMN store_key INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE journal_state ADD COLUMN segment INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE journal_state ADD COLUMN segment_end INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE journal_state ADD COLUMN segment_bytes INTEGER NOT NULL DEFAULT 0",
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, _TABLES_OF_VERSION_1),
     Migration(2, (_UNTAGGED_SPANS,)),
     Migration(3, (*samples.TABLES, *history.TABLES)),
     Migration(4, ()),  # payloads may be gzip, which readers of earlier versions do not expect
+    Migration(5, _SEGMENTS),
 )
 """Every version of the schema, oldest first. A released one is never edited; a change is a new one."""
 

@@ -16,9 +16,12 @@ from spanverdict.storage.history import History
 from spanverdict.storage.journal import Journal
 from spanverdict.storage.outbox import Outbox
 from spanverdict.storage.records import AlertStateLike, Conclusion, NewDelivery, Verdict
+from spanverdict.storage.recovery import recover
 from spanverdict.storage.retention import Retention
 from spanverdict.storage.runs import RunStore
 from spanverdict.storage.schema import prepare, readable
+from spanverdict.storage.segments import Segments
+from spanverdict.storage.writequeue import LIMITS, GroupLimits
 from spanverdict.storage.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -34,7 +37,7 @@ class Store:
         self.path = path
         self.lost_commits = 0
         """Commits that were lost with a damaged write-ahead log when the store was opened."""
-        self.journal = Journal(writer, readers)
+        self.journal = Journal(writer, readers, Segments(path))
         self.runs = RunStore(writer, readers)
         self.outbox = Outbox(writer, readers)
         self.history = History(readers)
@@ -43,7 +46,7 @@ class Store:
         self._readers = readers
 
     @classmethod
-    def open(cls, path: str | Path, *, synchronous: Synchronous = "FULL") -> Self:
+    def open(cls, path: str | Path, *, synchronous: Synchronous = "FULL", limits: GroupLimits = LIMITS) -> Self:
         """Open the store, making or migrating it where needed.
 
         Raises:
@@ -52,15 +55,13 @@ class Store:
         """
         database = Database(Path(path), synchronous)
         lost = prepare(database)
-        store = cls(database.path, Writer(database), Readers(database))
-        try:
-            store.journal.bounds()
-        except StoreUnavailable as error:
-            store._readers.close()
-            raise StoreUnusable(database.path, str(error.__cause__ or error)) from error
+        returned = recover(database)
+        store = cls(database.path, Writer(database, limits), Readers(database))
         store._writer.start()
-        if lost:
-            store.lost_commits = lost
+        if returned.batches:
+            _log.warning("%d batches of the journal that the store's file had lost were put back", returned.batches)
+        if lost > returned.commits:
+            store.lost_commits = lost = lost - returned.commits
             _log.error(
                 "the write-ahead log is damaged: the last commits before the store was let go (%d) are lost", lost
             )
@@ -97,7 +98,7 @@ class Store:
         Raises:
             StoreUnavailable: it does not.
         """
-        self._writer.call(_touch_state)
+        self._writer.probe()
 
     def conclude(
         self, verdict: Verdict, deliveries: Iterable[NewDelivery], state_changes: Iterable[AlertStateLike]
@@ -128,12 +129,6 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _touch_state(connection: sqlite3.Connection) -> None:
-    # There and back: SQLite leaves out a write that changes nothing, and then the disk would not be asked.
-    for step in (1, -1):
-        connection.execute("UPDATE journal_state SET next_batch = next_batch + ? WHERE only = 1", (step,))
 
 
 def _conclude(connection: sqlite3.Connection, conclusion: Conclusion) -> bool:

@@ -10,116 +10,21 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final
 
-from spanverdict.storage.batches import DamagedState, Entry, write_entries
+from spanverdict.storage.batches import Entry, write_entries
 from spanverdict.storage.checkpoint import Checkpointer
-from spanverdict.storage.database import Database
+from spanverdict.storage.database import PAGE_BYTES, Database, Synchronous
 from spanverdict.storage.errors import JournalUnavailable, StoreUnavailable
+from spanverdict.storage.journalstate import DamagedState, read_state, touch_state
+from spanverdict.storage.segments import Segments, SegmentWriter
+from spanverdict.storage.writequeue import LIMITS, Append, Apply, Change, GroupLimits, Job, T, WriteQueue
 
-T = TypeVar("T")
-Change: TypeAlias = Callable[[sqlite3.Connection], T]
-"""Reads and writes within the transaction that the writer opened; never commits itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupLimits:
-    """How much one commit may hold; a single larger batch still goes, alone."""
-
-    max_bytes: int = 16 * 1024 * 1024
-    max_jobs: int = 4096
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Append:
-    """Batches to journal, all of them or none; the future gives the range of their ids, or the id of one `alone`."""
-
-    entries: Sequence[Entry]
-    alone: bool = False
-    future: Future[Any] = field(default_factory=Future)
-
-    @property
-    def size(self) -> int:
-        """Bytes of payload."""
-        return sum(len(entry.payload) for entry in self.entries)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Apply:
-    """A change of other tables; the future gives what the change returned, or its error."""
-
-    change: Change[Any]
-    future: Future[Any] = field(default_factory=Future)
-    size: int = 0
-
-
-Job: TypeAlias = Append | Apply
-
-
-class WriteQueue:
-    """What waits for the next commit, first come first served. Thread-safe."""
-
-    def __init__(self, limits: GroupLimits) -> None:
-        self._limits = limits
-        self._jobs: deque[Job] = deque()
-        self._bytes = 0
-        self._closed = False
-        self._changed = threading.Condition()
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes of payload not yet taken."""
-        return self._bytes
-
-    def put(self, job: Job, *, wake: bool = True) -> bool:
-        """Queue a job; False when the queue is closed. Without `wake` nobody is told yet."""
-        with self._changed:
-            if self._closed:
-                return False
-            self._jobs.append(job)
-            self._bytes += job.size
-            if wake:
-                self._changed.notify()
-            return True
-
-    def wake(self) -> None:
-        """Wake who waits, if there is work."""
-        with self._changed:
-            if self._jobs:
-                self._changed.notify()
-
-    def wait(self) -> bool:
-        """Wait for work; False when closed and all is done."""
-        with self._changed:
-            while not self._jobs and not self._closed:
-                self._changed.wait()
-            return bool(self._jobs)
-
-    def take(self) -> list[Job]:
-        """Take one group of what is there, perhaps nothing."""
-        with self._changed:
-            group: list[Job] = []
-            size = 0
-            while self._jobs and self._fits(len(group), size + self._jobs[0].size):
-                job = self._jobs.popleft()
-                size += job.size
-                group.append(job)
-            self._bytes -= size
-            return group
-
-    def close(self) -> None:
-        """Refuse new jobs; those waiting are still handed out."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def _fits(self, jobs: int, size: int) -> bool:
-        return jobs == 0 or (jobs < self._limits.max_jobs and size <= self._limits.max_bytes)
+_PAGES_LOGGED: Final = 2 * PAGE_BYTES
+"""What each commit writes to SQLite's log, beside payloads."""
 
 
 class Writer:
@@ -129,9 +34,14 @@ class Writer:
     not wait for another write.
     """
 
-    def __init__(self, database: Database, limits: GroupLimits = GroupLimits()) -> None:
+    def __init__(self, database: Database, limits: GroupLimits = LIMITS) -> None:
         self._database = database
         self._queue = WriteQueue(limits)
+        self._rows_below = limits.rows_below
+        flush = database.synchronous == "FULL"
+        self._segments = SegmentWriter(Segments(database.path), limits.segment_bytes, flush=flush)
+        self._synchronous: Synchronous = database.synchronous
+        """How the connection flushes now."""
         self._checkpointer = Checkpointer(database)
         self._connection: sqlite3.Connection | None = None
         self._problem: str | None = None
@@ -188,6 +98,14 @@ class Writer:
         result: T = job.future.result()
         return result
 
+    def probe(self) -> None:
+        """Commit something of no consequence; where there are segments, write to one, too.
+
+        Raises:
+            StoreUnavailable: that is not possible.
+        """
+        self.call(self._touch)
+
     def close(self) -> None:
         """Commit what is queued, then stop."""
         self._queue.close()
@@ -223,7 +141,7 @@ class Writer:
     def _commit(self, group: Sequence[Job]) -> None:
         try:
             outcomes = self._transact(group)
-        except (sqlite3.Error, DamagedState) as error:
+        except (sqlite3.Error, DamagedState, OSError) as error:
             self._problem = str(error)
             self._disconnect()
             _fail(group, f"the store cannot commit: {error}")
@@ -235,35 +153,57 @@ class Writer:
             self._problem = None
             for job, outcome in zip(group, outcomes, strict=True):
                 _settle(job.future, outcome)
-            self._checkpointer.wrote(self._connected(), sum(job.size for job in group))
+            size = sum(job.size for job in group)
+            self._checkpointer.wrote(self._connected(), _PAGES_LOGGED + (size if size < self._rows_below else 0))
 
     def _transact(self, group: Sequence[Job]) -> list[Any]:
+        appends = [job for job in group if isinstance(job, Append)]
+        log = self._segments if sum(job.size for job in appends) >= self._rows_below else None
+        shared = len(appends) < len(group)
         connection = self._connected()
+        self._synchronize(connection, flushed=log is None or shared)
         connection.execute("BEGIN IMMEDIATE")
-        ids = _write_all(connection, [job for job in group if isinstance(job, Append)])
+        ids = _write_all(connection, appends, log, shared=shared)
         outcomes = [next(ids) if isinstance(job, Append) else _attempt(connection, job.change) for job in group]
         connection.execute("COMMIT")
         return outcomes
 
+    def _touch(self, connection: sqlite3.Connection) -> None:
+        touch_state(connection)
+        self._segments.probe(read_state(connection).tail)
+
+    def _synchronize(self, connection: sqlite3.Connection, *, flushed: bool) -> None:
+        """Say whether the next commit is to be flushed; rows of what is flushed in a segment can be put back."""
+        wanted = self._database.synchronous
+        if wanted == "FULL" and not flushed:
+            wanted = "NORMAL"  # flushes when the log is copied home, without which nothing would be safe
+        if wanted != self._synchronous:
+            connection.execute(f"PRAGMA synchronous = {wanted}")
+            self._synchronous = wanted
+
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._database.connect()
+            self._synchronous = self._database.synchronous
             self._checkpointer.prepare(self._connection)
         return self._connection
 
     def _disconnect(self) -> None:
-        # After a failed commit a fresh connection rolls back and recovers from the file alone.
+        # After a failed commit a fresh connection rolls back and recovers from the files alone.
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
+        self._segments.close()
 
 
-def _write_all(connection: sqlite3.Connection, jobs: Sequence[Append]) -> Iterator[int | range]:
+def _write_all(
+    connection: sqlite3.Connection, jobs: Sequence[Append], log: SegmentWriter | None, *, shared: bool
+) -> Iterator[int | range]:
     """Write the entries of all jobs and return what each job's future gives."""
     if not jobs:
         return iter(())
-    ids = write_entries(connection, [entry for job in jobs for entry in job.entries])
+    ids = write_entries(connection, [entry for job in jobs for entry in job.entries], log, shared=shared)
     ends = accumulate((len(job.entries) for job in jobs), initial=0)
     return (ids[start] if job.alone else ids[start:end] for job, (start, end) in zip(jobs, pairwise(ends), strict=True))
 
@@ -284,7 +224,8 @@ def _attempt(connection: sqlite3.Connection, change: Change[Any]) -> Any:
 
 def _is_trouble_of_the_store(error: Exception) -> bool:
     # A corrupt file raises DatabaseError itself; its other subclasses are mistakes in a statement or value.
-    return type(error) is sqlite3.DatabaseError or isinstance(error, sqlite3.OperationalError | sqlite3.InternalError)
+    troubles = sqlite3.OperationalError | sqlite3.InternalError | OSError
+    return type(error) is sqlite3.DatabaseError or isinstance(error, troubles)
 
 
 def _settle(future: Future[Any], outcome: Any) -> None:
