@@ -135,3 +135,13 @@ def test_spans_that_retention_deleted_are_missed_aloud(tmp_path: Path, capsys) -
         store.journal.delete_before(3)
     assert names(spans_of_store(tmp_path / "s", "r", ())) == ["s3"]
     assert "2 of the batches in which run r came were deleted" in capsys.readouterr().err
+
+
+def test_spans_of_damaged_batches_are_missed_aloud(tmp_path: Path, capsys) -> None:
+    parts = [payload(resource("a", [span((n, n), f"s{n}", "server", 0, 1)], "r")) for n in (1, 2, 3)]
+    fill(tmp_path / "s", parts)
+    with Store.open(tmp_path / "s") as store:
+        store._writer.call(lambda connection: connection.execute("UPDATE batches SET crc = 0 WHERE id = 2").rowcount)
+    found = spans_of_store(tmp_path / "s", "r", ())
+    assert (names(found), found.damaged_batches) == (["s1", "s3"], 1)
+    assert "1 of the batches in which run r came are damaged" in capsys.readouterr().err

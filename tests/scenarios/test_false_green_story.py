@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
+from scenarios import survival
 from scenarios.recorded import payload
 from scenarios.stories import RULES, Told, free_address, run, serving, tell
 from spanverdict.ruletest.notation import read_notation
@@ -215,6 +218,27 @@ def test_source_error_of_a_server_or_a_store(tmp_path: Path) -> None:
         told = tell("check", "flow.yaml", "--run", "gh-1", *source, cwd=tmp_path)
         assert told.returncode in (2, 4, 5), told
         assert told.stdout == ""
+
+
+def test_a_store_that_was_copied_without_its_segments(tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text(survival.RULES, encoding="utf-8")
+    with serving(tmp_path, "--rules", tmp_path / "flow.yaml") as server:
+        for number in range(survival.LARGE + 1):
+            body, _ = survival.batch(number)
+            url = f"http://{server.addresses['otlp-http']}/v1/traces"
+            headers = {"Content-Type": "application/x-protobuf"}
+            assert httpx.post(url, content=body, headers=headers, trust_env=False).status_code == 200
+        server.end("survivor")
+        assert server.verdict("survivor")["outcome"] == "passed"
+        assert server.stop() == 0
+    (tmp_path / "alone").mkdir()
+    copy = shutil.copy(tmp_path / "store.sqlite", tmp_path / "alone")
+    whole = tell("check", "flow.yaml", "--run", "survivor", "--store", "store.sqlite", cwd=tmp_path)
+    assert whole.returncode == 0, whole
+    told = tell("check", "flow.yaml", "--run", "survivor", "--store", copy, cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (4, "")
+    assert "its segment 00000001.seg is missing" in told.stderr
+    assert "run survivor cannot be judged again: batches in which it came are damaged" in told.stderr
 
 
 # empty run

@@ -120,10 +120,10 @@ def _check_stored(options: CheckOptions, comparer: Comparer | None) -> Sequence[
     if options.run is None or options.store is None:
         raise CommandError("give --input FILE, or --store PATH and --run ID of a run in it")
     found = spans_of_store(options.store, options.run, options.flows)
-    if found.deleted_batches:
+    if found.deleted_batches or found.damaged_batches:
+        why = "spans of it were deleted" if found.deleted_batches else "batches in which it came are damaged"
         raise CommandError(
-            f"run {options.run} cannot be judged again: spans of it were deleted; `runs show` has its verdict",
-            ExitCode.NO_VERDICT,
+            f"run {options.run} cannot be judged again: {why}; `runs show` has its verdict", ExitCode.NO_VERDICT
         )
     past = past_again(options.store, found, options.flows, comparer)
     with Store.read_only(options.store) as store:

@@ -46,6 +46,8 @@ class RunSpans:
     """Why they are the run's."""
     deleted_batches: int = 0
     """Batches in which it came that are gone."""
+    damaged_batches: int = 0
+    """Those that may have had spans of it and cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,13 @@ def spans_of_store(path: Path, run: str, flows: Sequence[Flow]) -> RunSpans:
             traces = store.runs.traces(run)
             table = _journaled(store.journal, record)
             deleted = _deleted(store.journal, record)
+            damaged = _damaged(store.journal, record)
     except StoreError as error:
         raise CommandError(str(error), ExitCode.INTERNAL) from None
     found = _associated(table, record, traces, flows)
     rows = found.rows_of(record.id)
     spans = table if len(rows) == len(table) else table.take(rows)
-    return RunSpans(info, spans, defects_of(found), membership_of(run, found), deleted)
+    return RunSpans(info, spans, defects_of(found), membership_of(run, found), deleted, damaged)
 
 
 def _unknown(run: str, path: Path, runs: RunStore) -> CommandError:
@@ -162,6 +165,13 @@ def _deleted(journal: Journal, record: RunRecord) -> int:
     if not record.first_batch:
         return 0
     return max(0, min(journal.bounds().first, record.last_batch + 1) - record.first_batch)
+
+
+def _damaged(journal: Journal, record: RunRecord) -> int:
+    """Return how many of the batches that were read for a run are damaged."""
+    if journal.damaged:
+        _warn(f"{len(journal.damaged)} of the batches in which run {record.id} came are damaged; spans are missing")
+    return len(journal.damaged)
 
 
 def _warn_of_deleted(journal: Journal, record: RunRecord) -> None:
