@@ -24,7 +24,8 @@ from spanverdict.app.decodingprocess import PROGRAM, DecodingProcess
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.intake import Intake
-from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.judge import Judge
+from spanverdict.app.judgement import Judgement
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.otlp.decode import decode, new_pool
 from spanverdict.otlp.errors import Undecodable

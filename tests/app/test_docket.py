@@ -88,7 +88,7 @@ def test_a_run_of_known_size_that_stays_incomplete_is_given_up_at_the_cap_and_no
 def test_it_is_not_stitched_again_while_nothing_comes(monkeypatch) -> None:
     docket = docket_of(SIZED)
     stitched = []
-    monkeypatch.setattr("spanverdict.app.docket.is_whole", lambda *_: stitched.append(1))
+    monkeypatch.setattr("spanverdict.app.readiness.is_whole", lambda *_: stitched.append(1))
     extra = [score(1) | {"id": 90 + n} for n in range(5)]
     docket.take_in((1,), table_of([ingest(1), ingest(2), ingest(3), *extra]), 10.0)
     for _ in range(5):
@@ -116,7 +116,7 @@ def test_while_something_is_evidently_to_come_it_waits_for_silence() -> None:
 
 def test_it_is_looked_once_whether_something_is_to_come(monkeypatch) -> None:
     docket, looks = docket_of(flow(complete="{structure: 1s}")), []
-    monkeypatch.setattr("spanverdict.app.docket.has_loose_ends", lambda *_: looks.append(1) or True)
+    monkeypatch.setattr("spanverdict.app.readiness.has_loose_ends", lambda *_: looks.append(1) or True)
     docket.take_in((1,), requests(1), 10.0)
     for now in (10.5, 11.0, 12.0, 15.9):
         assert due(docket, now) == []

@@ -12,7 +12,8 @@ from app.followed import MemoryArchive, flow, ingest, record, requests, score
 from spantables import table_of
 from spanverdict.app.docket import RETRY_S, Docket
 from spanverdict.app.docketconfig import DocketConfig
-from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.judge import Judge
+from spanverdict.app.judgement import Judgement
 from spanverdict.app.liverun import LiveRun
 from spanverdict.evaluation.outcomes import Outcome, RunFinished
 from spanverdict.storage.errors import StoreUnavailable
@@ -96,7 +97,7 @@ def test_a_judge_that_lags_behind_judges_no_run_whose_spans_still_wait(
     judge: Judge, clock: Clock, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clock says the run is long idle, but only because the judge has not looked at what came."""
-    monkeypatch.setattr("spanverdict.app.judge._AT_ONCE", 1)
+    monkeypatch.setattr("spanverdict.app.incoming.AT_ONCE", 1)
     judge.deliver((1,), table_of([ingest(1)]))
     clock.now += 1
     judge.deliver((2,), table_of([score(1)]))

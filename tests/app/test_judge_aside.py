@@ -11,7 +11,8 @@ from app.followed import MemoryArchive, flow, ingest, record, requests, score
 from spantables import table_of
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
-from spanverdict.app.judge import MANY_SPANS, Judge, Judgement
+from spanverdict.app.judge import MANY_SPANS, Judge
+from spanverdict.app.judgement import Judgement
 from spanverdict.evaluation.outcomes import RunStarted
 
 PATIENCE_S = 20

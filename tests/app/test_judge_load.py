@@ -9,13 +9,14 @@ import pytest
 
 from app.followed import MemoryArchive, flow, ingest, record, requests, score
 from spantables import new_pool, table_of
-from spanverdict.app import arrivals
+from spanverdict.app import arrivals, incoming
 from spanverdict.app import judge as judge_room
 from spanverdict.app.completeness import DEFAULT_IDLE_S
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.inbox import Inbox
-from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.judge import Judge
+from spanverdict.app.judgement import Judgement
 from spanverdict.app.liverun import LiveRun
 from spanverdict.telemetry.spantable import SpanTable
 
@@ -76,14 +77,14 @@ def test_joined_batches_have_a_largest_size(desk: Desk, monkeypatch: pytest.Monk
 def test_columns_that_wait_for_minutes_let_no_more_in(desk: Desk) -> None:
     """A restart takes in the last ten minutes again, and must not miss what was not yet taken in."""
     pool = new_pool()
-    desk.now += 10 * judge_room.MAX_LAG_S
+    desk.now += 10 * incoming.MAX_LAG_S
     assert desk.judge.has_room(), "nothing waits, however long nothing came"
     desk.judge.deliver((1,), table_of([ingest(1)], pool))
     assert desk.judge.has_room()
-    desk.now += judge_room.MAX_LAG_S / 2
+    desk.now += incoming.MAX_LAG_S / 2
     desk.judge.deliver((2,), table_of([ingest(2)], new_pool()))
     assert desk.judge.has_room()
-    desk.now += judge_room.MAX_LAG_S / 2 + 1
+    desk.now += incoming.MAX_LAG_S / 2 + 1
     assert not desk.judge.has_room()
     desk.judge.step()
     assert desk.judge.has_room()
@@ -120,7 +121,7 @@ def test_the_verdict_is_on_all_that_was_joined(desk: Desk) -> None:
 def test_there_is_no_room_while_too_much_waits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = new_pool()
     tables = [table_of([ingest(number), score(number)], pool) for number in (1, 2)]
-    monkeypatch.setattr(judge_room, "MAX_BACKLOG_BYTES", tables[0].nbytes + 1)
+    monkeypatch.setattr(incoming, "MAX_BACKLOG_BYTES", tables[0].nbytes + 1)
     desk.judge.deliver((1,), tables[0])
     assert desk.judge.has_room()
     desk.judge.deliver((2,), tables[1])
@@ -169,7 +170,7 @@ class Resting(Inbox[Any]):
 def test_rounds_are_rarer_while_no_run_waits_for_a_known_number_of_requests(
     desk: Desk, expected: int | None, rest: float
 ) -> None:
-    desk.judge._inbox = resting = Resting()
+    desk.judge._incoming.inbox = resting = Resting()
     desk.judge.hear(record(expected_requests=expected))
     for number in (1, 2):
         desk.judge.deliver((number,), requests(number))
@@ -178,18 +179,18 @@ def test_rounds_are_rarer_while_no_run_waits_for_a_known_number_of_requests(
 
 
 def test_a_rest_ends_when_a_run_is_due(desk: Desk) -> None:
-    desk.judge._inbox = resting = Resting()
+    desk.judge._incoming.inbox = resting = Resting()
     desk.judge.deliver((1,), requests(1))
     desk.judge.step()
     desk.now += DEFAULT_IDLE_S - 0.1
-    desk.judge._rested_at = desk.now + 1
+    desk.judge._incoming.rested_at = desk.now + 1
     desk.judge.deliver((2,), requests(2, run="other"))
     desk.judge.step()
     assert resting.rests == [0.1]
 
 
 def test_a_run_with_a_verdict_is_not_waited_for(desk: Desk) -> None:
-    desk.judge._inbox = Resting()
+    desk.judge._incoming.inbox = Resting()
     desk.judge.hear(record(expected_requests=1))
     desk.judge.deliver((1,), table_of([ingest(1)]))
     desk.judge.step()
@@ -202,7 +203,7 @@ def test_a_run_with_a_verdict_is_not_waited_for(desk: Desk) -> None:
 
 
 def test_a_run_is_waited_for_before_anything_of_it_came(desk: Desk) -> None:
-    desk.judge._inbox = Resting()
+    desk.judge._incoming.inbox = Resting()
     desk.judge.hear(record(expected_requests=1))
     desk.judge.step()
     assert desk.docket.awaits_spans

@@ -13,7 +13,8 @@ from spantables import new_pool, table_of
 from spanverdict.alerting.config import ReceiverSettings
 from spanverdict.app.docket import RETRY_S, Docket
 from spanverdict.app.docketconfig import DocketConfig
-from spanverdict.app.judge import AT_MOST_JUDGED, Judge, Judgement
+from spanverdict.app.judge import AT_MOST_JUDGED, Judge
+from spanverdict.app.judgement import Judgement
 from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.evaluation.engine import evaluate
 from spanverdict.evaluation.outcomes import RunInfo

@@ -15,7 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
-from spanverdict.app.judge import Judgement
+from spanverdict.app.judgement import Judgement
 from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.diagnostics.diagnostic import Problems
 from spanverdict.receiver.config import ReceiverConfig

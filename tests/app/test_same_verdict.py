@@ -12,7 +12,8 @@ from app.followed import MS, MemoryArchive, flow, ingest, record, score
 from spantables import new_pool, table_of
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
-from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.judge import Judge
+from spanverdict.app.judgement import Judgement
 from spanverdict.reporting.jsonreport import document, render
 
 SLOW = score(3) | {"end": 1_400 * MS}

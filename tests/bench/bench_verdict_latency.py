@@ -32,7 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.bench_judging import flow_of, large_run
 from bench.goals import Goal, command, finish
-from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.judge import Judge
+from spanverdict.app.judgement import Judgement
 from spanverdict.app.service import Service, ServiceConfig
 from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.storage.records import RunDeclaration

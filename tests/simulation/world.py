@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -25,10 +24,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from simulation.decoding import SteppedDecoding
+from spanverdict.app.arrivals import Arrival
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
+from spanverdict.app.inbox import Inbox
 from spanverdict.app.intake import Intake
-from spanverdict.app.judge import MANY_SPANS, Judge, Judgement
+from spanverdict.app.judge import MANY_SPANS, Judge
+from spanverdict.app.judgement import Judgement
 from spanverdict.app.service import Changes, Service, ServiceConfig
 from spanverdict.app.storedruns import StoredRuns
 from spanverdict.masking.masker import Masker
@@ -97,17 +99,12 @@ class World:
         self.log.append(f"{self.now - 1000:9.3f}  {what}")
 
 
-class Inbox:
+class WorldInbox(Inbox[Arrival]):
     """The judge's queue: who waits for it lets the world go on."""
 
     def __init__(self, world: World) -> None:
+        super().__init__()
         self._world = world
-        self._items: deque[Any] = deque()
-        self._weight = 0.0
-
-    def put(self, item: Any, weight: float = inf) -> None:
-        self._items.append(item)
-        self._weight += weight
 
     def rest(self, seconds: float, weight: float) -> None:
         until = self._world.now + seconds
@@ -116,15 +113,7 @@ class Inbox:
         if self._weight < weight:
             self._world.now = max(until, self._world.now)
 
-    def get_nowait(self) -> Any:
-        if not self._items:
-            raise Empty
-        item = self._items.popleft()
-        if not self._items:
-            self._weight = 0.0
-        return item
-
-    def get(self, *, timeout: float | None = None) -> Any:
+    def get(self, timeout: float | None = None) -> Arrival:
         world = self._world
         until = inf if timeout is None else max(world.now + timeout, nextafter(world.now, inf))
         while not self._items and world.happen(until):
@@ -238,7 +227,7 @@ class Server:
             clock=lambda: world.now - booted,
             begin_aside=lambda work: world.after(world.rng.choice((0.0, 0.1, 3.0)), work),
             many_spans=world.rng.choice((0, MANY_SPANS)),
-            _inbox=Inbox(world),  # type: ignore[arg-type]
+            inbox=WorldInbox(world),
         )
         server = cls(world, service, writer, archive, judged_by)
         if world.rng.random() < 0.5:

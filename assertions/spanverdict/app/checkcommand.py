@@ -14,7 +14,7 @@ from spanverdict.app.associating import defects_of
 from spanverdict.app.baselinechoice import BaselineChoice
 from spanverdict.app.baselines import Comparer
 from spanverdict.app.errors import CommandError, ExitCode
-from spanverdict.app.judge import Judgement
+from spanverdict.app.judgement import Judgement
 from spanverdict.app.offline import UNNAMED_RUN, associated, chosen, read_spans
 from spanverdict.app.pastruns import past_again, past_of
 from spanverdict.app.revising import as_new_revision, verdict_of

@@ -7,187 +7,59 @@ of a monotonic clock. Not for several threads at once.
 from __future__ import annotations
 
 import logging
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from spanverdict.app.agenda import Agenda
-from spanverdict.app.associating import readers_of, tags_of
-from spanverdict.app.completeness import StageTally, expected_of, has_loose_ends, is_whole, may_be_whole
+from spanverdict.app.completeness import expected_of
 from spanverdict.app.docketconfig import DocketConfig
-from spanverdict.app.endspan import end_spans
-from spanverdict.app.evidence import Evidence, Findings
 from spanverdict.app.liverun import LiveRun
+from spanverdict.app.readiness import PACE, Readiness
 from spanverdict.app.recollection import Archive
-from spanverdict.paths.window import Forgotten, Window
+from spanverdict.app.runsathand import RunsAtHand
+from spanverdict.paths.window import Forgotten
 from spanverdict.rulefiles.models import Flow
-from spanverdict.selectors.columns import Spans
 from spanverdict.storage.errors import StoreError
 from spanverdict.storage.records import RunRecord
-from spanverdict.telemetry.spantable import SpanTable
 
 RETRY_S: Final = 5.0
 """After how long it is tried again to judge a run when the store did not allow it."""
-_PACE: Final = 4.0
-"""Counting and stitching ahead of a verdict take one part of the time in this many and one."""
 _COUNT_EVERY_S: Final = 0.02
 """Not more often is it counted; a few spans cost nearly as much as a thousand."""
-
-_SQUEEZE_EVERY_S: Final = 1.0
-"""While there is too much, it is looked so often for what can be let go."""
 
 _log = logging.getLogger(__name__)
 
 
-class Docket:
+class Docket(RunsAtHand):
     """Follows runs from their first word or span to their verdict."""
 
     def __init__(
         self, config: DocketConfig, archive: Archive, stopwatch: Callable[[], float] = time.perf_counter
     ) -> None:
-        self.config = config
-        self.runs: dict[str, LiveRun] = {}
-        self.forgotten_untagged = 0
-        """Spans that were let go before any run claimed them."""
-        self.turned_away = 0
-        """How often spans came for runs that are not followed, as there are too many already."""
-        self.coming: set[str] = set()
-        """Runs that are not known here yet, and of which spans were let in on their way here; see `Admission`."""
-        self.let_go = 0
-        """Runs whose spans were let go before their time; they are read again from the journal when more comes."""
-        self.findings = Findings()
-        self._archive = archive
+        super().__init__(config, archive)
         self._stopwatch = stopwatch
-        self._tally = StageTally(config.flows)
-        self._window = Window(
-            keys=readers_of(config.flows), window_run=config.only, tally=self._tally, tags=tags_of(config.flows)
-        )
+        self._readiness = Readiness(self, stopwatch)
         self._agenda = Agenda()
-        self._touched: dict[str, LiveRun] = {}
-        """Runs that got spans since these were counted."""
-        self._unnoted: dict[str, LiveRun] = {}
-        """Runs of which the store does not know all batches."""
         self._awaited: set[str] = set()
         """Runs that may be whole with the next span, as it is known how many requests they have."""
-        self._waiting: set[str] = set()
-        """Runs that a verdict is still to come for, and new ones until they are counted."""
         self._count_at = 0.0
-        self._tidy_at = 0.0
-        self._squeeze_at = 0.0
-
-    @property
-    def untagged(self) -> int:
-        """How many spans at hand no run claims."""
-        return self._window.untagged
-
-    @property
-    def nbytes(self) -> int:
-        """How much memory the spans at hand take, about."""
-        return self._window.nbytes
 
     @property
     def awaits_spans(self) -> bool:
         """Tell whether a run may be complete as soon as more spans come, and not only when none come any more."""
         return bool(self._awaited)
 
-    def take_in(self, batches: Sequence[int], table: SpanTable, now: float) -> None:
-        """Take in the spans of batches whose ids follow each other, from the journal or just received.
-
-        That may happen while something is worked out aside; all else has to wait for that.
-        """
-        self.findings.something_came()
-        for name in sorted(self._window.add(batches[0], table, now, batches[-1])):
-            if self.config.only not in (None, name) or self._turns_away(name):
-                continue
-            first = self._window.first_batch_of(name) or batches[0]
-            self._reach(self._of(name, now), first, batches[-1], now)
-
-    @property
-    def open_runs(self) -> int:
-        """How many runs wait for a verdict, or are new; from any thread."""
-        return len(self._waiting)
-
-    def has_room(self) -> bool:
-        """Tell whether more may come: not too many spans wait for a verdict; from any thread."""
-        return self._window.nbytes < 2 * self.config.keep_bytes
-
-    def follow(self, run_id: str, now: float) -> None:
-        """Take up a run from before."""
-        self._of(run_id, now)
-
-    def complete(self, run_id: str) -> None:
-        """Take note that all batches of a run from before were taken in again; may raise `StoreError`."""
-        run = self.runs[run_id]
-        run.torn = self._is_torn(run)
-        run.loaded = True
-        if run.fresh and run.said.traces:
-            self._restate_beside(run, run.met)  # nobody may have lived to do so when they were declared
-
     def hear(self, record: RunRecord, traces: Sequence[bytes], now: float) -> None:
         """Take over what was declared of a run, its end included."""
-        self.findings.something_came()
-        run = self._of(record.id, now)
-        run.heard(record, now)
-        if traces:
-            self._window.register(run.id, traces, now)
-            if run.revision:
-                run.restate(now)
-            if first := self._window.first_batch_of(run.id):
-                self._reach(run, first, self._window.last_batch_of(run.id), now)
-            self._restate_beside(run, now)
-        self._touched[run.id] = run
+        super().hear(record, traces, now)
         self._count_at = min(self._count_at, now)
 
     def follow_flows(self, flows: tuple[Flow, ...], now: float) -> None:
         """Judge by these flows from now on; verdicts that were given stay until more comes for their runs."""
-        self.findings.forget()
-        self.config = replace(self.config, flows=flows)
-        self._tally = StageTally(flows)
-        self._window = self._window.counted_anew(now, keys=readers_of(flows), tally=self._tally, tags=tags_of(flows))
-        self._window.count()
-        self._find_anew(now)
-        self._touched.update(self.runs)
+        super().follow_flows(flows, now)
         self._count_at = min(self._count_at, now)
-
-    def _find_anew(self, now: float) -> None:
-        """Take note of runs that other flows find among the spans at hand, and where they find more of open ones."""
-        for name in sorted(self._window.runs):
-            known = self.runs.get(name)
-            first = self._window.first_batch_of(name)
-            if first is None or (known is None and self._turns_away(name)):
-                continue
-            if known is None or known.fresh or not known.revision:
-                run = self._of(name, now)
-                self._reach(run, first, self._window.last_batch_of(name), now if known is None else run.active)
-
-    def _reach(self, run: LiveRun, first: int, last: int, now: float | None) -> None:
-        """Take note that spans of a run came by the batches `first … last`."""
-        run.touch(first, last, now)
-        self._touched[run.id] = run
-        if run.noted != (run.first_batch, run.last_batch):
-            self._unnoted[run.id] = run
-
-    def _restate_beside(self, run: LiveRun, now: float) -> None:
-        """Take note that verdicts on other runs may not know that traces were declared to be this one's."""
-        for name in sorted(self._window.runs_beside(run.id)):
-            other = self.runs.get(name)
-            if other is not None and other.revision:
-                other.restate(now)
-                self._touched[name] = self._unnoted[name] = other
-
-    def unnoted(self) -> list[LiveRun]:
-        """Return the runs that came by batches which the store has not been told of."""
-        return list(self._unnoted.values())
-
-    def noted(self, runs: Sequence[LiveRun]) -> None:
-        """Take note that the store was told."""
-        for run in runs:
-            run.noted = (run.first_batch, run.last_batch)
-            self._unnoted.pop(run.id, None)
 
     def count_due(self) -> float | None:
         """Return when to count what came; None while nothing has come."""
@@ -227,30 +99,6 @@ class Docket:
         first = self._agenda.first()
         return first is not None and first <= now
 
-    def through(self, run: LiveRun) -> int:
-        """Return the last batch that what is found out about a run takes in."""
-        return self.findings.through(run)
-
-    def evidence(self, run: LiveRun) -> Evidence | None:
-        """Return the spans of a run and how they were found; None when there are none."""
-        untagged = self._window.untagged if self.config.only is None else 0
-        return self.findings.evidence(run, self._window.candidates, untagged)
-
-    def flows_of(self, run: LiveRun) -> tuple[Flow, ...]:
-        """Return the flows that a run was declared with, else those that it has begun as far as is known."""
-        flows = self.config.flows
-        if self.config.only is not None:
-            return flows
-        if run.declared_flows:
-            return tuple(flow for flow in flows if flow.name in run.declared_flows)
-        return tuple(flow for flow in flows if run.progress.started(flow))
-
-    def judging(self, run: LiveRun, spans: Spans) -> tuple[Flow, ...]:
-        """Return the flows that judge a run of these spans: the declared ones, else those whose first stage matched."""
-        if run.declared_flows or self.config.only is not None:
-            return self.flows_of(run)
-        return tuple(flow for flow in self.config.flows if flow.stages[0].selector.mask(spans).any())
-
     def judged(self, run: LiveRun, through: int, revision: int) -> None:
         """Take note that a verdict was given on all that came up to a batch."""
         self.findings.forget()
@@ -269,103 +117,31 @@ class Docket:
         self.judged(run, through, run.revision)
         run.trouble = why
 
-    def tidy(self, now: float) -> None:
-        """Let go what is old, or too much, and not needed for a verdict that is still to come."""
-        if self.config.only is not None or now < (self._squeeze_at if self._is_large() else self._tidy_at):
-            return
-        self._tidy_at, self._squeeze_at = now + self.config.keep_s / 60, now + _SQUEEZE_EVERY_S
-        self.findings.forget()
-        keep = {run.id for run in self.runs.values() if run.fresh or not run.revision}
-        keep.update(self._touched, self._unnoted)
-        before = now - self.config.keep_s
-        self._let_go(self._window.forget(before, keep))
-        if self._is_large():
-            gone = self._window.shrink(self.config.keep_bytes * 7 // 8, keep, self.config.max_runs * 5 // 8)
-            self._let_go(gone)
-            self.let_go += len(gone.runs)
-        here = self._window.runs
-        until = now if self._is_large() else before  # what the store knows of a run is recalled when more comes
-        old = [run.id for run in self.runs.values() if run.id not in here and not run.fresh and run.met < until]
-        for name in old:
-            del self.runs[name]
-
-    def others(self) -> frozenset[str]:
-        """Return the runs that spans named besides the one that is followed."""
-        return self._window.runs - {self.config.only}
-
-    def _let_go(self, gone: Forgotten) -> None:
-        self.forgotten_untagged += gone.untagged
-        if gone.untagged:
-            _log.warning("%d spans that no run claimed were let go", gone.untagged)
-        for name in gone.runs:
-            self.runs.pop(name, None)
-            self._waiting.discard(name)
-            self._awaited.discard(name)
-
-    def _is_large(self) -> bool:
-        return self._window.nbytes > self.config.keep_bytes or len(self.runs) > self.config.max_runs * 3 // 4
-
-    def _turns_away(self, name: str) -> bool:
-        """Tell whether a run is new and there is no place for it; its spans are let go when memory runs short."""
-        if name in self.runs or len(self.runs) < self.config.max_runs:
-            return False
-        self.coming.discard(name)
-        if not self.turned_away:
-            _log.error("there are more than %d runs; spans of new ones are kept, but not judged", self.config.max_runs)
-        self.turned_away += 1
-        return True
-
-    def _of(self, name: str, now: float) -> LiveRun:
-        run = self.runs.get(name)
-        if run is None:
-            run = self.runs[name] = LiveRun(name, met=now, patient=self.config.patient)
-            self._waiting.add(name)
-            self.coming.discard(name)
-        if not run.recalled:
-            self._recall(run, now)
-        return run
-
-    def _recall(self, run: LiveRun, now: float) -> bool:
-        """Bring back what is known of a run; False when that is not possible now."""
-        self.findings.something_came()
-        try:
-            known = self._archive.recall(run.id)
-        except StoreError as error:
-            _log.error("run %s cannot be recalled: %s", run.id, error)
-            return False
-        if known is None:
-            run.recalled = run.loaded = True
-            return True
-        run.remember(known.record, known.revision, now)
-        if known.traces:
-            self._window.register(run.id, known.traces, now)
-        self._touched[run.id] = run
-        return True
+    def _trigger(self, run: LiveRun, now: float) -> str | None:
+        """Return why a run may be judged now; None when it may not."""
+        if not self._load(run, now):
+            self.postpone(run, now + RETRY_S, "the store cannot be read")
+            return None
+        if run.torn:
+            self._leave(run, now)
+            return None
+        trigger = self._readiness.trigger(run, now)
+        if trigger is None:
+            self._schedule(run)
+        return trigger
 
     def _load(self, run: LiveRun, now: float) -> bool:
-        """Bring back the spans of a run that came before it was met here; False when that is not possible now."""
-        if not (run.recalled and run.loaded):
-            self.findings.forget()
+        """Bring back what is known of a run, and all of its spans; False when that is not possible now."""
+        if run.recalled and run.loaded:
+            return True
+        self.findings.forget()
         if not run.recalled and not self._recall(run, now):
             return False
         if not run.loaded:
-            try:
-                # Once more after reading, as they may be deleted while we read.
-                if not self._is_torn(run):
-                    for batch, table in self._archive.batches(*run.noted):
-                        self._window.add(batch, table, now)
-                run.torn = self._is_torn(run)
-            except StoreError as error:
-                _log.error("the spans of run %s cannot be read again: %s", run.id, error)
+            if not self._bring_back(run, now):
                 return False
-            run.loaded = True
-            self._touched[run.id] = run
             self._count(now)
         return True
-
-    def _is_torn(self, run: LiveRun) -> bool:
-        """Tell whether batches of a run from before are gone."""
-        return 0 < run.noted[0] < self._archive.first_batch()
 
     def _leave(self, run: LiveRun, now: float) -> None:
         """Let the verdict on a run that is not whole any more stay as it is: less evidence makes no better one."""
@@ -387,77 +163,16 @@ class Docket:
             run.progress = self._tally.progress(self._window.counts_of(run.id))
             run.checked = False
             self._schedule(run)
-        self._count_at = now + max(_COUNT_EVERY_S, _PACE * (self._stopwatch() - begun))
+        self._count_at = now + max(_COUNT_EVERY_S, PACE * (self._stopwatch() - begun))
 
     def _schedule(self, run: LiveRun) -> None:
         """Work out when to look at a run."""
         (self._waiting.add if run.fresh else self._waiting.discard)(run.id)
-        self._agenda.put(run, self._due_of(run))
+        self._agenda.put(run, self._readiness.due(run))
         expects = any(expected_of(flow, run.expected) is not None for flow in self.config.flows)
         can_become_whole = expects and (run.fresh or not run.revision)  # also one of which nothing came yet
         (self._awaited.add if can_become_whole else self._awaited.discard)(run.id)
 
-    def _due_of(self, run: LiveRun) -> float | None:
-        if not run.fresh:
-            return None
-        if not run.loaded or self._may_have_ended(run):
-            return -math.inf
-        flows = self.flows_of(run)
-        due = run.waiting(flows).next_due()
-        if self._may_be_whole(run, flows):
-            return run.check_again if due is None else min(run.check_again, due)
-        return due
-
-    def _trigger(self, run: LiveRun, now: float) -> str | None:
-        """Return why a run may be judged now; None when it may not."""
-        if not self._load(run, now):
-            self.postpone(run, now + RETRY_S, "the store cannot be read")
-            return None
-        if run.torn:
-            self._leave(run, now)
-            return None
-        if self._may_have_ended(run) and self._has_ended(run):
-            run.ended = now if run.active is None else run.active
-        flows = self.flows_of(run)
-        if self._may_be_whole(run, flows) and now >= run.check_again and self._is_whole(run, flows, now):
-            return "manifest"
-        trigger = run.waiting(flows).trigger(now)
-        if trigger == "run end" and self.config.only is not None and not run.patient:
-            run.patient = self._has_loose_ends(run, flows)
-            trigger = run.waiting(flows).trigger(now)
-        if trigger == "structure":
-            run.loose = self._has_loose_ends(run, flows)
-            trigger = run.waiting(flows).trigger(now)
-        if trigger is None:
-            self._schedule(run)
-        return trigger
-
-    def _may_have_ended(self, run: LiveRun) -> bool:
-        """Tell whether a span came that may say so; where one run alone is received, its command says it."""
-        return self.config.only is None and run.ended is None and run.progress.ends > run.ends_seen
-
-    def _has_ended(self, run: LiveRun) -> bool:
-        """Tell whether a span of the run says that it has ended."""
-        run.ends_seen = run.progress.ends
-        found = self.evidence(run)
-        return found is not None and bool(end_spans(found.run.spans.table).any())
-
-    def _has_loose_ends(self, run: LiveRun, flows: tuple[Flow, ...]) -> bool:
-        found = self.evidence(run)
-        return found is None or self._worked_out(found, partial(has_loose_ends, found.run, flows, run.expected))
-
-    def _worked_out(self, found: Evidence, work: Callable[[], bool]) -> bool:
-        return self.findings.aside(len(found.run.spans), work)
-
-    def _may_be_whole(self, run: LiveRun, flows: tuple[Flow, ...]) -> bool:
-        """Tell whether it makes sense to stitch a run: there may be enough of it, and more than the last time."""
-        return not run.checked and may_be_whole(run.progress, flows, run.expected)
-
-    def _is_whole(self, run: LiveRun, flows: tuple[Flow, ...], now: float) -> bool:
-        """Stitch a run to see whether it is whole; not too often while that takes long."""
-        run.checked = True
-        begun = self._stopwatch()
-        found = self.evidence(run)
-        whole = found is not None and self._worked_out(found, partial(is_whole, found.run, flows, run.expected))
-        run.check_again = now + _PACE * (self._stopwatch() - begun)
-        return whole
+    def _let_go(self, gone: Forgotten) -> None:
+        super()._let_go(gone)
+        self._awaited -= gone.runs

@@ -13,47 +13,34 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from itertools import takewhile, zip_longest
-from queue import Empty
 from typing import Final, TypeVar
 
-import numpy as np
 from opentelemetry import metrics, trace
 
 from spanverdict.app.allocation import give_back
-from spanverdict.app.arrivals import TOGETHER, Arrival, Batch, Done, Mark, Rules, Stop, Word, joined
+from spanverdict.app.arrivals import Arrival, Batch, Done, Mark, Rules, Stop, Word, joined
 from spanverdict.app.aside import in_a_thread, settle
 from spanverdict.app.docket import RETRY_S, Docket
-from spanverdict.app.docketconfig import KEEP_S
-from spanverdict.app.evidence import Evidence
 from spanverdict.app.inbox import Inbox
+from spanverdict.app.incoming import Incoming
+from spanverdict.app.judgement import Judgement, PastOf, judgement_on
 from spanverdict.app.liverun import LiveRun
+from spanverdict.app.notes import Notes
 from spanverdict.app.pages import take_small_pages
 from spanverdict.evaluation.engine import evaluate
-from spanverdict.evaluation.outcomes import Event, RunFinished, RunInfo, RunStarted
-from spanverdict.evaluation.past import NOTHING_BEFORE, Past
-from spanverdict.evaluation.preparing import prepare
+from spanverdict.evaluation.outcomes import RunInfo
 from spanverdict.otlp.decode import new_pool
-from spanverdict.paths.membership import Membership
 from spanverdict.rulefiles.models import Flow
 from spanverdict.storage.errors import StoreError
-from spanverdict.storage.records import RunRecord, Said
+from spanverdict.storage.records import RunRecord
 from spanverdict.telemetry.spantable import SpanTable
 
-_AT_ONCE: Final = 256
-"""Batches that are taken in before it is looked whether a run is due."""
 _PAUSE_S: Final = 0.05
 """How long after a round the next one begins while batches come: it takes in more of them at a time."""
 _LONG_PAUSE_S: Final = 0.25
 """The same while no run can be complete by what comes, but only by what no longer comes."""
-_NOTE_EVERY_S: Final = 0.2
-"""How often the store is told of more batches of runs that it knows. Each time costs a commit."""
-MAX_BACKLOG_BYTES: Final = 128 * 1024 * 1024
-"""Columns that may wait to be taken in, some 900,000 spans."""
-MAX_LAG_S: Final = KEEP_S / 2
-"""For how long columns may wait, until no more are accepted: a restart takes in anew what came in the last `KEEP_S`."""
 DRAIN_S: Final = 5.0
 """How long, when told to stop, to go on taking in; a restart does it with what is left."""
 
@@ -71,49 +58,6 @@ _tracer = trace.get_tracer("spanverdict")
 _judged = metrics.get_meter("spanverdict").create_counter("spanverdict.verdicts", "{verdict}", "Verdicts given")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Judgement:
-    """A run that was judged: everything that a verdict is made of."""
-
-    run: RunInfo
-    flows: tuple[Flow, ...]
-    trigger: str
-    events: tuple[Event, ...]
-    judged_through: int
-    past: Past = NOTHING_BEFORE
-    """What it was compared with."""
-    said: Said | None = None
-    """What was known to be declared of the run; None for all that is."""
-
-    @property
-    def depends_on_others(self) -> bool:
-        """Tell whether earlier verdicts make a difference: on this run, or on those that it was compared with."""
-        return self.run.revision > 1 or bool(self.past.baselines or self.past.runs)
-
-    def as_revision(self, revision: int) -> Judgement:
-        """Return the same judgement as another revision."""
-        run = replace(self.run, revision=revision)
-        events = (
-            replace(e, run=replace(e.run, revision=revision)) if isinstance(e, RunStarted) else e for e in self.events
-        )
-        return replace(self, run=run, events=tuple(events))
-
-    def with_untagged(self, untagged: int) -> Judgement:
-        """Return the same judgement with another number of spans that no run claims."""
-        events = (
-            replace(e, associated=replace(e.associated, untagged=untagged))
-            if isinstance(e, RunStarted) and e.associated is not None
-            else e
-            for e in self.events
-        )
-        return replace(self, events=tuple(events))
-
-    def with_changes(self, changes: Sequence[str]) -> Judgement:
-        """Return the same judgement with what is different from the revision before."""
-        events = (replace(e, changes=tuple(changes)) if isinstance(e, RunFinished) else e for e in self.events)
-        return replace(self, events=tuple(events))
-
-
 @dataclass(slots=True, eq=False)
 class Judge:
     """Works through a docket. All callbacks are called on the judge's thread."""
@@ -125,7 +69,7 @@ class Judge:
     """Told which batches runs came by; may raise `StoreError`, and is then told again."""
     after_round: Callable[[], None] | None = None
     """Told whenever something may have changed."""
-    past_of: Callable[[RunInfo, Sequence[Flow]], Past] | None = None
+    past_of: PastOf | None = None
     """Finds what a run is compared with; may raise `StoreError`."""
     conclude_all: Callable[[Sequence[Judgement]], Sequence[int]] | None = None
     """Keeps several judgements as `conclude` does one, in their order, all of them or none."""
@@ -133,51 +77,46 @@ class Judge:
     begin_aside: Callable[[Callable[[], None]], None] = in_a_thread
     """Begins to work on something elsewhere."""
     many_spans: int = MANY_SPANS
-    _inbox: Inbox[Arrival] = field(default_factory=Inbox)
+    inbox: Inbox[Arrival] | None = None
+    """Where what is handed over waits."""
+    _incoming: Incoming = field(init=False)
     _held: list[Arrival] = field(default_factory=list)
     """What came while something was worked out, and waits until that is done."""
     _thread: threading.Thread | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _note_at: float = 0.0
-    _retry_at: float = 0.0
-    _rested_at: float = 0.0
-    _backlog: int = 0
-    _oldest: float = 0.0
-    """When the first of the columns that wait came, or the last one before it."""
+    _notes: Notes = field(init=False)
     _drain_until: float = math.inf
-    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.docket.findings.aside = self._aside
+        self._incoming = Incoming(self.clock, self.inbox)
+        self._notes = Notes(self.docket, self.note)
 
     def deliver(self, batches: Sequence[int], table: SpanTable) -> None:
         """Hand over the spans of committed batches, whose ids follow each other; from any thread."""
-        nbytes = table.nbytes
-        self._wait_for(nbytes)
-        self._inbox.put(Batch(self.clock(), batches, table, nbytes), max(len(table), TOGETHER / _AT_ONCE))
+        self._incoming.put_spans(batches, table)
 
     @property
     def backlog(self) -> int:
         """Bytes of columns that were handed over and are not yet taken in."""
-        return self._backlog
+        return self._incoming.backlog
 
     def has_room(self) -> bool:
         """Tell whether more may be accepted now; from any thread."""
-        lags = self._backlog > 0 and self.clock() - self._oldest > MAX_LAG_S
-        return self._backlog < MAX_BACKLOG_BYTES and not lags and self.docket.has_room()
+        return self._incoming.has_room() and self.docket.has_room()
 
     def hear(self, record: RunRecord, traces: Sequence[bytes] = ()) -> None:
         """Hand over what was declared of a run, its end included; from any thread."""
-        self._inbox.put(Word(self.clock(), record, tuple(traces)))
+        self._incoming.put(Word(self.clock(), record, tuple(traces)))
 
     def judge_by(self, flows: tuple[Flow, ...]) -> None:
         """Judge by these flows what is judged from now on; from any thread."""
-        self._inbox.put(Rules(self.clock(), flows))
+        self._incoming.put(Rules(self.clock(), flows))
 
     def mark(self) -> threading.Event:
         """Return an event that is set once all that was handed over so far is taken in; from any thread."""
         mark = Mark(self.clock(), threading.Event())
-        self._inbox.put(mark)
+        self._incoming.put(mark)
         return mark.reached
 
     def start(self, records: Sequence[RunRecord] = (), batches: Iterable[tuple[int, SpanTable]] = ()) -> None:
@@ -189,7 +128,7 @@ class Judge:
         """Take in what was handed over, as far as that takes seconds, and end without judging what is not complete."""
         self._drain_until = self.clock() + DRAIN_S
         self._stopping.set()
-        self._inbox.put(Stop(self.clock()))
+        self._incoming.put(Stop(self.clock()))
         if self._thread is not None:
             self._thread.join()
         self._tell_what_is_left()
@@ -198,7 +137,7 @@ class Judge:
         left = self.docket.open_runs
         if left and self.docket.config.only is None:
             what = "1 run has" if left == 1 else f"{left} runs have"
-            waiting = f", and {self._backlog} bytes of spans were not looked at" if self._backlog else ""
+            waiting = f", and {self.backlog} bytes of spans were not looked at" if self.backlog else ""
             _log.warning("stopped: %s no verdict on all that came%s; a restart takes them up", what, waiting)
 
     def step(self) -> bool:
@@ -207,7 +146,7 @@ class Judge:
         self._take_all_in(items)
         now = self.clock()
         going = now <= self._drain_until and not any(isinstance(item, Stop) for item in items)
-        self._tell(now if going else math.inf)
+        self._notes.tell(now if going else math.inf)
         if going:
             # What waits in the inbox came later than the last item and may keep a run from being due.
             self._judge_due(now if drained else items[-1].at)
@@ -254,7 +193,7 @@ class Judge:
 
         def do() -> None:
             settle(found, work)
-            self._inbox.put(Done(self.clock()))
+            self._incoming.put(Done(self.clock()))
 
         self.begin_aside(do)
         while not found.done():
@@ -266,13 +205,13 @@ class Judge:
 
         So what is declared of runs, and new rules, are heard between two verdicts and never in the middle of one.
         """
-        items, _ = self._waited(self._soonest(self.docket.count_due()))
+        items, _ = self._incoming.take(self._notes.soonest(self.docket.count_due()))
         came = [item for item in items if not isinstance(item, Done)]
         ahead = [] if self._held else [*takewhile(lambda item: isinstance(item, Batch), came)]
         self._held += came[len(ahead) :]
         self._take_all_in(ahead)
         now = self.clock()
-        self._tell(now)
+        self._notes.tell(now)
         with _contained("count what came"):
             self.docket.count(now)
         self._end_round()
@@ -287,72 +226,24 @@ class Judge:
     def _end_round(self) -> None:
         if self.after_round is not None:
             self.after_round()
-        self._rested_at = self.clock() + (_PAUSE_S if self.docket.awaits_spans else _LONG_PAUSE_S)
+        self._incoming.rested_at = self.clock() + (_PAUSE_S if self.docket.awaits_spans else _LONG_PAUSE_S)
 
     def _collect(self) -> tuple[list[Arrival], bool]:
         """Return what was held back; else wait for items and return them. And whether there are no more for now."""
         if self._held:
             items, self._held = self._held, []
             return items, False
-        return self._waited(self._soonest(self.docket.next_due()))
-
-    def _waited(self, due: float | None) -> tuple[list[Arrival], bool]:
-        """Wait for items until then, and return them and whether there are no more for now."""
-        items: list[Arrival] = []
-        try:
-            items.append(self._inbox.get(timeout=None if due is None else max(0.0, due - self.clock())))
-            pause = min(self._rested_at, math.inf if due is None else due) - self.clock()
-            if pause > 0 and isinstance(items[0], Batch):
-                self._inbox.rest(pause, TOGETHER)
-            while len(items) < _AT_ONCE:
-                items.append(self._inbox.get_nowait())
-        except Empty:
-            return items, True
-        return items, False
-
-    def _soonest(self, due: float | None) -> float | None:
-        """Return that time, or when the store is to be told of something, if that is sooner."""
-        if self.note is None or not self.docket.unnoted():
-            return due
-        note_at = max(self._note_at, self._retry_at)
-        return note_at if due is None else min(note_at, due)
-
-    def _wait_for(self, nbytes: int) -> None:
-        with self._counting:
-            if not self._backlog:
-                self._oldest = self.clock()
-            self._backlog += nbytes
+        return self._incoming.take(self._notes.soonest(self.docket.next_due()))
 
     def _take_in(self, item: Arrival) -> None:
         if isinstance(item, Batch):
-            self._wait_for(-item.nbytes)
-            self._oldest = max(self._oldest, item.at)
+            self._incoming.taken_in(item)
             with _tracer.start_as_current_span("associate"):
                 self.docket.take_in(item.ids, item.table, item.at)
         elif isinstance(item, Word):
             self.docket.hear(item.record, item.traces, item.at)
         elif isinstance(item, Rules):
             self.docket.follow_flows(item.flows, item.at)
-
-    def _tell(self, now: float) -> None:
-        """Let the store know which batches belong to which runs, so that a restart finds them.
-
-        Of a new run at once, since it can be asked for; of more batches, which a restart reads again anyway, not
-        every time.
-        """
-        runs = self.docket.unnoted()
-        if self.note is None or not runs or now < self._retry_at:
-            return
-        if now < self._note_at and all(run.noted[1] for run in runs):
-            return
-        try:
-            self.note(runs)
-        except StoreError as error:
-            _log.error("runs cannot be noted: %s", error)
-            self._retry_at = now + RETRY_S
-        else:
-            self.docket.noted(runs)
-            self._note_at = now + _NOTE_EVERY_S
 
     def _judge_due(self, now: float) -> None:
         judged: list[tuple[LiveRun, Judgement]] = []
@@ -368,7 +259,7 @@ class Judge:
         through = self.docket.through(run)
         with self._troubled(run, through), _tracer.start_as_current_span("judge") as span:
             span.set_attribute("test.suite.run.id", run.id)
-            judgement = self._judgement(run, trigger, through)
+            judgement = judgement_on(run, trigger, through, self.docket, self.past_of)
             if self.conclude_all is None or judgement.depends_on_others:
                 self._keep_all(judged)
                 self._kept(run, judgement, self.conclude(judgement))
@@ -403,23 +294,6 @@ class Judge:
         except Exception as error:  # noqa: BLE001 - the trouble of one run is not that of others
             _log.error("run %s cannot be judged", run.id, exc_info=error)
             self.docket.give_up(run, through, f"{type(error).__name__}: {error}")
-
-    def _judgement(self, run: LiveRun, trigger: str, through: int) -> Judgement:
-        found = self.docket.evidence(run)
-        if found is None:
-            found = Evidence(prepare(SpanTable.empty(new_pool()), Membership(np.zeros(0, np.int64))))
-        prepared, spans = found.run, found.run.spans
-        flows = self._aside(len(spans), partial(self.docket.judging, run, spans))
-        info = RunInfo(run.id, dict(run.labels), run.expected, run.revision + 1)
-        ended = replace(info, ended_unix_nano=int(spans.table.end_time_unix_nano.max(initial=0)))
-        past = NOTHING_BEFORE if self.past_of is None else self.past_of(ended, flows)
-
-        def judged() -> tuple[Event, ...]:
-            return tuple(
-                evaluate(flows, prepared, info, trigger=trigger, defects=found.defects, past=past, keep_samples=True)
-            )
-
-        return Judgement(info, flows, trigger, self._aside(len(spans), judged), through, past, run.said)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from spanverdict.app.baselines import records_of
-from spanverdict.app.judge import Judgement
+from spanverdict.app.judgement import Judgement
 from spanverdict.evaluation.outcomes import Event, RunFinished
 from spanverdict.reporting.jsonreport import document, render
 from spanverdict.reporting.revision import changes

@@ -17,7 +17,7 @@ from spanverdict.alerting.config import ReceiverSettings
 from spanverdict.app import selftelemetry
 from spanverdict.app.baselinechoice import BaselineChoice
 from spanverdict.app.errors import CommandError, ExitCode
-from spanverdict.app.judge import Judgement
+from spanverdict.app.judgement import Judgement
 from spanverdict.app.liverun import LiveRun
 from spanverdict.app.progress import progress_of
 from spanverdict.app.runids import new_run_id

@@ -23,7 +23,8 @@ from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import KEEP_BYTES, DocketConfig
 from spanverdict.app.errors import CommandError, ExitCode
 from spanverdict.app.intake import Intake
-from spanverdict.app.judge import Judge, Judgement
+from spanverdict.app.judge import Judge
+from spanverdict.app.judgement import Judgement
 from spanverdict.app.keeping import Keeper, Keeping
 from spanverdict.app.pastruns import past_of
 from spanverdict.app.revising import as_new_revision, finish_of, verdict_of
