@@ -13,7 +13,8 @@ from spanverdict.telemetry.joining import concat
 from spanverdict.telemetry.spantable import SpanTable
 
 TOGETHER: Final = 16384
-"""Spans of batches that are taken in as one: larger tables would cost little less, and be shared by more runs."""
+"""Once batches hold so many spans, no more are taken in with them: larger tables would cost little less, and be shared
+by more runs. A round begins when so many wait, and is one table then, not a large one and a rest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +89,7 @@ def _fits(held: Sequence[Batch], batch: Batch) -> bool:
     return (
         batch.ids[0] == last.ids[-1] + 1
         and batch.table.pool is last.table.pool
-        and sum(len(one.table) for one in held) + len(batch.table) <= TOGETHER
+        and sum(len(one.table) for one in held) < TOGETHER
     )
 
 
