@@ -21,7 +21,7 @@ from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.identifiers import span_id_hex
 from spanverdict.telemetry.ordering import in_order, order_of
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.spantable import Bools, Int32s, Int64s, Rows, SpanTable, UInt64s
+from spanverdict.telemetry.spantable import Bools, Int32s, Int64s, Ints, Rows, SpanTable, UInt64s
 from spanverdict.telemetry.vectors import constant, is_constant
 from spanverdict.telemetry.vocabulary import SpanKind
 
@@ -54,22 +54,46 @@ def settle_rows(table: SpanTable) -> tuple[SpanTable, Rows | None, tuple[Defect,
 
 def canonical_order(pool: Pool, trace: Int32s, start: Int64s, span_id: UInt64s) -> Rows | None:
     """Return the rows of these columns in canonical order; None where they are in it."""
-    columns = trace_ranks(pool, trace), start, span_id
-    return None if in_order(columns) else order_of(*columns)
+    if _in_canonical_order(pool, trace, start, span_id):
+        return None
+    return order_of(trace_ranks(pool, trace), start, span_id)
+
+
+def _in_canonical_order(pool: Pool, trace: Int32s, start: Int64s, span_id: UInt64s) -> bool:
+    """Tell whether rows are in canonical order, from where one trace ends and the next begins."""
+    if is_constant(trace) or not len(trace):
+        return in_order((start, span_id))
+    same = trace[1:] == trace[:-1]
+    if len(trace) - np.count_nonzero(same) > len(pool.traces):  # some come in several places
+        return False
+    undecided = same
+    for column in (start, span_id):
+        if (undecided & (column[1:] < column[:-1])).any():
+            return False
+        undecided = undecided & (column[1:] == column[:-1])
+    heads = np.flatnonzero(~same)
+    ids = _halves(pool, np.append(trace[heads], trace[-1]))
+    ascending = (ids[1:, 0] > ids[:-1, 0]) | ((ids[1:, 0] == ids[:-1, 0]) & (ids[1:, 1] > ids[:-1, 1]))
+    return bool(ascending.all())
+
+
+def _halves(pool: Pool, traces: Ints) -> UInt64s:
+    """Return the ids of some traces, (n, 2), each as two numbers."""
+    ids = b"".join(map(pool.traces.items_by_id.__getitem__, traces.tolist()))
+    return np.frombuffer(ids, ">u8").reshape(-1, 2).astype(np.uint64)
 
 
 def trace_ranks(pool: Pool, trace: Int32s) -> Int64s:
     """Return for each row the position of its trace id among all sorted trace ids."""
     if is_constant(trace):
         return constant(0, len(trace), np.int64)
-    ids = pool.traces.items_by_id
-    used = np.zeros(len(ids), np.bool_)
+    used = np.zeros(len(pool.traces), np.bool_)
     used[trace] = True
     present = np.flatnonzero(used)
-    halves = np.frombuffer(b"".join([ids[number] for number in present.tolist()]), ">u8").reshape(-1, 2)
-    ranks = np.zeros(len(ids), np.int64)
+    halves = _halves(pool, present)
+    ranks = np.zeros(len(used), np.int64)
     ranks[present[order_of(halves[:, 0], halves[:, 1])]] = np.arange(len(present))
-    return ranks[trace]
+    return ranks.take(trace)
 
 
 def _canonical_order(table: SpanTable, rows: Rows | None) -> Rows | None:

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from spanverdict.telemetry import numberlists
 from spanverdict.telemetry.adoption import Adoption, adopt
-from spanverdict.telemetry.joining import concat_lists, concat_rows
+from spanverdict.telemetry.joining import concat_offsets, concat_rows
 from spanverdict.telemetry.narrow import Column, Narrow, is_zero, narrowed, plain, widened
 from spanverdict.telemetry.numberlists import coded
 from spanverdict.telemetry.pool import Pool
@@ -177,7 +178,7 @@ def _unfolded(parts: Sequence[_Part], pool: Pool, order: Order | None) -> SpanTa
     spans = {name: _column(parts, name, rows) for name in PLAIN}
     spans[_END] = spans[_START] + spans[_END]
     every = [(part, _EVERY if part.rows is None else part.rows) for part in parts]
-    attributes = concat_lists([_lists(part, "attributes", places) for part, places in every])
+    attributes = _lists(every, "attributes")
     events = concat_rows(Events, [_events(part, places) for part, places in every])
     links = concat_rows(Links, [_links(part, places) for part, places in every])
     if rows is not None:
@@ -194,33 +195,49 @@ def _column(parts: Sequence[_Part], name: str, rows: Chosen = None) -> Column:
 def _events(part: _Part, rows: Rows | slice) -> Events:
     offsets, places = _chosen(part.columns["events.sizes"], rows)
     columns = {name: part.numbers(f"events.{name}", dtype, places) for name, dtype in _EVENTS.items()}
-    return Events(offsets, attributes=_lists(part, "events.attributes", places), **columns)
+    return Events(offsets, attributes=_lists([(part, places)], "events.attributes"), **columns)
 
 
 def _links(part: _Part, rows: Rows | slice) -> Links:
     offsets, places = _chosen(part.columns["links.sizes"], rows)
     columns = {name: part.numbers(f"links.{name}", dtype, places) for name, dtype in _LINKS.items()}
-    return Links(offsets, attributes=_lists(part, "links.attributes", places), **columns)
+    return Links(offsets, attributes=_lists([(part, places)], "links.attributes"), **columns)
 
 
-def _lists(part: _Part, owner: str, rows: Rows | slice) -> Ragged:
-    offsets, items = _items(part.columns, owner, rows)
-    if part.adopted is not None:
-        items = items + np.int32(part.adopted.first_attribute)
-    return Ragged(offsets, items)
+_Places: TypeAlias = Rows | slice
 
 
-def _items(columns: Mapping[str, Narrow], owner: str, rows: Rows | slice) -> tuple[Int64s, Int32s]:
+def _lists(parts: Sequence[tuple[_Part, _Places]], owner: str) -> Ragged:
+    """Return the lists of some rows of each part under each other, all items written where they belong."""
+    ends = np.cumsum([0, *(_n_items(part.columns, owner, rows) for part, rows in parts)])
+    items = np.empty(ends[-1], np.int32)
+    offsets = [
+        _put_items(part, owner, rows, items[start:end])
+        for (part, rows), (start, end) in zip(parts, pairwise(ends.tolist()), strict=True)
+    ]
+    return Ragged(concat_offsets(offsets), items)
+
+
+def _n_items(columns: Mapping[str, Narrow], owner: str, rows: _Places) -> int:
+    if isinstance(rows, slice):
+        return columns[f"{owner}.codes"].n_numbers or columns[f"{owner}.rare"].n_numbers
+    return int(widened(columns[f"{owner}.sizes"], np.int32, rows).sum(dtype=np.int64))
+
+
+def _put_items(part: _Part, owner: str, rows: _Places, items: Int32s) -> Int64s:
+    """Write the items of the lists of some rows, in numbers of the new pool; return the offsets of these lists."""
+    columns, first = part.columns, np.int32(0 if part.adopted is None else part.adopted.first_attribute)
     offsets, places = _chosen(columns[f"{owner}.sizes"], rows)
     frequent = widened(columns[f"{owner}.frequent"], np.int32)
     if not len(frequent):
-        return offsets, widened(columns[f"{owner}.rare"], np.int32, places)
+        np.add(widened(columns[f"{owner}.rare"], np.int32, places), first, out=items)
+        return offsets
     codes = widened(columns[f"{owner}.codes"], np.uint8, places)
-    items: Int32s = frequent.take(codes, mode="clip")
+    (frequent + first).take(codes, mode="clip", out=items)
     for code, others in ((numberlists.RECENT, "recent"), (numberlists.RARE, "rare")):
         _, some = _chosen(columns[f"{owner}.{others}_sizes"], rows)
-        items[codes == code] = widened(columns[f"{owner}.{others}"], np.int32, some)
-    return offsets, items
+        items[np.flatnonzero(codes == code)] = widened(columns[f"{owner}.{others}"], np.int32, some) + first
+    return offsets
 
 
 def _chosen(sizes: Narrow, rows: Rows | slice) -> tuple[Int64s, Rows | slice]:

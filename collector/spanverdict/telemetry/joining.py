@@ -31,7 +31,10 @@ def concat(tables: Sequence[SpanTable]) -> SpanTable:
     )
 
 
-def _concat_offsets(parts: Sequence[Int64s]) -> Int64s:
+def concat_offsets(parts: Sequence[Int64s]) -> Int64s:
+    """Return the offsets of lists under each other from those of each part."""
+    if len(parts) == 1:
+        return parts[0]
     sizes = np.array([part[-1] for part in parts])
     if not sizes.any():
         return constant(0, 1 + sum(len(part) - 1 for part in parts), np.int64)
@@ -44,7 +47,7 @@ def concat_lists(parts: Sequence[Ragged]) -> Ragged:
     """Put lists under each other."""
     if len(parts) == 1:
         return parts[0]
-    return Ragged(_concat_offsets([p.offsets for p in parts]), np.concatenate([p.items for p in parts]))
+    return Ragged(concat_offsets([p.offsets for p in parts]), np.concatenate([p.items for p in parts]))
 
 
 _Part = TypeVar("_Part", Events, Links)
@@ -58,7 +61,7 @@ def concat_rows(kind: type[_Part], parts: Sequence[_Part]) -> _Part:
     for column in fields(kind):
         values = [getattr(part, column.name) for part in parts]
         if column.name == "offsets":
-            columns[column.name] = _concat_offsets(values)
+            columns[column.name] = concat_offsets(values)
         elif column.name == "attributes":
             columns[column.name] = concat_lists(values)
         else:
