@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from spanverdict.checks.runview import RunView
-from spanverdict.evaluation.abreast import abreast
+from spanverdict.evaluation.abreast import abreast, own_work
 from spanverdict.evaluation.baselines import Baseline, definition_of
 from spanverdict.evaluation.baselinesample import BaselineSample, kept_sample
 from spanverdict.evaluation.clockpairs import clock_pairs
@@ -152,7 +152,8 @@ _Judged: TypeAlias = tuple[RuleResult, BaselineSample | None]
 def _all_results(flow: Flow, view: RunView, baseline: Baseline, run: _Run, *, ended: int) -> Iterator[_Judged]:
     """Judge all rules, in their order; those that look back at runs see what this one came to by the others."""
     own = [rule for rule in flow.rules if not looks_back(rule)]
-    judged_own = abreast(lambda rule: _results(rule, flow, view, baseline, run), own, len(view.request))
+    n_members = own_work(len(view.request), view.n_requests)
+    judged_own = abreast(lambda rule: _results(rule, flow, view, baseline, run), own, n_members)
     if len(own) == len(flow.rules):
         yield from (judged for results in judged_own for judged in results)
         return
