@@ -78,9 +78,12 @@ def _in_canonical_order(pool: Pool, trace: Int32s, start: Int64s, span_id: UInt6
 
 
 def _halves(pool: Pool, traces: Ints) -> UInt64s:
-    """Return the ids of some traces, (n, 2), each as two numbers."""
-    ids = b"".join(map(pool.traces.items_by_id.__getitem__, traces.tolist()))
-    return np.frombuffer(ids, ">u8").reshape(-1, 2).astype(np.uint64)
+    """Return the ids of some traces, (n, 2), each as two numbers; read in the order in which they lie in memory."""
+    used = np.zeros(len(pool.traces), np.bool_)
+    used[traces] = True
+    ids = b"".join(map(pool.traces.items_by_id.__getitem__, np.flatnonzero(used).tolist()))
+    halves = np.frombuffer(ids, ">u8").reshape(-1, 2).astype(np.uint64)
+    return halves.take(np.cumsum(used).take(traces) - 1, axis=0)
 
 
 def trace_ranks(pool: Pool, trace: Int32s) -> Int64s:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from spanverdict.telemetry.attributecolumn import AttributeColumn, ColumnCache, absent, attribute_column
+from spanverdict.telemetry.attributecolumn import AttributeColumn, ColumnCache, Keyed, absent, attribute_column
+from spanverdict.telemetry.keyindex import KeyNumbers
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.ragged import Ragged
 from spanverdict.telemetry.vectors import Rows
@@ -43,6 +44,11 @@ class Reordered(Ragged):
     def again(self, rows: Rows) -> Reordered:
         """Return these lists in another order."""
         return Reordered(self.source, self.rows[rows], self._pool, self._columns)
+
+    def known_keys(self) -> KeyNumbers | None:
+        """Return the key of each item of the source, if anybody asked for an attribute before."""
+        known = self._columns.get(("keyed", ""))
+        return known.keys if isinstance(known, Keyed) else None
 
     def column(self, key: str) -> AttributeColumn:
         """Return what the spans have for a key."""

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spanverdict.telemetry.distinct import ascending
+from spanverdict.telemetry.keyindex import KeyNumbers
 from spanverdict.telemetry.ragged import Ragged
 from spanverdict.telemetry.reordered import Reordered
-from spanverdict.telemetry.vectors import Bools, Int32s, UInt64s
+from spanverdict.telemetry.vectors import Bools, Int32s, Int64s, UInt64s
 
 Keys: TypeAlias = npt.NDArray[np.uint16] | Int32s
 
@@ -33,10 +34,21 @@ def with_repeated_keys(keys: Keys, lists: Ragged) -> Bools:
     [False, True]
     """
     if isinstance(lists, Reordered):
-        return with_repeated_keys(keys, lists.source)[lists.rows]
+        known = lists.known_keys()
+        if known is None:
+            return with_repeated_keys(keys, lists.source).take(lists.rows)
+        return _repeating_rows(np.arange(1 + int(keys.max())), lists.source.offsets, known).take(lists.rows)
+    return _repeating_rows(keys, lists.offsets, lists.items)
+
+
+def _repeating_rows(keys: Keys | Int64s, offsets: Int64s, items: Int32s | KeyNumbers) -> Bools:
+    """Tell which lists hold two items of the same key; items are whatever has keys, keys themselves too."""
     weights = _mixed(keys.astype(np.uint64))
-    pieces = (slice(start, start + _AT_ONCE) for start in range(0, len(lists), _AT_ONCE))
-    return np.concatenate([np.zeros(0, np.bool_), *(_repeating(keys, weights, lists, piece) for piece in pieces)])
+    found = np.zeros(len(offsets) - 1, np.bool_)
+    for start in range(0, len(found), _AT_ONCE):
+        part = offsets[start : start + _AT_ONCE + 1]
+        found[start : start + _AT_ONCE] = _repeating(keys, weights, part - part[0], items[part[0] : part[-1]])
+    return found
 
 
 def _mixed(numbers: UInt64s) -> UInt64s:
@@ -45,12 +57,9 @@ def _mixed(numbers: UInt64s) -> UInt64s:
     return mixed * _FACTORS[1]
 
 
-def _repeating(keys: Keys, weights: UInt64s, lists: Ragged, rows: slice) -> Bools:
-    offsets = lists.offsets[rows.start : rows.stop + 1]
-    own = lists.items[offsets[0] : offsets[-1]]
+def _repeating(keys: Keys | Int64s, weights: UInt64s, starts: Int64s, own: Int32s | KeyNumbers) -> Bools:
     sums = np.zeros(len(own) + 1, np.uint64)
     np.cumsum(weights.take(own), out=sums[1:])
-    starts = offsets - offsets[0]
     shapes = sums[starts[1:]] - sums[starts[:-1]]
     holder = np.full(_BUCKETS, -1, np.intp)
     bucket = (shapes >> _SHIFT).astype(np.intp)
