@@ -21,6 +21,7 @@ from spanverdict.app.admission import Admission
 from spanverdict.app.decoding import OverLimitsError
 from spanverdict.app.decodinghere import DecodingHere, SuspectedError
 from spanverdict.app.decodingprocess import WAYS, DecodingProcess
+from spanverdict.app.pace import Pace
 from spanverdict.app.workload import Workload
 from spanverdict.masking.masker import Masker
 from spanverdict.otlp.decode import Tally
@@ -60,6 +61,8 @@ class _Request:
     """What was cut; None where nobody has looked yet."""
     oversized: bool = False
     """Something has to be cut."""
+    at: float = field(default_factory=time.monotonic)
+    """When it came."""
 
     def with_payload(self, payload: bytes, **more: Any) -> _Request:
         """Return it with what is left of its payload, which may be all of it."""
@@ -82,7 +85,8 @@ class Intake:
     `refusal` says why a request of so many bytes cannot be kept, and gives None when it can. With a `masker`, only what
     it leaves is decoded and kept; with `limits`, attributes beyond them are cut before that. With `apart`, a process is
     started to decode as soon as there is a lot to do. With `admission`, requests that name too many new runs are
-    refused. Start the intake before the receiver and close it after.
+    refused. With `pace` small requests wait for each other a little. Start the intake before the receiver and close it
+    after.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class Intake:
         masker: Masker | None = None,
         limits: AttributeLimits | None = None,
         admission: Admission | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._way = _Way(journal, deliver, self._look_again, admission)
         self._has_room = has_room
@@ -109,6 +114,7 @@ class Intake:
         self.cuts = Cuts()
         """How much was cut so far."""
         self._load = Workload()
+        self._pace = pace
         self._waiting: SimpleQueue[_Request | _Stop] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
@@ -172,11 +178,23 @@ class Intake:
 
     def _next_group(self) -> list[_Request]:
         """Wait for a request and take those that have come with it; empty when told to stop."""
-        group: list[_Request] = []
-        size = 0
+        if self._pace is None:
+            return self._taken([], None)
+        self._pace.rest()
+        group = self._taken([], None)
+        patience = self._pace.patience([request.at for request in group]) if group else 0.0
+        if patience:
+            group = self._taken(group, patience)
+        self._pace.begin([request.at for request in group], _size(group))
+        return group
+
+    def _taken(self, group: list[_Request], patience: float | None) -> list[_Request]:
+        """Wait for a request, for ever or so many seconds, and add it to a group with all that has come with it."""
+        size = _size(group)
+        block = True
         while size < GROUP_BYTES:
             try:
-                item = self._waiting.get(block=not group)
+                item = self._waiting.get(block, patience if block else None)
             except Empty:
                 break
             if isinstance(item, _Stop):
@@ -185,6 +203,7 @@ class Intake:
                 break
             group.append(item)
             size += len(item.payload)
+            block = False
         return group
 
     def _mask(self, group: _Group) -> None:
@@ -257,6 +276,10 @@ class Intake:
             except OverLimitsError:
                 self._look_at(group)
                 self._cut(group)
+
+
+def _size(group: Sequence[_Request]) -> int:
+    return sum(len(request.payload) for request in group)
 
 
 def _masked(request: _Request, masker: Masker) -> _Request:

@@ -26,6 +26,7 @@ from spanverdict.app.intake import Intake
 from spanverdict.app.judge import Judge
 from spanverdict.app.judgement import Judgement
 from spanverdict.app.keeping import Keeper, Keeping
+from spanverdict.app.pace import Pace
 from spanverdict.app.pastruns import past_of
 from spanverdict.app.revising import as_new_revision, finish_of, verdict_of
 from spanverdict.app.settling import Settling
@@ -164,6 +165,7 @@ class Service:
                 masker=self.masker,
                 limits=self.config.limits,
                 admission=self.admission,
+                pace=Pace(),
             )
             self.intake.start()
             self._parts.callback(self.intake.close)
