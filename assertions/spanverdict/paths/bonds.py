@@ -70,7 +70,7 @@ def _of_one_run(table: SpanTable, name: str, shared: Iterable[_Shared]) -> Bound
     """Return the bonds of a table whose spans all name the same run."""
     ids, nodes = table.pool.traces.items_by_id, list[Node]([("run", name)])
     traces = np.concatenate([table.trace, table.links.trace]) if len(table.links.trace) else table.trace
-    nodes += [ids[number] for number in ascending(traces).tolist()]
+    nodes += map(ids.__getitem__, ascending(traces).tolist())
     for kind, number, column in shared:
         nodes += [(kind, (number, column.values[code])) for code in ascending(column.codes).tolist() if code >= 0]
     return Bound([Bonds(nodes, {name})], constant(0, len(table), np.intp))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spanverdict.telemetry.attributecolumn import AttributeColumn, ColumnCache, absent, attribute_column, ragged_column
+from spanverdict.telemetry.distinct import ascending
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.ragged import Ragged, ragged
 from spanverdict.telemetry.renumbering import moved, moved_items, moved_lists
@@ -166,7 +167,7 @@ class SpanTable:
                 owned, numbers = pool.scope_attributes, self.scope
         if pool.keys.id_of(key) < 0:
             return absent(len(numbers))
-        used = np.flatnonzero(np.bincount(numbers, minlength=1))  # few, so that sorting all rows is not worth while
+        used = ascending(numbers)
         column = ragged_column(pool, ragged([owned[number] for number in used.tolist()]), key)
         if not column.values:
             return absent(len(numbers))
