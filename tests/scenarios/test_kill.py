@@ -56,6 +56,7 @@ def test_every_acknowledged_span_is_in_the_verdict_once_after_20_kills(tmp_path:
     begun = time.monotonic()
     load, found, starts = killed(tmp_path, range(KILLS), seed=os.getpid())
     check(load, found)
+    assert list((tmp_path / "store.sqlite-segments").iterdir()), "kills fell into commits of either kind"
     print(
         f"{KILLS} kills, {len(load.acknowledged):,} spans, {load.resent} resends, seed {os.getpid()}, "
         f"{time.monotonic() - begun:.0f} s, starts {min(starts):.1f} to {max(starts):.1f} s"

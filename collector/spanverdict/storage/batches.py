@@ -11,7 +11,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from spanverdict.storage.checksum import crc32
@@ -32,8 +32,7 @@ class Batch:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A batch on its way into the journal."""
 
     payload: bytes
@@ -79,8 +78,7 @@ def write_entries(
     state = read_state(connection)
     ids = range(state.next_batch, state.next_batch + len(entries))
     size = sum(len(entry.payload) for entry in entries)
-    state = replace(
-        state,
+    state = state._replace(
         next_batch=ids.stop,
         stored_bytes=state.stored_bytes + size,
         last_received_unix_nano=max(state.last_received_unix_nano, *(e.received_unix_nano for e in entries)),
@@ -94,7 +92,7 @@ def write_entries(
         heads = _heads(ids, entries, shared=shared)
         end = log.append(state.tail, _parts(heads, entries, state.store_key))
         rows = rows_of(heads, Place(end.segment, end.offset - size))
-        state = replace(state, segment=end.segment, segment_end=end.offset, segment_bytes=state.segment_bytes + size)
+        state = state._replace(segment=end.segment, segment_end=end.offset, segment_bytes=state.segment_bytes + size)
     insert_rows(connection, rows)
     write_state(connection, state)
     return ids
@@ -117,13 +115,13 @@ def rows_of(heads: Iterable[Head], first: Place) -> Iterator[Row]:
     """Yield the rows of records that follow each other from a place on."""
     segment, start = first
     for head in heads:
-        yield row_of(head, Place(segment, start))
+        yield row_of(head, segment, start)
         start += HEAD_BYTES + head.size
 
 
-def row_of(head: Head, place: Place) -> Row:
-    """Return the row of a record."""
-    return Row(head.batch_id, head.received_unix_nano, head.size, head.crc, segment=place.segment, start=place.offset)
+def row_of(head: Head, segment: int, start: int) -> Row:
+    """Return the row of a record that begins there."""
+    return Row(head.batch_id, head.received_unix_nano, head.size, head.crc, b"", segment, start)
 
 
 def insert_rows(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
@@ -146,8 +144,7 @@ def delete_before(connection: sqlite3.Connection, batch_id: int) -> Deleted:
     deleted = connection.execute("DELETE FROM batches WHERE id < ?", (first,)).rowcount
     write_state(
         connection,
-        replace(
-            state,
+        state._replace(
             first_batch=first,
             stored_bytes=state.stored_bytes - size,
             segment_bytes=state.segment_bytes - in_segments - records * HEAD_BYTES,

@@ -138,7 +138,7 @@ class Journal:
         steps = range(bounds.first + _DELETE_AT_ONCE, end + _DELETE_AT_ONCE, _DELETE_AT_ONCE)
         done = [self._writer.call(partial(batches.delete_before, batch_id=min(step, end))) for step in steps]
         if done:
-            self._segments.delete_before(done[-1].needed_segment)
+            self._segments.delete_before(max(deleted.needed_segment for deleted in done))
         return sum(deleted.batches for deleted in done)
 
     def _state(self) -> JournalState:

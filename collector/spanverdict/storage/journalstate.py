@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import astuple, dataclass
 from typing import Final, NamedTuple
 
 from spanverdict.storage.checksum import crc32
@@ -17,8 +16,7 @@ class Bounds(NamedTuple):
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class JournalState:
+class JournalState(NamedTuple):
     """What the journal holds in all: ids `first_batch … next_batch - 1`, without gaps."""
 
     first_batch: int = 1
@@ -44,8 +42,8 @@ class JournalState:
 
     def crc(self) -> int:
         """Guard the row against a flipped bit: a wrong bound would hide batches."""
-        fields = astuple(self)
-        return crc32(repr(fields if self.store_key else fields[:4]).encode())  # as it was before there were segments
+        fields = tuple(self) if self.store_key else self[:4]  # as it was before there were segments
+        return crc32(repr(fields).encode())
 
 
 class DamagedState(Exception):  # noqa: N818 - says what is wrong
@@ -86,7 +84,7 @@ def read_state(connection: sqlite3.Connection) -> JournalState:
 
 def write_state(connection: sqlite3.Connection, state: JournalState) -> None:
     """Write what the journal holds."""
-    connection.execute(_WRITE, (*astuple(state), state.crc()))
+    connection.execute(_WRITE, (*state, state.crc()))
 
 
 def touch_state(connection: sqlite3.Connection) -> None:

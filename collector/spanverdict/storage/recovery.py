@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import SystemRandom
 from typing import Final
 
@@ -74,10 +74,10 @@ def _put_back(connection: sqlite3.Connection, segments: Segments) -> PutBack:
         behind = left_behind(segments, state) if state.store_key else []
         found = finished(behind)
         if found:
-            insert_rows(connection, (row_of(record.head, record.place) for record in found))
+            insert_rows(connection, (row_of(record.head, *record.place) for record in found))
             write_state(connection, _state_with(state, found))
         elif not state.store_key:
-            write_state(connection, replace(state, store_key=SystemRandom().choice(_KEYS)))
+            write_state(connection, state._replace(store_key=SystemRandom().choice(_KEYS)))
             _tell_of_others(segments)
         _forget(segments, behind[len(found) :], found[-1].place.segment if found else state.segment)
         connection.execute("COMMIT")
@@ -143,8 +143,7 @@ def _is_whole(records: Sequence[Record]) -> bool:
 def _state_with(state: JournalState, found: Sequence[Record]) -> JournalState:
     sizes = sum(record.head.size for record in found)
     last = found[-1]
-    return replace(
-        state,
+    return state._replace(
         next_batch=last.head.batch_id + 1,
         stored_bytes=state.stored_bytes + sizes,
         last_received_unix_nano=max(

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from typing import Final, NamedTuple
@@ -36,8 +35,7 @@ class Place(NamedTuple):
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """What a record says of its payload."""
 
     size: int

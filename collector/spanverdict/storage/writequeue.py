@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, TypeAlias, TypeVar
 
 from spanverdict.storage.batches import Entry
@@ -33,7 +34,7 @@ LIMITS: Final = GroupLimits()
 """Where nothing else is said."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Append:
     """Batches to journal, all of them or none; the future gives the range of their ids, or the id of one `alone`."""
 
@@ -41,7 +42,7 @@ class Append:
     alone: bool = False
     future: Future[Any] = field(default_factory=Future)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes of payload."""
         return sum(len(entry.payload) for entry in self.entries)
