@@ -7,7 +7,7 @@ import logging
 import math
 import re
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Final
 
 from spanverdict.otlp.errors import Undecodable
@@ -67,12 +67,15 @@ class ExportCalls:
         self.counters = counters
         self.config = config
         self.watch = CallWatch(max(1, config.in_flight_bytes // config.max_message_bytes), config.retry_after_s)
-        self._tokens = tokens
-        self._budget = budget
+        self.late_message = BodyTimeout(config.body_timeout_s)
+        self.late_answer = DeadlineExceeded()
+        self.late_commit = commit_too_slow(config)
+        self.tokens = tokens
+        self.budget = budget
 
     def of_client(self, address: str) -> OpenCall:
         """Return what begins the calls of a connection from an address."""
-        return partial(self._open, address)
+        return _Client(self, address).open
 
     def end_all(self) -> None:
         """End the calls that wait; their clients are told to come again."""
@@ -86,20 +89,41 @@ class ExportCalls:
             _LOGGER.error("an export call failed", exc_info=error)
         return refusal
 
-    def _open(self, address: str, stream: Stream, head: Head) -> ExportCall:
-        call = ExportCall(self, stream)
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a head asks for that is in order."""
+
+    signal: Signal
+    is_gzip: bool
+    deadline_s: float
+
+
+class _Client:
+    """Begins the calls of one connection. What a head asks for is found out once for calls that have the same."""
+
+    def __init__(self, calls: ExportCalls, address: str) -> None:
+        self._calls = calls
+        self._address = address
+        self._last: tuple[Head, Asked] | None = None
+
+    def open(self, stream: Stream, head: Head) -> ExportCall:
+        """Begin a call."""
+        call = ExportCall(self._calls, stream)
         try:
-            signal = self._admit(head)
-            client = self._client(head, address)
-            call.begin(signal, client, head, self._budget.lease(_CALL_BYTES))
+            asked = self._admit(head)
+            call.begin(asked, self._client(head), self._calls.budget.lease(_CALL_BYTES))
         except Exception as error:  # noqa: BLE001 - every error becomes the caller's status, and ours is logged
             call.refuse(error)
         return call
 
-    def _admit(self, head: Head) -> Signal:
+    def _admit(self, head: Head) -> Asked:
         """Judge a call by its head alone; no message is read for one that fails here."""
+        if self._last is not None and self._last[0] is head:
+            self._calls.tokens.check(head.fields.get(b"authorization"))  # others may have been let in meanwhile
+            return self._last[1]
         if head.is_too_long:
-            raise HeadTooLarge(self.config.max_header_bytes)
+            raise HeadTooLarge(self._calls.config.max_header_bytes)
         if head.method != b"POST":
             raise MethodNotAllowed(head.method.decode("latin-1"))
         media_type = head.fields.get(b"content-type", b"")
@@ -108,18 +132,20 @@ class ExportCalls:
         signal = _METHODS.get(head.path)
         if signal is None:
             raise UnknownMethod(head.path.decode(errors="replace"))
-        self._tokens.check(head.fields.get(b"authorization"))
+        self._calls.tokens.check(head.fields.get(b"authorization"))
         encoding = head.fields.get(b"grpc-encoding", b"identity")
         if encoding not in _ENCODINGS:
             raise UnsupportedEncoding(encoding.decode("latin-1"), "grpc-encoding")
-        return signal
+        asked = Asked(signal, encoding == b"gzip", _timeout(head.fields.get(b"grpc-timeout")))
+        self._last = head, asked
+        return asked
 
-    def _client(self, head: Head, address: str) -> str:
+    def _client(self, head: Head) -> str:
         """Name who calls, where there is a limit to what one may send."""
-        rates = self.intake.rates
+        rates = self._calls.intake.rates
         if rates.bytes_per_s is None:
             return ""
-        client = self._tokens.client(head.fields.get(b"authorization"), address)
+        client = self._calls.tokens.client(head.fields.get(b"authorization"), self._address)
         rates.admit(client)
         return client
 
@@ -154,15 +180,16 @@ class ExportCall(Watched):
         """Until the message is handed over, with it."""
         self._is_answered = False
 
-    def begin(self, signal: Signal, client: str, head: Head, lease: Lease) -> None:
+    def begin(self, asked: Asked, client: str, lease: Lease) -> None:
         """Wait for the message."""
-        config = self._calls.config
-        self._signal, self._client, self._lease = signal, client, lease
+        calls, config = self._calls, self._calls.config
+        self._signal, self._gzip, self._deadline = asked.signal, asked.is_gzip, asked.deadline_s
+        self._client, self._lease = client, lease
         self._message = IncomingMessage(config.max_message_bytes, lease)
-        self._gzip = head.fields.get(b"grpc-encoding") == b"gzip"
-        self._deadline = _timeout(head.fields.get(b"grpc-timeout"))
-        late = BodyTimeout(config.body_timeout_s) if config.body_timeout_s <= self._deadline else DeadlineExceeded()
-        self._calls.watch.add(self, min(config.body_timeout_s, self._deadline), late)
+        if config.body_timeout_s <= self._deadline:
+            calls.watch.add(self, config.body_timeout_s, calls.late_message)
+        else:
+            calls.watch.add(self, self._deadline, calls.late_answer)
 
     def feed(self, pieces: Sequence[memoryview]) -> None:
         """Take some pieces of the message."""
@@ -218,11 +245,11 @@ class ExportCall(Watched):
 
     def _wait(self) -> None:
         """Wait for the commit, which has its time, and the caller's."""
-        config = self._calls.config
-        now = asyncio.get_running_loop().time()
-        self.due, self.late = self.begun + self._deadline, DeadlineExceeded()
-        if now + config.commit_timeout_s < self.due:
-            self.due, self.late = now + config.commit_timeout_s, commit_too_slow(config)
+        calls = self._calls
+        late_at = asyncio.get_running_loop().time() + calls.config.commit_timeout_s
+        self.due, self.late = self.begun + self._deadline, calls.late_answer
+        if late_at < self.due:
+            self.due, self.late = late_at, calls.late_commit
 
     def _told(self, outcome: Receipt | Exception) -> None:
         """Tell the client what became of its message."""
@@ -239,8 +266,7 @@ class ExportCall(Watched):
         self._calls.watch.remove(self)
         self._stream.answer(HEAD, message_of(export_response(receipt)), TRAILERS)
         if not self._stream.is_gone:  # the client has no room for so short an answer
-            timeout_s = self._calls.config.body_timeout_s
-            self._calls.watch.add(self, timeout_s, BodyTimeout(timeout_s))
+            self._calls.watch.add(self, self._calls.config.body_timeout_s, self._calls.late_message)
 
     def give_up(self, reason: RequestRefused) -> None:
         """End the call; it may be one whose answer the client does not take."""
@@ -253,6 +279,8 @@ class ExportCall(Watched):
     def _release(self) -> None:
         if self._lease is not None:
             self._lease.release()
+            self._lease = None
+            del self._message  # or what has come would stay until cycles are looked for, and be counted no more
 
 
 def _timeout(text: bytes | None) -> float:

@@ -75,6 +75,8 @@ class HttpCalls:
         self.counters = counters
         self.config = config
         self.watch = CallWatch(_SLOW_AT_ONCE, config.retry_after_s, slow_bytes=budget.capacity // 2)
+        self.late_body = BodyTimeout(config.body_timeout_s)
+        self.late_commit = commit_too_slow(config)
 
     def of_client(self, address: str) -> OpenCall:
         """Return what begins the calls of a connection from an address."""
@@ -196,7 +198,7 @@ class HttpCall(Watched):
         if asked.is_gzip:
             limits = InflateLimits(config.max_message_bytes, config.inflate_ratio, config.inflate_floor_bytes)
             self._inflater = GzipInflater(limits, lease)
-        self._calls.watch.add(self, config.body_timeout_s, BodyTimeout(config.body_timeout_s))
+        self._calls.watch.add(self, config.body_timeout_s, self._calls.late_body)
 
     def room(self, most: int) -> memoryview | None:
         """Lend memory for what comes next of a body that stays as it is."""
@@ -241,9 +243,8 @@ class HttpCall(Watched):
         except Exception as error:  # noqa: BLE001 - as above
             self.refuse(error)
             return
-        config = self._calls.config
-        self.due = asyncio.get_running_loop().time() + config.commit_timeout_s
-        self.late = commit_too_slow(config)
+        self.due = asyncio.get_running_loop().time() + self._calls.config.commit_timeout_s
+        self.late = self._calls.late_commit
         lease, self._lease, self._content, self._inflater = self._lease, None, None, None
         assert lease is not None
         upload = Upload(self._asked.signal, self._protocol, body, False, lease, self._client, as_sent)

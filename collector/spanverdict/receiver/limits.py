@@ -28,18 +28,31 @@ class ByteBudget:
             Overloaded: the bytes do not fit now.
         """
         lease = Lease(self)
-        lease.resize(size)
+        if size:
+            self.take(lease, size)
         return lease
 
     def is_easy(self, size: int) -> bool:
         """Whether half of the budget would still be free with so much more."""
         return 2 * (self._in_use + size) <= self.capacity
 
-    def _take(self, size: int) -> None:
+    def take(self, lease: Lease, more: int) -> None:
+        """Give a lease so many bytes more, or fewer.
+
+        Raises:
+            Overloaded: they do not fit now, and nothing has changed.
+        """
         with self._lock:
-            if size > 0 and self._in_use + size > self.capacity:
+            if more > 0 and self._in_use + more > self.capacity:
                 raise Overloaded(self._retry_after_s)
-            self._in_use += size
+            self._in_use += more
+            lease.size += more
+
+    def give_back(self, lease: Lease) -> None:
+        """Take all bytes of a lease back."""
+        with self._lock:
+            self._in_use -= lease.size
+            lease.size = 0
 
 
 class Lease:
@@ -56,17 +69,12 @@ class Lease:
     0
     """
 
-    __slots__ = ("_budget", "_lock", "_size")
+    __slots__ = ("_budget", "size")
 
     def __init__(self, budget: ByteBudget) -> None:
         self._budget = budget
-        self._size = 0
-        self._lock = threading.Lock()
-
-    @property
-    def size(self) -> int:
-        """Bytes held."""
-        return self._size
+        self.size = 0
+        """Bytes held; the budget alone changes it."""
 
     def resize(self, size: int) -> None:
         """Hold `size` bytes instead of what is held.
@@ -74,9 +82,7 @@ class Lease:
         Raises:
             Overloaded: the bytes do not fit now; what was held before is still held.
         """
-        with self._lock:
-            self._budget._take(size - self._size)  # noqa: SLF001 - a lease is the budget's other half
-            self._size = size
+        self._budget.take(self, size - self.size)
 
     def is_easy(self, size: int) -> bool:
         """Whether `size` bytes more would leave half of the budget to others."""
@@ -84,8 +90,8 @@ class Lease:
 
     def grow(self, size: int) -> None:
         """Hold `size` bytes more, or raise `Overloaded`."""
-        self.resize(self._size + size)
+        self._budget.take(self, size)
 
     def release(self) -> None:
         """Give everything back. Any number of times, from any thread."""
-        self.resize(0)
+        self._budget.give_back(self)
