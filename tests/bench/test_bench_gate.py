@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import doctest
+import gc
 import itertools
+import json
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -63,7 +67,32 @@ def test_only_the_stage_that_is_too_slow_is_measured_on() -> None:
 
 
 def test_the_plain_implementations_do_what_ours_do() -> None:
-    assert [stage.name for stage in gate.stages()] == ["decode", "association", "stitching", "judging"]
+    compiled = ["decode, compiled"] if find_spec("numba") else []
+    assert [stage.name for stage in gate.stages()] == ["decode", *compiled, "association", "stitching", "judging"]
+    assert set(json.loads(gate.RATIOS.read_text())) == {
+        "decode",
+        "decode, compiled",
+        "association",
+        "stitching",
+        "judging",
+    }
+
+
+@pytest.mark.parametrize(("slower", "code"), [("0", 0), ("3", 0), ("10", 1), ("50", 1)])
+def test_the_whole_gate_fails_where_a_stage_is_slower_by_a_tenth(
+    slower: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    committed = tmp_path / "gate.json"
+    committed.write_text('{"decode": 2.0, "judging": 1.5, "of another machine": 9.0}')
+    noisy = [2.0, 1.95, 2.05, 1.98, 2.02]
+    monkeypatch.setattr(gate, "RATIOS", committed)
+    monkeypatch.setattr(gate, "stages", lambda: [Rounds("decode", noisy), Rounds("judging", [1.8])])
+    monkeypatch.setattr(gate, "take_small_pages", lambda: None)
+    monkeypatch.setattr("sys.argv", ["gate.py", "--slower", slower, "--json", str(tmp_path / "found.json")])
+    monkeypatch.setattr(gc, "disable", lambda: None)
+    assert gate.main() == code
+    assert ("SLOWER" in capsys.readouterr().out) == bool(code)
+    assert json.loads((tmp_path / "found.json").read_text())["committed"]["judging"] == 1.5
 
 
 def test_cpu_time_of_work_is_measured() -> None:
