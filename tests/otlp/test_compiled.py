@@ -16,6 +16,7 @@ from spanverdict.app.compiling import compile_all
 from spanverdict.otlp.compiled import ROUTINES, walk
 from spanverdict.otlp.decode import decode_all, new_pool
 from spanverdict.otlp.scanning import Unusual
+from spanverdict.telemetry.blocks import PADDING, Pieces
 from spanverdict.telemetry.machinecode import load
 
 SAMPLE = wrap(SPAN)
@@ -126,3 +127,16 @@ def test_compiled_code_looks_at_nothing_beyond_what_it_was_given(monkeypatch: py
                 cut = bytes(damaged[: rng.randrange(len(damaged) + 1)])
                 for sent in (bytes(damaged), cut):
                     decode_all([sent], new_pool(5), compiled=True)
+
+
+def test_requests_that_lie_in_padded_memory_are_decoded_where_they_are() -> None:
+    load = Load.build(20, 12, seed=5, run_id="r")
+    payloads = [load.payload(number) for number in range(3)] + [b"", wrap(SPAN + b"\xff")]
+    array = np.frombuffer(bytearray(b"".join([*payloads, bytes(PADDING)])), np.uint8)
+    for count in (3, 4, 5):
+        sizes = [*map(len, payloads[:count])]
+        pieces = Pieces(np.append(array[: sum(sizes)], np.zeros(PADDING, np.uint8)), sizes)
+        assert [*map(bytes, pieces)] == payloads[:count]
+        table, tallies = decode_all(pieces, new_pool(100), compiled=True)
+        assert (table_rows(table), tallies) == outcome(payloads[:count], 100, compiled=False)
+    assert pieces[3:] == [memoryview(b""), memoryview(payloads[4])]

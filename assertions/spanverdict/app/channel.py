@@ -12,6 +12,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from spanverdict.telemetry.blocks import PADDING
+
 Bytes: TypeAlias = bytes | memoryview
 
 _SIZES: Final = struct.Struct("=QQ")
@@ -29,7 +31,13 @@ class Message:
     """What both sides send: a head, and a body that may be large."""
 
     head: bytes
-    body: npt.NDArray[np.uint8]
+    padded: npt.NDArray[np.uint8]
+    """The body, and zeros behind it, as many as a block of bytes has."""
+
+    @property
+    def body(self) -> npt.NDArray[np.uint8]:
+        """The body alone."""
+        return self.padded[:-PADDING]
 
 
 class Channel:
@@ -74,7 +82,7 @@ class Channel:
             Gone: there will be none.
         """
         head_size, body_size = _SIZES.unpack(self._read(_SIZES.size).data)
-        return Message(self._read(head_size).tobytes(), self._read(body_size))
+        return Message(self._read(head_size).tobytes(), self._read(body_size, PADDING))
 
     def end(self) -> None:
         """Send nothing more: the other side is `Gone` for whoever receives there, once it has taken everything."""
@@ -87,9 +95,10 @@ class Channel:
         """Let go of it."""
         self._end.close()
 
-    def _read(self, size: int) -> npt.NDArray[np.uint8]:
-        found = np.empty(size, np.uint8)
-        rest = found.data
+    def _read(self, size: int, padding: int = 0) -> npt.NDArray[np.uint8]:
+        found = np.empty(size + padding, np.uint8)
+        found[size:] = 0
+        rest = found.data[:size]
         while rest:
             try:
                 count = self._end.recv_into(rest, 0, socket.MSG_WAITALL)

@@ -11,7 +11,7 @@ import gc
 import marshal
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from spanverdict.app.channel import Bytes, Channel, Gone, Message
@@ -20,6 +20,7 @@ from spanverdict.app.decoding import Decoder, OverLimitsError
 from spanverdict.masking.detectors import compiled
 from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.telemetry.blocks import Bytes as Octets
+from spanverdict.telemetry.blocks import Pieces
 from spanverdict.telemetry.transfer import TableWriter
 
 COLLECT_AFTER: Final = (50_000, 20, 20)
@@ -80,7 +81,7 @@ class _Answers:
         looked_at, within, sizes = said
         try:
             search = None if looked_at or self._suspicion is None else self._suspicion.search
-            return self._decoded([*_payloads(message, sizes)], search, within=within)
+            return self._decoded(Pieces(message.padded, sizes), search, within=within)
         except OverLimitsError:
             self._forget()
             return marshal.dumps(False), ()
@@ -90,7 +91,7 @@ class _Answers:
         finally:
             self._texts.clear()
 
-    def _decoded(self, payloads: Sequence[Bytes], search: Any | None, *, within: bool) -> tuple[bytes, Sequence[Bytes]]:
+    def _decoded(self, payloads: Pieces, search: Any | None, *, within: bool) -> tuple[bytes, Sequence[Bytes]]:
         compiled = self.compiling.is_done()
         table, tallies = self._decoder.decode_all(payloads, within=within, compiled=compiled)
         # The texts of rejected spans may be missing among those that are new.
@@ -110,10 +111,3 @@ class _Answers:
     def _forget(self) -> None:
         self._decoder.forget()
         self._writer = None
-
-
-def _payloads(message: Message, sizes: Sequence[int]) -> Iterator[memoryview]:
-    start, body = 0, message.body.data
-    for size in sizes:
-        yield body[start : start + size]
-        start += size

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from itertools import accumulate
+from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,28 @@ _FOUR_TRUE: Final = np.uint32(0x01010101)
 _EIGHT_TRUE: Final = np.uint64(0x0101010101010101)
 
 
+class Pieces(Sequence[memoryview]):
+    """Bytes that lie end to end, with `PADDING` zeros behind the last, in memory that may be written to."""
+
+    def __init__(self, array: Bytes, sizes: Iterable[int]) -> None:
+        self.array = array
+        self._ends = [*accumulate(sizes, initial=0)]
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, number: int) -> memoryview: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[memoryview]: ...
+    def __getitem__(self, number: int | slice) -> memoryview | list[memoryview]:
+        if isinstance(number, slice):
+            return [self[place] for place in range(*number.indices(len(self)))]
+        if not 0 <= number < len(self):
+            raise IndexError("there are not so many pieces")
+        return self.array.data[self._ends[number] : self._ends[number + 1]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """Bytes that many items stand in, followed by `PADDING` zeros."""
@@ -36,7 +59,9 @@ class Block:
 
     @staticmethod
     def writable(pieces: Sequence[bytes | memoryview]) -> Block:
-        """Join bytes to a block as compiled code takes it."""
+        """Join bytes to a block as compiled code takes it; pieces that are one already stay where they are."""
+        if isinstance(pieces, Pieces):
+            return Block(pieces.array.data, pieces.array)
         data = bytearray().join((*pieces, bytes(PADDING)))
         return Block(memoryview(data), np.frombuffer(data, np.uint8))
 
