@@ -139,7 +139,7 @@ def test_who_waits_for_answers_is_hardly_kept_waiting(
 
     paced = answered(closed_loop(clients, 60, think, work))
     without_pace(monkeypatch)
-    assert paced > 0.93 * answered(closed_loop(clients, 60, think, work))
+    assert paced > 0.97 * answered(closed_loop(clients, 60, think, work))
 
 
 def test_a_single_client_that_waits_for_answers_loses_some_periods_now_and_then() -> None:

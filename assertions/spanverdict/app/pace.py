@@ -26,7 +26,9 @@ LOOK_S: Final = 0.25
 VAIN: Final = 3
 """After so many requests that waited for nobody, one after the other, nobody waits any more."""
 TOLERANCE: Final = 2.0
-"""By so many standard deviations fewer requests may come while they wait for each other; what is more is no chance."""
+"""By so many standard deviations fewer requests may come while they wait for each other; what is more is no chance …"""
+TOLERANCE_AT_ONCE: Final = 4.0
+"""… nor is so much before it was counted for long, and it need not be counted any longer."""
 PACED_S: Final = 4.0
 """After so long it is counted again how many come when nobody waits."""
 FIRST_PAUSE_S: Final = 0.4
@@ -77,7 +79,7 @@ class Pace:
             self._vain = self._vain + 1 if len(arrivals) == 1 else 0
         self._count += len(arrivals)
         took = now - self._since
-        if self._vain == VAIN:
+        if self._vain == VAIN or (self._paced and self._are_few(took, TOLERANCE_AT_ONCE)):
             self._leave_off(now)
         elif took >= LOOK_S:
             self._compare(now, took)
@@ -93,11 +95,15 @@ class Pace:
             self._usual = self._count / took
             if now >= self._again and took < 2 * LOOK_S:  # else there were pauses in it
                 self._paced, self._again = True, now + PACED_S
-        elif self._count < (usual := self._usual * took) - TOLERANCE * math.sqrt(usual):
+        elif self._are_few(took, TOLERANCE):
             self._leave_off(now)
         else:
             self._pause = FIRST_PAUSE_S
             self._paced = now < self._again
+
+    def _are_few(self, took: float, tolerance: float) -> bool:
+        usual = self._usual * took
+        return self._count < usual - tolerance * math.sqrt(usual)
 
     def _leave_off(self, now: float) -> None:
         """Let nobody wait for a while."""
