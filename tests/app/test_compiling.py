@@ -61,6 +61,17 @@ def test_machine_code_is_kept_where_there_is_a_place(tmp_path: Path, monkeypatch
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["code"]
 
 
+def test_machine_code_is_looked_for_where_somebody_has_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+
+    def nowhere() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert len([*machinecode._paths(ROUTINES)]) == 1
+
+
 def test_where_it_cannot_be_compiled_decoding_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

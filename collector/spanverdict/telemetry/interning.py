@@ -136,7 +136,10 @@ class Interner:
     def _number_compiled(self, block: Block, starts: Places, sizes: Int64s, number_rows: NumberRows) -> Int32s:
         numbers, least = np.empty(len(starts), np.int32), 0
         numbers.fill(-1)
+        largest = int(sizes.max(initial=-1))
         for width in WIDTHS:
+            if largest < least:
+                break
             memory = self._memories.get(width) or self._memories.setdefault(width, Recall.of_width(width))
             bounds = np.array((least, width, len(self) if self.recent else -1), np.int64)
             answers = memory.answers(numbers, len(starts) if self.recent else 0)

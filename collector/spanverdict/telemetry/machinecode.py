@@ -12,8 +12,9 @@ import marshal
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -83,8 +84,9 @@ def _paths(routines: Sequence[Routine]) -> Iterator[Path]:
     """Yield where machine code may be kept: beside the source, or in the user's cache."""
     name = f"routines-{_told_apart(routines)}.code"
     yield Path(__file__).with_name("__pycache__") / name
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    yield Path(cache) / "spanverdict" / name
+    with suppress(RuntimeError):  # some users have no home
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        yield Path(cache) / "spanverdict" / name
 
 
 def _told_apart(routines: Sequence[Routine]) -> str:
@@ -96,9 +98,18 @@ def _told_apart(routines: Sequence[Routine]) -> str:
     for source in sorted(sources):
         found.update(Path(source).read_bytes())
     features = llvm.get_host_cpu_features().flatten()
-    about = (version("numba"), version("llvmlite"), platform.python_version(), llvm.get_host_cpu_name(), features)
+    about = (*map(_version, ("numba", "llvmlite")), platform.python_version(), llvm.get_host_cpu_name(), features)
     found.update(repr(about).encode())
     return found.hexdigest()[:24]
+
+
+def _version(package: str) -> str:
+    """Return what tells versions of a package apart, without importing it, or all that reads what was installed."""
+    places = getattr(find_spec(package), "submodule_search_locations", None) or [package]
+    try:
+        return (Path(places[0]) / "_version.py").read_text()
+    except OSError:
+        return import_module("importlib.metadata").version(package)  # type: ignore[no-any-return]
 
 
 def made(routines: Sequence[Routine]) -> Code:

@@ -8,9 +8,10 @@ asks for it first, on a thread on which all others wait.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -55,13 +56,14 @@ class TableWriter:
         self.pool = pool
         self._told = dict.fromkeys((*_ITEMS, *_LISTS), 0)
         self._told_keys = 0
+        self._columns: Callable[[SpanTable], tuple[Column, ...]] = attrgetter(*_places(SpanTable.empty(pool)))
 
     def pack(self, table: SpanTable) -> Packed:
         """Pack a table, with all that the pool has learned since the last one."""
         keys, names = self.pool.keys.since(self._told["attributes"], self._told_keys)
         self._told_keys += len(names)
         # Wide columns go first: so all of them are aligned in a row of bytes.
-        columns = map(np.ascontiguousarray, (keys, *_columns(table)))  # what is the same everywhere is written out
+        columns = map(np.ascontiguousarray, (keys, *self._columns(table)))  # what is the same everywhere is written out
         placed = sorted(enumerate(columns), key=lambda entry: -entry[1].itemsize)
         shape = [(place, column.dtype.str, len(column)) for place, column in placed]
         rows: list[Column] = []
@@ -175,18 +177,18 @@ class _Told(Interner):
         return np.fromiter(map(self.__getitem__, items), np.int32, len(items))
 
 
-def _columns(part: object) -> Iterator[Column]:
-    """Yield all arrays of a table in the order of its fields, those of its lists included."""
+def _places(part: object, within: str = "") -> Iterator[str]:
+    """Yield where all arrays of a table are, in the order of its fields, those of its lists included."""
     for name in _NAMES[type(part)]:
         value = getattr(part, name)
         if isinstance(value, np.ndarray):
-            yield value
+            yield f"{within}{name}"
         elif is_dataclass(value):
-            yield from _columns(value)
+            yield from _places(value, f"{within}{name}.")
 
 
 def _views(shape: Sequence[tuple[int, str, int]], body: npt.NDArray[np.uint8], start: int) -> list[Column]:
-    """Cut a row of bytes from `start` on into columns, in the order in which `_columns` yields them."""
+    """Cut a row of bytes from `start` on into columns, in the order in which `_places` names them."""
     views: dict[int, Column] = {}
     for place, dtype, length in shape:
         kind = _dtype(dtype)
