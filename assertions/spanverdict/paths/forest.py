@@ -348,19 +348,26 @@ class SpanIndex:
 
 def mixed(group: Ints, span_id: UInt64s) -> UInt64s:
     """Mix (group, span id) into one number to sort by; different pairs seldom come out the same."""
-    spread = group.astype(np.uint64)
-    spread *= _MIX
-    keys = spread >> np.uint64(29)
-    keys ^= span_id
-    keys *= _MIX_GROUP
-    keys += spread
+    keys = np.empty(len(span_id), np.uint64)
+    for start in range(0, len(keys), _CACHED):
+        here = keys[start : start + _CACHED]
+        spread = group[start : start + _CACHED].astype(np.uint64)
+        spread *= _MIX
+        np.right_shift(spread, np.uint64(29), out=here)
+        here ^= span_id[start : start + _CACHED]
+        here *= _MIX_GROUP
+        here += spread
     return keys
 
 
 def _cut_cycles(table: SpanTable, parent: Rows) -> tuple[Rows, Bools]:
     cyclic = np.zeros(len(parent), np.bool_)
-    downwards = np.flatnonzero(parent >= np.arange(len(parent)))  # on every way around there is one of them
-    cyclic[far(parent, downwards)] = True
+    for first in range(0, len(parent), _CACHED):
+        above = parent[first : first + _CACHED]
+        cyclic[first : first + _CACHED] = above >= np.arange(first, first + len(above))
+    later = np.flatnonzero(cyclic)  # the parent stands later, as one does on every way around
+    cyclic[later] = False
+    cyclic[far(parent, later)] = True
     if not cyclic.any():
         return parent, cyclic
     cyclic = reached(cyclic, parent)

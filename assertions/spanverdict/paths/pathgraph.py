@@ -19,7 +19,9 @@ _MOST = np.iinfo(np.int64).max
 
 def nearest(parent: Rows, marked: Bools) -> Rows:
     """Return for each row the nearest marked row at or above it; roots have to be marked."""
-    return ends(np.where(marked, np.arange(len(parent)), parent))
+    following, rows = parent.copy(), np.flatnonzero(marked)
+    following[rows] = rows
+    return ends(following)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,7 +187,9 @@ def draw(
     entry = specific | (parent < 0)
     entry[starts.row] = True
     rows = np.flatnonzero(entry)
-    node = (np.cumsum(entry) - 1).take(nearest(parent, entry))
+    place: Rows = np.cumsum(entry, dtype=np.intp)
+    place -= 1
+    node = place.take(nearest(parent, entry))
     above = parent[rows]
     first_value = np.cumsum([len(rows), *(len(key.values) for key in starts.keys)]).tolist()
     hops = [(node[links[0]], node[links[1]], Join.LINK), (node[messages[0]], node[messages[1]], Join.MESSAGE)]
