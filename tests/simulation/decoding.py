@@ -12,6 +12,7 @@ from spanverdict.app.channel import Bytes, Gone, Message
 from spanverdict.app.decodingchild import _Answers, serve
 from spanverdict.app.decodingprocess import DecodingProcess, Job
 from spanverdict.otlp.limiting import AttributeLimits
+from spanverdict.telemetry.blocks import PADDING
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -28,7 +29,7 @@ class Wire:
         self._is_child = False
 
     def send(self, head: bytes, body: Sequence[Bytes] = ()) -> None:
-        message = Message(head, np.frombuffer(b"".join(body), np.uint8).copy())
+        message = Message(head, np.frombuffer(bytearray().join((*body, bytes(PADDING))), np.uint8))
         if not self._is_child:
             self._jobs.append(message)
         elif head:  # all but its hello
