@@ -76,6 +76,21 @@ def test_what_is_not_a_store_is_refused_with_its_path_and_reason(tmp_path: Path,
     assert "\n" not in str(caught.value)
 
 
+def test_a_schema_that_is_no_text_any_more_is_refused_on_one_line(tmp_path: Path) -> None:
+    """SQLite quotes it, and Python cannot decode the quotation."""
+    path = tmp_path / "store.db"
+    Store.open(path).close()
+    path.write_bytes(
+        path.read_bytes()
+        .replace(b"CREATE TABLE deliveries", b"CREATE TABLE \xa0eliveries", 1)
+        .replace(b"tabledeliveriesdeliveries", b"tabled\xa0liveriesd\xa0liveries", 1)
+    )
+    for opened in (Store.open, Store.read_only):
+        with pytest.raises(StoreUnusable, match="malformed") as caught:
+            opened(path)
+        assert "\n" not in str(caught.value)
+
+
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match=f"the directory {tmp_path / 'no'} does not exist"):
         Store.open(tmp_path / "no" / "store.db")

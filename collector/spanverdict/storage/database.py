@@ -48,6 +48,9 @@ class Database:
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // PAGE_BYTES}")
             connection.execute(f"PRAGMA journal_size_limit = {4 * CHECKPOINT_BYTES}")
             connection.execute("PRAGMA foreign_keys = ON")
+        except UnicodeDecodeError as error:  # SQLite quotes what is damaged
+            connection.close()
+            raise sqlite3.DatabaseError("malformed database schema") from error
         except BaseException:
             connection.close()
             raise
