@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Final
 
 from spanverdict.app import selftelemetry
 from spanverdict.app.allocation import keep_freed_memory
@@ -37,6 +38,10 @@ from spanverdict.receiver.config import ReceiverConfig
 from spanverdict.receiver.errors import CannotListen, PublicWithoutAuthentication, ReceiverError
 from spanverdict.receiver.listen import port_of
 
+TURN_S: Final = 0.0005
+"""For how long a thread may keep the interpreter lock from another that wants it, a tenth of what Python has by itself.
+Each call of numpy lets it go, so who judges a large run asks for it thousands of times, while others receive."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,6 +50,7 @@ def serve(
 ) -> ExitCode:
     """Serve until SIGTERM or SIGINT; SIGHUP reads the settings anew. Raises `CommandError` when it cannot start."""
     _collect_seldom()
+    sys.setswitchinterval(TURN_S)
     keep_freed_memory()
     told: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
