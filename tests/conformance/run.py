@@ -11,7 +11,6 @@ is 1 when something fails that the specification says a receiver MUST do, and 2 
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import socket
 import sys
@@ -30,6 +29,7 @@ from conformance.catalogue import ITEMS
 from conformance.item import ALL, OWN
 from conformance.lab import Lab, OwnLab, PeerLab, judge
 from conformance.table import LEVELS, breaks_a_must, reasons, summary, table
+from silence import quiet
 from spanverdict.receiver.addresses import Address, parse_address
 from spanverdict.receiver.errors import BadAddress
 from spanverdict.receiver.listen import Endpoints
@@ -99,10 +99,10 @@ def _check_that_we_may_send(lab: Lab) -> None:
 
 def _judge_all(lab: Lab) -> int:
     endpoints = lab.endpoints
-    logging.disable(logging.CRITICAL)  # the checks provoke what our receiver logs
     print(f"gRPC at {endpoints.grpc or 'no address'}, HTTP at {endpoints.http or 'no address'}\n", flush=True)
     items = [item for item in ITEMS if lab.ours or item.number != OWN]
-    results = {(item, wire): judge(item, wire, lab) for item in items for wire in ALL}
+    with quiet():  # the checks provoke what our receiver logs
+        results = {(item, wire): judge(item, wire, lab) for item in items for wire in ALL}
     print(table(items, results))
     print(f"\n{LEVELS}\n")
     if why := reasons(items, results):

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import difflib
 import json
-import logging
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from silence import quiet
 from simulation.story import Ended, Story, essence
 from simulation.traffic import traffic
 
 SHARING = 20
 """So many seeds share their traffic, as what is expected has to be found once for each."""
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the many errors that are meant to happen out of the report."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def told(seed: int) -> Ended:

@@ -12,7 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from simulation.checking import check, quiet, survey, told
+from silence import quiet
+from simulation.checking import check, survey, told
 from soaking import Progress, asked
 
 SEEDS = 2000
