@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spantables import new_pool, table_of, trace_bytes
+from spanverdict.paths import window as paths_window
 from spanverdict.paths.association import associate
 from spanverdict.paths.window import Forgotten, Window
 from spanverdict.telemetry.spantable import AttributeColumn, Int64s, SpanTable
@@ -197,6 +199,16 @@ def test_a_late_tag_adopts_what_waited_and_what_is_linked() -> None:
     found = window.spans_of("r")
     assert found is not None
     assert sorted(found[0].span_id.tolist()) == [1, 2, 3]
+
+
+def test_not_many_spans_wait_to_be_counted_as_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths_window, "_UNCOUNTED_SPANS", 10)
+    window = Window(tally=ServersAndAll())
+    for batch in range(1, 24):
+        window.add(batch, table_of([row("a", batch, name="server")]), 1.0)
+        assert window.untagged == batch // 10 * 10
+    window.count()
+    assert window.untagged == 23
 
 
 def test_what_was_quiet_is_forgotten_and_what_is_still_needed_is_not() -> None:

@@ -31,6 +31,8 @@ _BATCH_BYTES: Final = 100
 _CLUSTER_BYTES: Final = 800
 _NODE_BYTES: Final = 180
 """Measured with one run of many traces, and with many of one trace each."""
+_UNCOUNTED_SPANS: Final = 65_536
+"""So many that wait to be counted are counted whatever comes: tables as they came are not counted as memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Window:
         """For each part, how many clusters still hold it."""
         self._registered: dict[bytes, set[str]] = {}
         self._uncounted: list[Uncounted] = []
+        self._uncounted_spans = 0
         self._unclaimed = self._nothing()
         """The counts of all clusters without a run."""
         self._pools: dict[int, tuple[Pool, int]] = {}
@@ -154,15 +157,22 @@ class Window:
                 cluster.parts.add(part)
                 self._holders[part] += 1
         if known is None:  # a table with the columns that were read of it here, until it is counted
-            self._uncounted.append(Uncounted(table, [group.nodes[0] for group in groups], of_row))
+            self._count_later(Uncounted(table, [group.nodes[0] for group in groups], of_row))
         elif missing is not None:
-            self._uncounted.append(Uncounted.of_traces(missing))
+            self._count_later(Uncounted.of_traces(missing))
         claimed = {run for cluster in touched for run in cluster.runs}
         return frozenset(claimed if self._window_run is None else claimed | {self._window_run})
 
+    def _count_later(self, more: Uncounted) -> None:
+        """Keep spans as they came until they are counted, but not many: they take several times the memory."""
+        self._uncounted.append(more)
+        self._uncounted_spans += len(more.table)
+        if self._uncounted_spans >= _UNCOUNTED_SPANS:
+            self.count()
+
     def count(self) -> None:
         """Count what was added since the last time; until then it is missing from what `counts_of` says."""
-        uncounted, self._uncounted = self._uncounted, []
+        uncounted, self._uncounted, self._uncounted_spans = self._uncounted, [], 0
         for piece in put_together(uncounted):
             for node, more in zip(piece.nodes, piece.counted(self._tally), strict=True):
                 home = self._clusters[node]
