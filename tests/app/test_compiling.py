@@ -72,6 +72,14 @@ def test_machine_code_is_looked_for_where_somebody_has_no_home(monkeypatch: pyte
     assert len([*machinecode._paths(ROUTINES)]) == 1
 
 
+@pytest.mark.parametrize("source", ["walking.py", "shapes.py", "vocabulary.py", "compiling.py", "machinecode.py"])
+def test_machine_code_of_other_sources_is_not_taken_for_ours(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    pytest.importorskip("numba")
+    ours, read = [*machinecode._paths(ROUTINES)], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == source))
+    assert not {*ours} & {*machinecode._paths(ROUTINES)}
+
+
 def test_where_it_cannot_be_compiled_decoding_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,24 +11,25 @@ import numpy as np
 import numpy.typing as npt
 
 from spanverdict.otlp.judging import judge_each, judge_items, judge_strings, judge_trace_ids
+from spanverdict.otlp.shapes import (
+    FLAG,
+    FLAG_SIZE,
+    KEY,
+    LEAST_VALUE,
+    MAX_VARINT,
+    REAL,
+    REAL_SIZE,
+    TEXT,
+    VALUE,
+    WHOLE,
+    WORD,
+)
 from spanverdict.telemetry.blocks import Bytes, Int32s, Int64s, Places, Rows, items_of
 from spanverdict.telemetry.compiling import part, routine
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.pool import Pool, Show
 
-_KEY: Final = 0x0A
-_VALUE: Final = 0x12
-_TEXT: Final = 0x0A
-_FLAG: Final = 0x10
-_WHOLE: Final = 0x18
-_REAL: Final = 0x21
-_LEAST_VALUE: Final = 4
-"""Bytes of the shortest value that is looked at, with its tag."""
-_MAX_VARINT: Final = 8
-_FLAG_SIZE: Final = 2
-_REAL_SIZE: Final = 9
 _LONG: Final = 128
-_WORD: Final = 8
 _HIGH_BITS: Final = np.uint64(0x8080808080808080)
 _BUT_LAST: Final = np.uint64(0x00FFFFFFFFFFFFFF)
 
@@ -57,7 +58,7 @@ class Seen(NamedTuple):
 
 @part
 def _is_varint(octets: npt.NDArray[np.uint8], row: int, at: int, end: int) -> bool:
-    if not 0 < end - at <= _MAX_VARINT:
+    if not 0 < end - at <= MAX_VARINT:
         return False
     for place in range(at, end - 1):
         if octets[row, place] < _LONG:
@@ -69,11 +70,11 @@ def _is_varint(octets: npt.NDArray[np.uint8], row: int, at: int, end: int) -> bo
 def _is_number(octets: npt.NDArray[np.uint8], row: int, at: int, end: int) -> bool:
     """Tell whether a value is a flag, a whole or a real number."""
     kind, size = octets[row, at], end - at
-    if kind == _REAL:
-        return size == _REAL_SIZE
-    if kind == _FLAG:
-        return size == _FLAG_SIZE and bool(octets[row, at + 1] < _LONG)
-    return kind == _WHOLE and _is_varint(octets, row, at + 1, end)
+    if kind == REAL:
+        return size == REAL_SIZE
+    if kind == FLAG:
+        return size == FLAG_SIZE and bool(octets[row, at + 1] < _LONG)
+    return kind == WHOLE and _is_varint(octets, row, at + 1, end)
 
 
 @part
@@ -96,7 +97,7 @@ def _has_high_bits(rows: Rows, row: int) -> bool:
 @part
 def _show(rows: Rows, row: int, size: int, seen: Seen) -> None:
     last = rows.shape[1] - 1
-    n_words, filled = size // _WORD + 1, seen.filled[1]
+    n_words, filled = size // WORD + 1, seen.filled[1]
     for place in range(n_words):
         seen.texts[filled + place] = rows[row, place]
     if n_words > last:
@@ -113,10 +114,10 @@ def glance(new: New, seen: Seen) -> int:
         size = int(octets[row, last]) - 1
         length = int(octets[row, 1])
         end = length + 2
-        framed = octets[row, 0] == _KEY and length < _LONG and end + _LEAST_VALUE <= size
+        framed = octets[row, 0] == KEY and length < _LONG and end + LEAST_VALUE <= size
         is_text = is_number = False
-        if framed and octets[row, end] == _VALUE and octets[row, end + 1] == size - end - 2:
-            if octets[row, end + 2] == _TEXT:
+        if framed and octets[row, end] == VALUE and octets[row, end + 1] == size - end - 2:
+            if octets[row, end + 2] == TEXT:
                 is_text = octets[row, end + 3] == size - end - 4 and not _has_high_bits(rows, row)
             else:
                 is_number = _is_number(octets, row, end + 2, size) and _is_ascii(octets, row, 2, end)

@@ -13,20 +13,20 @@ import numpy as np
 
 from spanverdict.telemetry.blocks import Bools, Bytes, Rows, equal_rows
 
-_KEY: Final = 0x0A
-_VALUE: Final = 0x12
-_TEXT: Final = 0x0A
-_FLAG: Final = 0x10
-_WHOLE: Final = 0x18
-_REAL: Final = 0x21
-_LEAST_VALUE: Final = 4
+KEY: Final = 0x0A
+VALUE: Final = 0x12
+TEXT: Final = 0x0A
+FLAG: Final = 0x10
+WHOLE: Final = 0x18
+REAL: Final = 0x21
+LEAST_VALUE: Final = 4
 """Bytes of the shortest value that is looked at, with its tag."""
-_MAX_VARINT: Final = 8
-_FLAG_SIZE: Final = 2
-_REAL_SIZE: Final = 9
+MAX_VARINT: Final = 8
+FLAG_SIZE: Final = 2
+REAL_SIZE: Final = 9
 _HIGH_BIT: Final = 0x80
 _SAME: Final = 0xFF
-_WORD: Final = 8
+WORD: Final = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,8 +47,8 @@ class Shape:
 
     def texts(self, rows: Rows) -> Bytes:
         """Return what is in rows that have it, zeros between them."""
-        texts = rows[:, : self.size // _WORD + 1].copy().view(np.uint8)
-        if texts.shape[1] == _WORD * rows.shape[1]:
+        texts = rows[:, : self.size // WORD + 1].copy().view(np.uint8)
+        if texts.shape[1] == WORD * rows.shape[1]:
             texts[:, -1] = 0
         return texts.ravel()
 
@@ -61,9 +61,9 @@ def shape_of(row: Rows) -> Shape | None:
     data = row.tobytes()
     width, size = len(data), data[-1] - 1
     end = data[1] + 2
-    if data[0] != _KEY or end + _LEAST_VALUE > size or not data[2:end].isascii():
+    if data[0] != KEY or end + LEAST_VALUE > size or not data[2:end].isascii():
         return None
-    if data[end] != _VALUE or data[end + 1] != size - end - 2:
+    if data[end] != VALUE or data[end + 1] != size - end - 2:
         return None
     found = _value_of(data[end + 2 : size])
     if found is None:
@@ -72,19 +72,19 @@ def shape_of(row: Rows) -> Shape | None:
     n_same += end + 2
     mask = bytes([_SAME] * n_same + [_SAME ^ differs] * (size - n_same) + [_SAME] * (width - size))
     bits = np.frombuffer(mask, np.uint64)[None, :]
-    return Shape(bits, row & bits, size, data[end + 2] == _TEXT)
+    return Shape(bits, row & bits, size, data[end + 2] == TEXT)
 
 
 def _value_of(value: bytes) -> tuple[int, int] | None:
     """Return how many bytes of a value are the same in all that have its shape, and which bits of the others differ."""
     kind, rest = value[0], value[1:]
-    if kind == _TEXT and rest[0] == len(rest) - 1 and rest.isascii():
+    if kind == TEXT and rest[0] == len(rest) - 1 and rest.isascii():
         return 2, _HIGH_BIT - 1
-    if kind == _FLAG and len(value) == _FLAG_SIZE and rest.isascii():
+    if kind == FLAG and len(value) == FLAG_SIZE and rest.isascii():
         return 1, _HIGH_BIT - 1
-    if kind == _REAL and len(value) == _REAL_SIZE:
+    if kind == REAL and len(value) == REAL_SIZE:
         return 1, _SAME
     goes_on = [byte >= _HIGH_BIT for byte in rest]
-    if kind == _WHOLE and len(rest) <= _MAX_VARINT and goes_on == [True] * (len(rest) - 1) + [False]:
+    if kind == WHOLE and len(rest) <= MAX_VARINT and goes_on == [True] * (len(rest) - 1) + [False]:
         return 1, _HIGH_BIT - 1
     return None

@@ -109,10 +109,12 @@ class _Client:
 
     def open(self, stream: Stream, head: Head) -> ExportCall:
         """Begin a call."""
-        call = ExportCall(self._calls, stream)
+        calls = self._calls
+        call = ExportCall(calls, stream)
         try:
             asked = self._admit(head)
-            call.begin(asked, self._client(head), self._calls.budget.lease(_CALL_BYTES))
+            client = calls.intake.rates.admit_caller(calls.tokens, head.fields.get(b"authorization"), self._address)
+            call.begin(asked, client, calls.budget.lease(_CALL_BYTES))
         except Exception as error:  # noqa: BLE001 - every error becomes the caller's status, and ours is logged
             call.refuse(error)
         return call
@@ -139,15 +141,6 @@ class _Client:
         asked = Asked(signal, encoding == b"gzip", _timeout(head.fields.get(b"grpc-timeout")))
         self._last = head, asked
         return asked
-
-    def _client(self, head: Head) -> str:
-        """Name who calls, where there is a limit to what one may send."""
-        rates = self._calls.intake.rates
-        if rates.bytes_per_s is None:
-            return ""
-        client = self._calls.tokens.client(head.fields.get(b"authorization"), self._address)
-        rates.admit(client)
-        return client
 
 
 class ExportCall(Watched):

@@ -118,14 +118,16 @@ class _Client:
             asked, protocol = self._last[1:]
         else:
             asked, protocol = None, _protocol_of(head)
-        call = HttpCall(self._calls, answer, protocol)
+        calls = self._calls
+        call = HttpCall(calls, answer, protocol)
         try:
             asked = self._admit(head, asked)
             self._last = head, asked, protocol
             self._check_length(length)
-            call.begin(asked, self._client(head), None if head.is_chunked else length)
+            client = calls.intake.rates.admit_caller(calls.tokens, head.fields.get(b"authorization"), self._address)
+            call.begin(asked, client, None if head.is_chunked else length)
         except Exception as error:  # noqa: BLE001 - every error becomes the client's status, and ours is logged
-            call.refuse(error, closes=length > self._calls.config.max_message_bytes)
+            call.refuse(error, closes=length > calls.config.max_message_bytes)
         return call
 
     def _admit(self, head: Head, known: Asked | None) -> Asked:
@@ -141,15 +143,6 @@ class _Client:
     def _check_length(self, length: int) -> None:
         if length > self._calls.config.max_message_bytes:
             raise too_long(self._calls.config)
-
-    def _client(self, head: Head) -> str:
-        """Name who sends, where there is a limit to what one may."""
-        rates = self._calls.intake.rates
-        if rates.bytes_per_s is None:
-            return ""
-        client = self._calls.tokens.client(head.fields.get(b"authorization"), self._address)
-        rates.admit(client)
-        return client
 
 
 class HttpCall(Watched):

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from spanverdict.receiver.auth import BearerTokens
 from spanverdict.receiver.errors import RateLimited
 
 BURST_S: Final = 2.0
@@ -52,6 +53,14 @@ class RateLimiter:
             level = self._level(client, rate)
         if level <= 0:
             raise RateLimited(rate, -level / rate)
+
+    def admit_caller(self, tokens: BearerTokens, authorization: bytes | None, address: str) -> str:
+        """Let whoever calls send one message, as `admit` does, and name them to be charged; "" where nobody is."""
+        if self.bytes_per_s is None:
+            return ""
+        client = tokens.client(authorization, address)
+        self.admit(client)
+        return client
 
     def charge(self, client: str, size: int) -> None:
         """Take note of a message that came."""

@@ -93,10 +93,10 @@ def _told_apart(routines: Sequence[Routine]) -> str:
     """Return what is different wherever the machine code may be."""
     llvm = import_module("llvmlite.binding")
 
-    sources = {routine.function.__code__.co_filename for routine in routines} | {__file__}
+    rooms = {Path(routine.function.__code__.co_filename).parent for routine in routines} | {Path(__file__).parent}
     found = hashlib.sha256()
-    for source in sorted(sources):
-        found.update(Path(source).read_bytes())
+    for source in sorted(source for room in rooms for source in room.glob("*.py")):  # constants come from all over
+        found.update(source.read_bytes())
     features = llvm.get_host_cpu_features().flatten()
     about = (*map(_version, ("numba", "llvmlite")), platform.python_version(), llvm.get_host_cpu_name(), features)
     found.update(repr(about).encode())
