@@ -6,30 +6,25 @@ request at a time, and leaves the receiver's event loop free. Where there is muc
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
-from typing import Any, Final, TypeAlias
-
-from opentelemetry import context, metrics, trace
+from typing import Final
 
 from spanverdict.app.admission import Admission
 from spanverdict.app.decoding import OverLimitsError
 from spanverdict.app.decodinghere import DecodingHere, SuspectedError
 from spanverdict.app.decodingprocess import WAYS, DecodingProcess
 from spanverdict.app.pace import Pace
+from spanverdict.app.requestgroup import Deliver, Request, RequestGroup, Way
 from spanverdict.app.workload import Workload
 from spanverdict.masking.masker import Masker
 from spanverdict.otlp.decode import Tally
-from spanverdict.otlp.errors import Undecodable
 from spanverdict.otlp.limiting import AttributeLimits, Cuts, cut
 from spanverdict.receiver.errors import Overloaded, Unavailable
 from spanverdict.receiver.sink import Receipt
-from spanverdict.storage.errors import StoreUnavailable
 from spanverdict.storage.journal import Journal
 from spanverdict.telemetry.spantable import SpanTable
 
@@ -38,42 +33,6 @@ GROUP_BYTES: Final = 832 * 1024
 longer; in smaller ones a tenth more goes to what is done once a group."""
 WARY_S: Final = 10.0
 """So long after something had to be masked, or cut, all requests are looked at before they are decoded."""
-
-Deliver: TypeAlias = Callable[[Sequence[int], SpanTable], None]
-"""Takes the spans of committed batches, whose ids follow each other."""
-
-_log = logging.getLogger(__name__)
-_tracer = trace.get_tracer("spanverdict")
-_meter = metrics.get_meter("spanverdict")
-_spans = _meter.create_counter("spanverdict.spans.accepted", "{span}", "Spans journaled and acknowledged")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Request:
-    payload: bytes
-    as_sent: bytes = b""
-    """The gzip that all of the payload was inflated from; empty where it was not, or is not all any more."""
-    receipt: Future[Receipt] = field(default_factory=Future)
-    looked_at: bool = False
-    """For what has to be masked."""
-    suspected: bool = False
-    """Something may have to be."""
-    cuts: Cuts | None = None
-    """What was cut; None where nobody has looked yet."""
-    oversized: bool = False
-    """Something has to be cut."""
-    at: float = field(default_factory=time.monotonic)
-    """When it came."""
-
-    def with_payload(self, payload: bytes, **more: Any) -> _Request:
-        """Return it with what is left of its payload, which may be all of it."""
-        as_sent = self.as_sent if payload is self.payload else b""
-        return replace(self, payload=payload, as_sent=as_sent, **more)
-
-    @property
-    def kept(self) -> bytes:
-        """What is journaled: bytes as they were sent, if they may be."""
-        return self.as_sent or self.payload
 
 
 class _Stop:
@@ -103,7 +62,7 @@ class Intake:
         admission: Admission | None = None,
         pace: Pace | None = None,
     ) -> None:
-        self._way = _Way(journal, deliver, self._look_again, admission)
+        self._way = Way(journal, deliver, self._look_again, admission)
         self._has_room = has_room
         self._refusal = refusal
         self._here = DecodingHere(limits)
@@ -116,7 +75,7 @@ class Intake:
         """How much was cut so far."""
         self._load = Workload()
         self._pace = pace
-        self._waiting: SimpleQueue[_Request | _Stop] = SimpleQueue()
+        self._waiting: SimpleQueue[Request | _Stop] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
     def start(self) -> None:
@@ -148,7 +107,7 @@ class Intake:
         refusal = self._refusal(len(payload))
         if refusal is not None:
             raise Unavailable(refusal)
-        request = _Request(payload, as_sent)
+        request = Request(payload, as_sent)
         self._waiting.put(request)
         return request.receipt
 
@@ -163,7 +122,7 @@ class Intake:
         requests = self._next_group()
         if not requests:
             return False
-        group = _Group(requests, self._way)
+        group = RequestGroup(requests, self._way)
         try:
             self._mask(group)
             if self._cuts(group):
@@ -177,7 +136,7 @@ class Intake:
         while self.step():
             pass
 
-    def _next_group(self) -> list[_Request]:
+    def _next_group(self) -> list[Request]:
         """Wait for a request and take those that have come with it; empty when told to stop."""
         if self._pace is None:
             return self._taken([], None)
@@ -189,7 +148,7 @@ class Intake:
         self._pace.begin([request.at for request in group], _size(group))
         return group
 
-    def _taken(self, group: list[_Request], patience: float | None) -> list[_Request]:
+    def _taken(self, group: list[Request], patience: float | None) -> list[Request]:
         """Wait for a request, for ever or so many seconds, and add it to a group with all that has come with it."""
         size = _size(group)
         block = True
@@ -207,7 +166,7 @@ class Intake:
             block = False
         return group
 
-    def _mask(self, group: _Group) -> None:
+    def _mask(self, group: RequestGroup) -> None:
         """Mask what was not looked at, unless whoever decodes will search what is new to it.
 
         What is going to be cut is masked before: of half a secret nobody can tell any more what it is.
@@ -222,12 +181,12 @@ class Intake:
         searching = apart is None or not apart.ready or apart.suspicion == pattern
         return searching and pattern != "" and time.monotonic() > self._wary_until
 
-    def _look_at(self, group: _Group) -> None:
+    def _look_at(self, group: RequestGroup) -> None:
         masker = self._masker
         if masker is not None:
-            group.requests = [_masked(request, masker) for request in group.requests]
+            group.requests = [request.masked_by(masker) for request in group.requests]
 
-    def _look_again(self, requests: Sequence[_Request]) -> None:
+    def _look_again(self, requests: Sequence[Request]) -> None:
         """Take requests back in which something may have to be masked or has to be cut."""
         now = time.monotonic()
         if any(request.suspected for request in requests):
@@ -235,13 +194,13 @@ class Intake:
         for request in requests:
             self._waiting.put(request)
 
-    def _cuts(self, group: _Group) -> bool:
+    def _cuts(self, group: RequestGroup) -> bool:
         """Tell whether something has to be cut, or had to be lately, so that it pays to look."""
         if self._limits is None:
             return False
         return time.monotonic() < self._cut_until or any(request.oversized for request in group.requests)
 
-    def _cut(self, group: _Group) -> None:
+    def _cut(self, group: RequestGroup) -> None:
         """Cut what was not looked at."""
         assert self._limits is not None
         for place, request in enumerate(group.requests):
@@ -252,7 +211,7 @@ class Intake:
                     self.cuts += cuts
                     self._cut_until = time.monotonic() + WARY_S
 
-    def _decode(self, group: _Group) -> None:
+    def _decode(self, group: RequestGroup) -> None:
         apart = self._apart
         if apart is not None and apart.submit(group):
             return
@@ -262,7 +221,7 @@ class Intake:
             apart.start()
         group.decoded(table, tallies, here=self._waiting.empty())
 
-    def _decoded(self, group: _Group) -> tuple[SpanTable, tuple[Tally, ...]]:
+    def _decoded(self, group: RequestGroup) -> tuple[SpanTable, tuple[Tally, ...]]:
         masker = self._masker
         if masker is None or not masker.pattern:
             self._look_at(group)
@@ -279,138 +238,5 @@ class Intake:
                 self._cut(group)
 
 
-def _size(group: Sequence[_Request]) -> int:
+def _size(group: Sequence[Request]) -> int:
     return sum(len(request.payload) for request in group)
-
-
-def _masked(request: _Request, masker: Masker) -> _Request:
-    if request.looked_at:
-        return request
-    return request.with_payload(masker.masked(request.payload), looked_at=True)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Way:
-    """Where spans go after they were decoded."""
-
-    journal: Journal
-    deliver: Deliver
-    look_again: Callable[[Sequence[_Request]], None]
-    admission: Admission | None
-
-
-class _Group:
-    """Requests that are decoded and committed together, from then until all of them are answered."""
-
-    def __init__(self, requests: Sequence[_Request], way: _Way) -> None:
-        self.requests = list(requests)
-        """In the order in which they came."""
-        self._way = way
-        self._receiving = _tracer.start_span("receive", attributes={"spanverdict.requests": len(requests)})
-        self._step = self._begin("decode")
-
-    @property
-    def payloads(self) -> Sequence[bytes]:
-        """Those of the requests, in order."""
-        return [request.payload for request in self.requests]
-
-    @property
-    def looked_at(self) -> bool:
-        """Whether all of them were looked at for what has to be masked."""
-        return all(request.looked_at for request in self.requests)
-
-    @property
-    def within_limits(self) -> bool:
-        """Whether all of them were looked at for what has to be cut."""
-        return all(request.cuts is not None for request in self.requests)
-
-    def suspected(self) -> None:
-        """Give the requests back, as something may have to be masked in them."""
-        self._end()
-        self._way.look_again([replace(request, suspected=True) for request in self.requests])
-
-    def oversized(self) -> None:
-        """Give the requests back, as something has to be cut in them."""
-        self._end()
-        self._way.look_again([replace(request, oversized=True) for request in self.requests])
-
-    def split(self) -> Sequence[_Group]:
-        """Return the requests one by one."""
-        self._end()
-        return [_Group((request,), self._way) for request in self.requests]
-
-    def failed(self, error: Exception) -> None:
-        """Tell the clients of a fault that is not theirs."""
-        if not isinstance(error, Unavailable):
-            _log.error("%d requests could not be taken in", len(self.requests), exc_info=error)
-        self._end()
-        for request in self.requests:
-            if not request.receipt.done():
-                request.receipt.set_exception(error)
-
-    def decoded(self, table: SpanTable, tallies: Sequence[Tally], *, here: bool = False) -> None:
-        """Answer requests without spans, and queue the others for the journal; with `here`, commit them, too."""
-        self._step.set_attribute("spanverdict.spans", len(table))
-        self._step.end()
-        held = [(request, tally) for request, tally in zip(self.requests, tallies, strict=True) if tally.accepted]
-        for request, tally in zip(self.requests, tallies, strict=True):
-            if not tally.accepted:
-                _answer_without_spans(request, tally)
-        table, held = self._admitted(table, held)
-        if not held:
-            self._receiving.end()
-            return
-        self._step = self._begin("journal")
-        commit = self._way.journal.append_all([request.kept for request, _ in held], time.time_ns(), here=here)
-        commit.add_done_callback(lambda done: self._settle(done, held, table))
-
-    def _admitted(
-        self, table: SpanTable, held: list[tuple[_Request, Tally]]
-    ) -> tuple[SpanTable, list[tuple[_Request, Tally]]]:
-        """Answer requests that name too many new runs, and return what is left."""
-        if self._way.admission is None:
-            return table, held
-        table, refusals = self._way.admission.sift(table, [tally.accepted for _, tally in held])
-        if not any(refusals):
-            return table, held
-        for (request, _), refusal in zip(held, refusals, strict=True):
-            if refusal is not None:
-                request.receipt.set_exception(refusal)
-        return table, [one for one, refusal in zip(held, refusals, strict=True) if refusal is None]
-
-    def _settle(self, commit: Future[range], held: Sequence[tuple[_Request, Tally]], table: SpanTable) -> None:
-        """Hand on what was committed, then tell the clients. Called on the thread that commits."""
-        self._end()
-        error = commit.exception()
-        if error is None:
-            _spans.add(len(table))
-            self._way.deliver(commit.result(), table)
-        else:
-            if self._way.admission is not None:
-                self._way.admission.withdraw(table)
-            if isinstance(error, StoreUnavailable):
-                error = Unavailable(str(error))
-        for request, tally in held:
-            if error is None:
-                request.receipt.set_result(_receipt(request, tally))
-            else:
-                request.receipt.set_exception(error)
-
-    def _begin(self, step: str) -> trace.Span:
-        return _tracer.start_span(step, trace.set_span_in_context(self._receiving, context.Context()))
-
-    def _end(self) -> None:
-        self._step.end()
-        self._receiving.end()
-
-
-def _answer_without_spans(request: _Request, tally: Tally) -> None:
-    if tally.undecodable:
-        request.receipt.set_exception(Undecodable(tally.undecodable))
-    else:
-        request.receipt.set_result(_receipt(request, tally))
-
-
-def _receipt(request: _Request, tally: Tally) -> Receipt:
-    told = (*tally.problems, *([str(request.cuts)] if request.cuts else []))
-    return Receipt(tally.accepted, tally.rejected, "; ".join(told))
