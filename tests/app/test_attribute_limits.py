@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
-from app.test_decoding_process import until
+from app.waiting import until
 from bench.load import make_payload
 from receiver.wires import JSON, GrpcWire, HttpWire
 from spanverdict.app.decodingprocess import DecodingProcess

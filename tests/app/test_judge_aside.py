@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.followed import MemoryArchive, flow, ingest, record, requests, score
+from app.waiting import until
 from spantables import table_of
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
@@ -51,7 +52,7 @@ class Bench:
 
         def come() -> None:
             self.judge.deliver((batch,), requests(*numbers, run=run))
-            wait_until(lambda: self.judge.backlog == 0)
+            until(lambda: self.judge.backlog == 0)
 
         return come
 
@@ -62,15 +63,6 @@ class Bench:
             (kept.run.id, kept.run.revision, kept.judged_through, event.spans)
             for kept, event in zip(self.kept, started, strict=True)
         ]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(PATIENCE_S * 1000):
-        if holds():
-            return
-        pause.wait(0.001)
-    raise TimeoutError
 
 
 @pytest.fixture
@@ -122,7 +114,7 @@ def test_words_wait_for_the_verdict_and_what_follows_them_waits_behind_them(benc
         bench.judge.deliver((2,), requests(2, run="early"))
         bench.judge.hear(record(labels={"branch": "main"}))
         bench.judge.deliver((3,), requests(3, run="late"))
-        wait_until(lambda: "early" in bench.judge.docket.runs)
+        until(lambda: "early" in bench.judge.docket.runs)
         seen.update(bench.judge.docket.runs)
 
     seen: dict[str, object] = {}

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from app.test_decoding_process import until
+from app.secretrequests import CANARY, WAIT_S, Watched, done, journaled, secret, text, with_attribute
+from app.waiting import until
 from bench.load import make_payload
-from spanverdict.app import intake as room
 from spanverdict.app.decodingprocess import DecodingProcess
 from spanverdict.app.intake import Intake
 from spanverdict.masking.masker import Masker
 from spanverdict.masking.rules import MaskingRules
-from spanverdict.receiver.sink import Receipt
 from spanverdict.storage.store import Store
-
-CANARY = "c4nary-0815"
-WAIT_S = 30
-
-
-class Watched(Masker):
-    """Counts what it is asked to look at."""
-
-    looks = 0
-
-    def masked(self, payload: bytes) -> bytes:
-        self.looks += 1
-        return super().masked(payload)
-
-
-def secret(number: int, **more: object) -> bytes:
-    attribute = KeyValue(key="note", value=AnyValue(string_value=f"password={CANARY}"))
-    span = Span(trace_id=b"t" * 16, span_id=number.to_bytes(8, "big"), name="ask", attributes=[attribute], **more)
-    return TracesData(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[span])])]).SerializeToString()
 
 
 @contextmanager
@@ -55,49 +32,6 @@ def taking(folder: Path, masker: Masker, pattern: str | None = None) -> Iterator
             intake.close()
 
 
-def journaled(store: Store) -> bytes:
-    return b"".join(batch.payload for batch in store.journal.read())
-
-
-def done(*receipts: Future[Receipt]) -> list[int]:
-    return [receipt.result(WAIT_S).accepted for receipt in receipts]
-
-
-def with_attribute(payload: bytes, place: int, attribute: KeyValue) -> bytes:
-    request = TracesData.FromString(payload)
-    request.resource_spans[0].scope_spans[0].spans[place].attributes.append(attribute)
-    return request.SerializeToString()
-
-
-def text(key: str, value: str) -> KeyValue:
-    return KeyValue(key=key, value=AnyValue(string_value=value))
-
-
-HIDDEN = {
-    "a short text": text("note", f"password={CANARY}"),
-    "a text": text("note", f"the password={CANARY} is somewhere in here"),
-    "a long text": text("note", "so " * 20 + f"the password={CANARY}"),
-    "a very long text": text("note", "so " * 2000 + f"the password={CANARY}"),
-    "a text under a secret name": text("db.password", CANARY),
-    "a number under a secret name": KeyValue(key="db.password", value=AnyValue(int_value=815_0815)),
-    "an array": KeyValue(key="notes", value=AnyValue(array_value={"values": [text("", f"password={CANARY}").value]})),
-}
-
-
-@pytest.mark.parametrize("place", [0, 599])
-@pytest.mark.parametrize("name", HIDDEN)
-def test_a_secret_among_very_many_attributes_is_found(tmp_path: Path, name: str, place: int) -> None:
-    masker = Watched(MaskingRules())
-    with taking(tmp_path, masker) as (intake, store):
-        assert done(intake.submit(make_payload(600, 10, 1))) == [600]
-        assert masker.looks == 0
-        assert done(intake.submit(with_attribute(make_payload(600, 10, 2), place, HIDDEN[name]))) == [600]
-        kept = journaled(store)
-        assert HIDDEN[name].SerializeToString() not in kept
-        assert CANARY.encode() not in kept
-    assert masker.looks == 1
-
-
 def test_payloads_without_anything_suspicious_are_searched_by_the_process_alone(tmp_path: Path) -> None:
     masker = Watched(MaskingRules())
     payloads = [make_payload(20, 10, seed) for seed in range(20)]
@@ -105,17 +39,6 @@ def test_payloads_without_anything_suspicious_are_searched_by_the_process_alone(
         assert done(*map(intake.submit, payloads)) == [20] * 20
         assert journaled(store) == b"".join(payloads)
     assert masker.looks == 0
-
-
-def test_a_secret_is_masked_however_often_it_comes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "WARY_S", 0.0)
-    masker = Watched(MaskingRules())
-    with taking(tmp_path, masker) as (intake, store):
-        for number in range(1, 6):
-            assert done(intake.submit(make_payload(20, 10, number)), intake.submit(secret(number))) == [20, 1]
-        assert CANARY.encode() not in journaled(store)
-        assert journaled(store).count(b"password=[secret]") == 5
-    assert 5 <= masker.looks <= 10
 
 
 def test_what_was_masked_once_is_looked_for_beforehand_for_a_while(tmp_path: Path) -> None:
@@ -145,7 +68,7 @@ def test_a_process_that_searches_for_something_else_is_not_relied_on(tmp_path: P
 def test_after_other_masking_was_set_the_process_searches_for_that_also_in_what_it_knows(tmp_path: Path) -> None:
     masker = Watched(MaskingRules())
     harmless = [make_payload(20, 10, seed) for seed in range(5)]
-    request = with_attribute(make_payload(20, 10, 7), 3, text("note", f"token is {CANARY}"))
+    request = with_attribute(make_payload(20, 10, 7), 3, text("note", f"token is {CANARY}").SerializeToString())
     with taking(tmp_path, masker) as (intake, store):
         assert done(intake.submit(request)) == [20], "nothing that the first rules mask"
         other = Watched(MaskingRules(patterns=(("canary", "c4nary-[0-9]+"),)))

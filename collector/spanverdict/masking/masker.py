@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from spanverdict.masking.detectors import compiled
 from spanverdict.masking.rules import Action, MaskingRules
@@ -46,7 +47,7 @@ class Masker:
         What is no OTLP is returned as it is: it is refused by whoever decodes it, and never kept.
         """
         rules = self._rules
-        if rules.idle or (rules.suspicion is not None and rules.suspicion.search(payload) is None):
+        if rules.idle or not self._may_hold(payload, TracesData):
             return payload
         try:
             request = pb.TracesData.FromString(payload)
@@ -128,7 +129,7 @@ class Masker:
         return known[serialised]
 
     def _fresh(self, serialised: bytes) -> bytes | None:
-        if not self._is_suspicious(serialised):
+        if not self._may_hold(serialised, pb.KeyValue):
             return serialised
         try:
             attribute = pb.KeyValue.FromString(serialised)
@@ -230,6 +231,19 @@ class Masker:
         for detector in self._rules.detectors:
             text = detector.replaced(text)
         return text
+
+    def _may_hold(self, part: bytes, kind: type[Message]) -> bool:
+        """Tell whether a serialised message may hold something to mask, in whatever order its parts were written."""
+        hint = self._rules.hint
+        if hint is not None and hint.search(part) is None:
+            return False
+        if self._is_suspicious(part):
+            return True
+        try:
+            usual = kind.FromString(part).SerializeToString()
+        except DecodeError:
+            return True
+        return usual != part and self._is_suspicious(usual)
 
     def _is_suspicious(self, part: bytes) -> bool:
         suspicion = self._rules.suspicion

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from spanverdict.masking.detectors import DETECTORS, SECRETS, Detector, compiled, own
 from spanverdict.masking.secrets import (
+    ACROSS,
     ENDING,
     SECRET_NAME,
     SUSPICIOUS,
@@ -126,6 +127,16 @@ class MaskingRules:
         keys = [f"(?i:{part.removesuffix('.*').removeprefix('.*')})" for part in globs]
         secret = [SUSPICIOUS, SUSPICIOUS_ENDING, SUSPICIOUS_ARGUMENT] if self.secrets else []
         return "|".join([*keys, *secret, *(part for part in loose if part)])
+
+    @cached_property
+    def hint(self) -> Any | None:
+        """Return a matcher of payloads that finds more than `suspicion`.
+
+        One without a match holds nothing to mask in whatever order its parts were written. None when all may.
+        """
+        if not self.secrets:
+            return self.suspicion
+        return compiled(f"{self.suspicious_pattern}|{ACROSS}") if self.suspicious_pattern else None
 
     def hashed(self, value: bytes) -> str:
         """Return a keyed hash: equal values have equal hashes, and nobody without the key can try values out."""

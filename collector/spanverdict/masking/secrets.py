@@ -43,8 +43,9 @@ VOCABULARY: Final = (
     r"[._-]?token"
 )
 """… or is one of these, which are tokens of a language model."""
-SUSPICIOUS_ENDING: Final = r"(?i:token|jwt|auth)\x12\C{0,3}?[\x00-\x7f][\n*2:]"
-"""The end of such a name, and the beginning of a value that is no number."""
+_ENDS: Final = r"(?i:token|jwt|auth)"
+SUSPICIOUS_ENDING: Final = rf"{_ENDS}\x12\C{{0,3}}?[\x00-\x7f][\n*2:]"
+"""The end of such a name, and the beginning of a value that is no number, as protobuf writes them."""
 WAYS: Final = words(
     "none", "basic", "bearer", "digest", "negotiate", "ntlm", "kerberos", r"oauth[12]?", "oidc", "openid", "saml",
     "ldap", "radius", "m?tls", "iam", "jwt", "api[-_ ]?key", "token", "password(?:less)?", "session", "cookie", "hmac",
@@ -65,7 +66,9 @@ SUSPICIOUS: Final = rf"(?i:{_ALWAYS}|{_ALONE}|headers?\.[a-z0-9_.-]{{0,80}}(?:to
 """What is in a name or a text that holds a secret in any of these ways, but for queries, options and statements."""
 _LOOSE_USER: Final = rf"(?:-[A-Za-z]{{0,6}}[uU]|user){_NAME_OF_USER}[^\s\"']"
 SUSPICIOUS_ARGUMENT: Final = rf"{_USER_OPTION}\n\C{{1,3}}\n\C{{1,3}}[^\s:]{{1,128}}:"
-"""Such an option and what follows it, as items of a list."""
+"""Such an option and what follows it, as items of a list, as protobuf writes them."""
+ACROSS: Final = words(_ENDS, _USER_OPTION)
+"""What is in all that the last two find, in whatever order the parts of a message were written."""
 LOOSE: Final = rf"{SUSPICIOUS}|(?i:(?:{_QUERY})(?:=|%3D)|-token[\s=]|{_STATEMENT})|{_LOOSE_USER}"
 
 _KEY: Final = rf"(?:{_ALWAYS}|(?:\b|_|%[0-9A-F]{{2}})(?:{_ALONE})|{_CAPITALISED}){_MORE}"

@@ -163,7 +163,7 @@ def _judge_rows(attributes: Interner, start: int, new: New, show: Show | None) -
         show(texts)
     doubtful: Places = seen.doubtful[:n_doubtful]
     if n_doubtful:
-        judge_each(attributes, doubtful + start, items_of(rows.take(doubtful, axis=0)))
+        judge_each(attributes, doubtful + start, items_of(rows.take(doubtful, axis=0)), show)
 
 
 ROUTINES: Final = (glance,)

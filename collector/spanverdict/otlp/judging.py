@@ -93,37 +93,42 @@ def _judge_rows(attributes: Interner, places: Places, rows: Rows, show: Show | N
     if show is not None:
         show(look.searchable())
     doubtful = (~look.plain).nonzero()[0]
-    judge_each(attributes, places.take(doubtful), items_of(rows.take(doubtful, axis=0)))
+    judge_each(attributes, places.take(doubtful), items_of(rows.take(doubtful, axis=0)), show)
 
 
 def judge_items(attributes: Interner, places: Places, items: Sequence[bytes], show: Show | None) -> None:
     """Have protobuf judge new attributes, and show them."""
     if show is not None:
         show(b"\0".join(items))
-    judge_each(attributes, places, items)
+    judge_each(attributes, places, items, show)
 
 
-def judge_each(attributes: Interner, places: Places, items: Sequence[bytes]) -> None:
-    """Have protobuf judge new attributes."""
-    if not _are_attributes(items):
+def judge_each(attributes: Interner, places: Places, items: Sequence[bytes], show: Show | None) -> None:
+    """Have protobuf judge new attributes, and show how it writes those that were written otherwise."""
+    if not _are_attributes(items, show):
         numbers = places.tolist()
-        attributes.unreadable.update(n for n, item in zip(numbers, items, strict=True) if not _is_attribute(item))
+        attributes.unreadable.update(n for n, item in zip(numbers, items, strict=True) if not _is_attribute(item, show))
 
 
-def _are_attributes(items: Sequence[bytes]) -> bool:
+def _are_attributes(items: Sequence[bytes], show: Show | None) -> bool:
     """Tell whether protobuf reads all of them, in one call: most requests have nothing to single out."""
+    written = Items(items=items).SerializeToString()
     try:
-        KeyValueList.FromString(Items(items=items).SerializeToString())
+        read = KeyValueList.FromString(written)
     except DecodeError:
         return False
+    if show is not None and (usual := read.SerializeToString()) != written:
+        show(usual)
     return True
 
 
-def _is_attribute(item: bytes) -> bool:
+def _is_attribute(item: bytes, show: Show | None) -> bool:
     try:
-        decode_attribute(item)
+        key, value = decode_attribute(item)
     except Undecodable:
         return False
+    if show is not None:
+        show(encode_attribute(key, value))
     return True
 
 
