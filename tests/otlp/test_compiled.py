@@ -61,6 +61,10 @@ def outcome(payloads: list[bytes], recent: int, *, compiled: bool) -> object:
     return table_rows(table), tallies
 
 
+def test_machine_code_counts_no_references_to_arrays() -> None:
+    assert [name for name, (_, object_file) in compile_all().items() if b"NRT_" in object_file] == []
+
+
 @pytest.mark.parametrize("name", [*USUAL, *UNUSUAL])
 @pytest.mark.parametrize("recent", [0, 5])
 def test_requests_are_opened_as_protobuf_opens_them(name: str, recent: int) -> None:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from spanverdict.telemetry.compiling import Routine, Taken
@@ -28,6 +29,8 @@ _CALLS: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)
 _NEVER_CALLED: Final = ("numba_gil_ensure", "numba_gil_release", "numba_unpickle", "numba_do_raise")
 """What code refers to that raises; ours does not."""
 _DIGEST_BYTES: Final = 32
+_OWNS_NOTHING: Final = MappingProxyType({"_nrt": False})
+"""Arrays are not counted as they are passed on, a fifth of the time: all of them are held by whoever calls."""
 
 
 def load(routines: Sequence[Routine], code: Code) -> None:
@@ -116,12 +119,13 @@ def made(routines: Sequence[Routine]) -> Code:
     """Compile routines."""
     numba, extending = import_module("numba"), import_module("numba.extending")
     for function in _parts(routines):
-        extending.register_jitable(forceinline=True)(function)
+        extending.register_jitable(forceinline=True, **_OWNS_NOTHING)(function)
     code: Code = {}
     for routine in routines:
-        function = numba.njit(error_model="numpy")(routine.function)
+        function = numba.njit(error_model="numpy", **_OWNS_NOTHING)(routine.function)
         call = _called(function, _unpacking(routine))
-        compiled = numba.cfunc(numba.int64(numba.types.CPointer(numba.int64)), nopython=True)(call)
+        frame = numba.types.CPointer(numba.int64)
+        compiled = numba.cfunc(numba.int64(frame), nopython=True, **_OWNS_NOTHING)(call)
         code[routine.name] = compiled.native_name, bytes(compiled._library._get_compiled_object())  # noqa: SLF001
     return code
 

@@ -45,7 +45,8 @@ def number_rows(wanted: Wanted, table: Table, answers: Answers) -> int:
                 if numbers[place] < 0:
                     numbers[place] = first + n_new
                     _remember(table, slots[item], rows[item], numbers[place])
-                    new[n_new] = rows[item]
+                    for word in range(rows.shape[1]):
+                        new[n_new, word] = rows[item, word]
                     n_new += 1
     return n_new
 
