@@ -163,7 +163,7 @@ class SteppedWriter(Writer):
     """The writer without its thread: what is queued is committed a little later, or before the next change."""
 
     def __init__(self, world: World) -> None:
-        limits = GroupLimits(rows_below=world.rng.choice((0, 1000, LIMITS_OF_GROUPS.rows_below)), segment_bytes=5000)
+        limits = GroupLimits(rows_below=world.rng.choice((0, 1000, LIMITS_OF_GROUPS.rows_below)), segment_bytes=20_480)
         super().__init__(world.disk, limits)  # type: ignore[arg-type]
         self._world = world
 

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from spanverdict.storage.segments import HEAD_BYTES
 from spanverdict.storage.store import Store
 from spanverdict.storage.writequeue import GroupLimits
 
@@ -43,6 +44,13 @@ def in_rows(path: Path) -> list[int]:
         return [number for (number,) in connection.execute("SELECT id FROM batches WHERE segment IS NULL")]
     finally:
         connection.close()
+
+
+def records(path: Path) -> dict[int, range]:
+    """Return where in its segment the record of each batch stands, by the store's rows."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT id, start, size FROM batches WHERE segment IS NOT NULL")
+        return {number: range(start, start + HEAD_BYTES + size) for number, start, size in rows}
 
 
 def file_of(path: Path) -> bytes:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spanverdict.storage.blocks import BLOCK, rounded_up
 from spanverdict.storage.errors import JournalUnavailable, StoreUnusable
 from spanverdict.storage.segments import HEAD_BYTES
 from spanverdict.storage.store import Store
@@ -42,12 +43,21 @@ class Cut:
     def segment(self) -> Path:
         return segments(self.path)[0]
 
-    def ends(self) -> list[int]:
-        """Where each batch that the file does not know ends in the segment."""
-        found = [self.early]
-        for number in range(EARLY_LAST + 1, LAST + 1):
-            found.append(found[-1] + HEAD_BYTES + len(payload(number)))
-        return found[1:]
+    def places(self) -> list[range]:
+        """Where in the segment each batch stands that the file does not know."""
+        found, number, end = [], EARLY_LAST, self.early
+        for count in LATE:
+            end = rounded_up(end)
+            for number in range(number + 1, number + count + 1):  # noqa: B020 - goes on where it was
+                found.append(range(end, end + HEAD_BYTES + len(payload(number))))
+                end = found[-1].stop
+        return found
+
+    def inside(self) -> list[int]:
+        """Every place inside of them, and some of those between."""
+        return sorted(
+            {at for place in self.places() for at in place} | {*range(self.early, self.places()[-1].stop, 333)}
+        )
 
 
 @pytest.fixture
@@ -83,7 +93,7 @@ def reopened(path: Path, *, twice: bool = True) -> list[int]:
 
 def test_what_a_power_failure_took_is_put_back_as_it_was(tmp_path: Path, caplog) -> None:
     path = tmp_path / "store.db"
-    with Store.open(path, limits=GroupLimits(rows_below=0, segment_bytes=200)) as store:
+    with Store.open(path, limits=GroupLimits(rows_below=0, segment_bytes=2 * BLOCK)) as store:
         fill(store, 1)
         early = file_of(path)
         fill(store, 1, 3, 2, 1, 5)
@@ -101,28 +111,30 @@ def test_what_a_power_failure_took_is_put_back_as_it_was(tmp_path: Path, caplog)
 
 
 def test_wherever_the_last_segment_is_torn_whole_commits_are_put_back_and_no_others(cut: Cut, tmp_path: Path) -> None:
-    whole, ends = cut.segment.read_bytes(), cut.ends()
-    assert ends[-1] == len(whole)
-    for size, copy in zip(range(cut.early, len(whole) + 1), copies(cut, tmp_path), strict=False):
+    whole, places = cut.segment.read_bytes(), cut.places()
+    assert rounded_up(places[-1].stop) == len(whole)
+    for size, copy in zip([*cut.inside(), places[-1].stop, len(whole)], copies(cut, tmp_path), strict=False):
         copy.segment.write_bytes(whole[:size])
-        last = max(n for n, end in ((EARLY_LAST, 0), (6, ends[1]), (7, ends[2]), (10, ends[5])) if end <= size)
+        ends = {EARLY_LAST: 0, 6: places[1].stop, 7: places[2].stop, 10: places[5].stop}
+        last = max(number for number, end in ends.items() if end <= size)
         assert reopened(copy.path, twice=size % 16 == 0) == list(range(1, last + 1)), size
 
 
 def test_a_torn_end_of_which_later_parts_arrived_is_no_commit(cut: Cut, tmp_path: Path) -> None:
     """A disk may write the parts of what was not flushed in any order."""
-    whole, ends = cut.segment.read_bytes(), cut.ends()
-    for at, copy in zip(range(ends[2], len(whole), 5), copies(cut, tmp_path), strict=False):
+    whole, places = cut.segment.read_bytes(), cut.places()
+    for at, copy in zip(range(places[3].start, places[5].stop, 5), copies(cut, tmp_path), strict=False):
         copy.segment.write_bytes(whole[:at] + bytes(byte ^ 0xFF for byte in whole[at : at + 5]) + whole[at + 5 :])
         assert reopened(copy.path) == list(range(1, 8)), at
 
 
 def test_a_flipped_bit_in_what_is_to_be_put_back_costs_no_other_commit(cut: Cut, tmp_path: Path) -> None:
-    whole, ends = cut.segment.read_bytes(), cut.ends()
-    for at, copy in zip(range(cut.early, ends[2], 3), copies(cut, tmp_path), strict=False):
+    whole, places = cut.segment.read_bytes(), cut.places()
+    flipped = [at for at in cut.inside() if at < places[2].stop][::3]
+    for at, copy in zip(flipped, copies(cut, tmp_path), strict=False):
         copy.segment.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
-        batch = EARLY_LAST + 1 + sum(end <= at for end in ends)
-        assert reopened(copy.path) == [n for n in range(1, LAST + 1) if n != batch], at
+        lost = {n for n, place in enumerate(places, EARLY_LAST + 1) if at in place}
+        assert reopened(copy.path) == [n for n in range(1, LAST + 1) if n not in lost], at
 
 
 def test_a_store_without_its_log_has_every_batch(tmp_path: Path) -> None:
@@ -153,7 +165,7 @@ def test_what_stood_in_rows_between_segments_is_missed_when_it_is_lost(tmp_path:
 def test_what_was_refused_is_not_put_back_in_place_of_what_came_later(tmp_path: Path, monkeypatch) -> None:
     """Flushed, and then not committed: its ids are given again, here in another segment."""
     path = tmp_path / "store.db"
-    with Store.open(path, limits=GroupLimits(rows_below=0, segment_bytes=200)) as store:
+    with Store.open(path, limits=GroupLimits(rows_below=0, segment_bytes=2 * BLOCK)) as store:
         fill(store, 3)
         early = file_of(path)
         with monkeypatch.context() as broken:
@@ -185,7 +197,7 @@ def test_a_copy_made_while_batches_come_has_all_that_were_there_when_it_was_begu
     path, copy = tmp_path / "store.db", tmp_path / "copy" / "store.db"
     copy.parent.mkdir()
     with (
-        Store.open(path, limits=GroupLimits(rows_below=0, segment_bytes=10_000)) as store,
+        Store.open(path, limits=GroupLimits(rows_below=0, segment_bytes=10 * BLOCK)) as store,
         ThreadPoolExecutor(1) as pool,
     ):
         fill(store, 20)
@@ -251,7 +263,7 @@ STEPS = st.lists(
 @given(steps=STEPS, chance=st.randoms(use_true_random=False))
 def test_after_a_power_failure_there_is_what_was_acknowledged_and_nothing_else(steps, chance) -> None:
     """Groups of 60 bytes and more stand in segments here, and their rows are not flushed; all other commits are."""
-    limits = GroupLimits(rows_below=60, segment_bytes=300)
+    limits = GroupLimits(rows_below=60, segment_bytes=3 * BLOCK)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
         with Store.open(path, limits=limits) as store:

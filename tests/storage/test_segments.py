@@ -7,12 +7,13 @@ import os
 import sqlite3
 import stat
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from spanverdict.storage.blocks import BLOCK, rounded_up
 from spanverdict.storage.database import Database
 from spanverdict.storage.errors import JournalUnavailable, StoreUnavailable
 from spanverdict.storage.journal import Damage
@@ -20,9 +21,9 @@ from spanverdict.storage.schema import MIGRATIONS, prepare
 from spanverdict.storage.segments import HEAD_BYTES
 from spanverdict.storage.store import Store
 from spanverdict.storage.writequeue import GroupLimits
-from storage.journaling import IN_SEGMENTS, file_of, fill, held, in_rows, lose_rows, payload, segments
+from storage.journaling import IN_SEGMENTS, file_of, fill, held, in_rows, lose_rows, payload, records, segments
 
-IN_SMALL_SEGMENTS = GroupLimits(rows_below=0, segment_bytes=1000)
+IN_SMALL_SEGMENTS = GroupLimits(rows_below=0, segment_bytes=2 * BLOCK)
 STATE_OF_4 = zlib.crc32(repr((1, 3, 100_003, 6)).encode())
 
 
@@ -38,10 +39,11 @@ def test_small_commits_stand_in_the_file_and_large_ones_beside_it(path: Path) ->
             store.journal.append_all(group, 1, here=True).result(10)
         assert [batch.payload for batch in store.journal.read()] == [small, large, small, small, b""]
         assert store.journal.bytes_stored() == 170_000
-        assert store.journal.bytes_in_segments() == 130_000 + 3 * HEAD_BYTES
+        whole = rounded_up(50_000 + HEAD_BYTES) + rounded_up(80_000 + 2 * HEAD_BYTES)
+        assert store.journal.bytes_in_segments() == whole
     assert in_rows(path) == [1, 5]
     (segment,) = segments(path)
-    assert segment.stat().st_size == 130_000 + 3 * HEAD_BYTES
+    assert segment.stat().st_size == whole
 
 
 def test_segments_can_be_read_by_whoever_can_read_the_store(path: Path) -> None:
@@ -49,7 +51,7 @@ def test_segments_can_be_read_by_whoever_can_read_the_store(path: Path) -> None:
     for mode, folder_mode in ((0o600, 0o700), (0o640, 0o750)):
         path.chmod(mode)
         with Store.open(path, limits=IN_SMALL_SEGMENTS) as store:
-            store.journal.append(b"x" * 1000, 1).result(10)
+            store.journal.append(b"x" * 5000, 1).result(10)
         assert stat.S_IMODE(segments(path)[-1].stat().st_mode) == mode
         if mode == 0o600:
             assert stat.S_IMODE(segments(path)[-1].parent.stat().st_mode) == folder_mode
@@ -58,11 +60,9 @@ def test_segments_can_be_read_by_whoever_can_read_the_store(path: Path) -> None:
 def test_a_new_segment_is_begun_when_one_is_full_and_a_larger_commit_still_goes_into_one(path: Path) -> None:
     with Store.open(path, limits=IN_SMALL_SEGMENTS) as store:
         fill(store, *[6] * 12)
-        store.journal.append(b"x" * 5000, 1).result(10)
-        assert [b.payload for b in store.journal.read(73)] == [b"x" * 5000]
-    sizes = [segment.stat().st_size for segment in segments(path)]
-    assert len(sizes) == 7
-    assert max(sizes[:-1]) <= 1000 < sizes[-1]
+        store.journal.append(b"x" * 10_000, 1).result(10)
+        assert [b.payload for b in store.journal.read(73)] == [b"x" * 10_000]
+    assert [segment.stat().st_size for segment in segments(path)] == [2 * BLOCK] * 6 + [3 * BLOCK]
     with Store.open(path, limits=IN_SMALL_SEGMENTS) as store:
         fill(store, 1)
         assert store.journal.bounds().last == 74
@@ -71,13 +71,15 @@ def test_a_new_segment_is_begun_when_one_is_full_and_a_larger_commit_still_goes_
 def test_a_segment_goes_when_none_of_its_batches_is_needed(path: Path) -> None:
     with Store.open(path, limits=IN_SMALL_SEGMENTS) as store:
         fill(store, *[6] * 12)
-        for first in (2, 13, 31, 32, 60, 73):
+        places = records(path)
+        for first in (2, 13, 31, 32, 60):
             store.journal.delete_before(first)
             assert held(store) == list(range(first, 73))
-            records = sum(len(payload(n)) + HEAD_BYTES for n in range(first, 73))
-            assert store.journal.bytes_in_segments() == records
-            assert sum(s.stat().st_size for s in segments(path)) <= records + 1000
-        assert len(segments(path)) == 1
+            on_disk = sum(segment.stat().st_size for segment in segments(path))
+            assert store.journal.bytes_in_segments() == on_disk - places[first].start
+            assert places[first].start < 2 * BLOCK
+        store.journal.delete_before(73)
+        assert (held(store), store.journal.bytes_in_segments(), len(segments(path))) == ([], 0, 1)
         assert store.journal.damaged == ()
         fill(store, 3)
         assert held(store) == [73, 74, 75]
@@ -182,7 +184,7 @@ def test_a_segment_that_was_cut_short_is_left_as_it_is(path: Path) -> None:
     with Store.open(path, limits=IN_SEGMENTS) as store:
         fill(store, 3, 3)
         (segment,) = segments(path)
-        os.truncate(segment, segment.stat().st_size - 1)
+        os.truncate(segment, records(path)[6].stop - 1)
     with Store.open(path, limits=IN_SEGMENTS) as store:
         fill(store, 2)
         assert held(store) == [1, 2, 3, 4, 5, 7, 8]
@@ -194,20 +196,16 @@ def test_a_flipped_bit_anywhere_costs_the_batch_in_which_it_is_and_no_other(path
     with Store.open(path, limits=IN_SEGMENTS) as store:
         fill(store, 1, 3, 2)
         (segment,) = segments(path)
-        whole = segment.read_bytes()
-        batch, end = 0, 0
-        for offset in range(len(whole)):
-            if offset == end:
-                batch += 1
-                end += HEAD_BYTES + len(payload(batch))
+        whole, places = segment.read_bytes(), records(path)
+        for offset in sorted({at for place in places.values() for at in place} | {*range(0, len(whole), 97)}):
             bad = bytearray(whole)
             bad[offset] ^= 1 << (offset % 8)
             segment.write_bytes(bad)
+            lost = [number for number, place in places.items() if offset in place]
             told: list[Damage] = []
             kept = [(b.id, b.payload) for b in store.journal.read(on_damage=told.append)]
-            assert kept == [(n, payload(n)) for n in range(1, 7) if n != batch], offset
-            assert [damage.batch_id for damage in told] == [batch], offset
-        assert (batch, end) == (6, len(whole))
+            assert kept == [(n, payload(n)) for n in range(1, 7) if n not in lost], offset
+            assert [damage.batch_id for damage in told] == lost, offset
 
 
 @pytest.mark.parametrize("column", ["received_unix_nano", "size", "crc", "segment", "start"])
@@ -229,18 +227,17 @@ def test_a_segment_that_cannot_be_opened_just_now_is_no_damage(path: Path, monke
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
         with monkeypatch.context() as patched:
-            patched.setattr("spanverdict.storage.segments.os.open", refuse)
+            patched.setattr("os.open", refuse)
             with pytest.raises(StoreUnavailable, match="Too many open files"):
                 list(store.journal.read())
         assert (held(store), store.journal.damaged) == ([1], ())
 
 
-def half(real: Callable[..., int], file: int, buffers: Sequence[bytes], offset: int) -> int:
-    """Write half of it; the next call finds no space."""
-    data = b"".join(buffers)
-    if len(data) < 2:
+def half(real: Callable[..., int], file: int, data: memoryview, offset: int) -> int:
+    """Write half of it; when a block is left of that there is no space."""
+    if len(data) <= BLOCK:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    return real(file, [data[: len(data) // 2]], offset)
+    return real(file, data[: len(data) // 2], offset)
 
 
 def fail(code: int) -> Callable[..., None]:
@@ -251,11 +248,11 @@ def fail(code: int) -> Callable[..., None]:
 
 
 FAULTS = {
-    "full": {"pwritev": "half", "pwrite": fail(errno.ENOSPC)},
-    "full and not cut": {"pwritev": "half", "pwrite": fail(errno.ENOSPC), "ftruncate": fail(errno.EIO)},
+    "full": {"pwrite": "half"},
+    "full and not cut": {"pwrite": "half", "ftruncate": fail(errno.EIO)},
     "not flushed": {"fdatasync": fail(errno.EIO)},
     "not flushed nor cut": {"fdatasync": fail(errno.EIO), "ftruncate": fail(errno.EIO), "unlink": fail(errno.EIO)},
-    "read-only": {"pwritev": fail(errno.EROFS), "ftruncate": fail(errno.EROFS)},
+    "read-only": {"pwrite": fail(errno.EROFS), "ftruncate": fail(errno.EROFS)},
 }
 
 
@@ -264,16 +261,16 @@ FAULTS = {
 def test_what_cannot_be_written_leaves_nothing_and_what_comes_later_is_there_once(
     path: Path, monkeypatch, name: str, before: int
 ) -> None:
-    with Store.open(path, limits=GroupLimits(rows_below=0, segment_bytes=400)) as store:
+    with Store.open(path, limits=GroupLimits(rows_below=0, segment_bytes=6 * BLOCK)) as store:
         fill(store, *[1] * before)
         earlier = file_of(path)
         with monkeypatch.context() as disk:
-            real = os.pwritev
+            real = os.pwrite
             for call, how in FAULTS[name].items():
                 replaced = (lambda *given, real=real: half(real, *given)) if how == "half" else how
-                disk.setattr(f"spanverdict.storage.segments.os.{call}", replaced)
+                disk.setattr(f"os.{call}", replaced)
             for _ in range(3):
-                failed = store.journal.append_all([b"f" * 100, b"g" * 50, b"h" * 60], 1, here=True)
+                failed = store.journal.append_all([b"f" * 10_000, b"g" * 50, b"h" * 60], 1, here=True)
                 with pytest.raises(JournalUnavailable, match="cannot commit"):
                     failed.result(10)
             assert store.problem

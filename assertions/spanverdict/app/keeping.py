@@ -25,8 +25,8 @@ _HEADROOM: Final = 64 * 1024 * 1024
 _REST_S: Final = 0.05
 """So long it is not looked again although something does not fit."""
 _ROW_BYTES: Final = 256
-_ROW_SHARE: Final = 32
-"""What a batch takes in the file besides its payload, and one part in so many of that."""
+_ROW_SHARE: Final = 12
+"""What a batch takes besides its payload, and one part in so many of that: a segment is written in whole blocks."""
 _NS: Final = 1_000_000_000
 
 _log = logging.getLogger(__name__)

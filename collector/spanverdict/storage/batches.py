@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from spanverdict.storage.blocks import rounded_up
 from spanverdict.storage.checksum import crc32
 from spanverdict.storage.journalstate import read_state, write_state
 from spanverdict.storage.segments import HEAD_BYTES, Head, Place, Segments, SegmentWriter
@@ -88,11 +89,10 @@ def write_entries(
             Row(i, e.received_unix_nano, len(e.payload), e.crc, e.payload) for i, e in zip(ids, entries, strict=True)
         )
     else:
-        size += len(entries) * HEAD_BYTES
         heads = _heads(ids, entries, shared=shared)
-        end = log.append(state.tail, _parts(heads, entries, state.store_key))
-        rows = rows_of(heads, Place(end.segment, end.offset - size))
-        state = state._replace(segment=end.segment, segment_end=end.offset, segment_bytes=state.segment_bytes + size)
+        written = log.append(state.tail, _parts(heads, entries, state.store_key))
+        rows = rows_of(heads, written.start)
+        state = state.extended(written.tail)
     insert_rows(connection, rows)
     write_state(connection, state)
     return ids
@@ -136,24 +136,35 @@ def delete_before(connection: sqlite3.Connection, batch_id: int) -> Deleted:
     """Delete the batches with smaller ids."""
     state = read_state(connection)
     first = min(max(batch_id, state.first_batch), state.next_batch)
-    size, records, in_segments, newest = connection.execute(
-        "SELECT coalesce(sum(size), 0), count(segment), coalesce(sum(size) FILTER (WHERE segment IS NOT NULL), 0),"
-        " coalesce(max(segment), 0) FROM batches WHERE id < ?",
-        (first,),
+    size, newest = connection.execute(
+        "SELECT coalesce(sum(size), 0), coalesce(max(segment), 0) FROM batches WHERE id < ?", (first,)
     ).fetchone()
+    freed = _bytes_in_segments(connection, first)
     deleted = connection.execute("DELETE FROM batches WHERE id < ?", (first,)).rowcount
     write_state(
         connection,
         state._replace(
             first_batch=first,
             stored_bytes=state.stored_bytes - size,
-            segment_bytes=state.segment_bytes - in_segments - records * HEAD_BYTES,
+            segment_bytes=max(0, state.segment_bytes - freed) if first < state.next_batch else 0,
         ),
     )
     if first == state.next_batch:
         return Deleted(deleted, state.segment)
     (next_one,) = connection.execute("SELECT segment FROM batches WHERE id = ?", (first,)).fetchone() or (None,)
     return Deleted(deleted, next_one or newest)
+
+
+def _bytes_in_segments(connection: sqlite3.Connection, first: int) -> int:
+    """Return what the batches before one take in segments, with what is between commits."""
+    taken = connection.execute(
+        "SELECT segment, min(start + 0), max(start + size) FROM batches WHERE id < ? AND segment IS NOT NULL"
+        " GROUP BY segment",
+        (first,),
+    ).fetchall()
+    # What stays begins where the last of it ended, if it stands in the same segment.
+    left = dict(connection.execute("SELECT segment, start + 0 FROM batches WHERE id = ?", (first,)).fetchall())
+    return sum(left.get(segment, rounded_up(end + HEAD_BYTES)) - start for segment, start, end in taken)
 
 
 def read_batch(connection: sqlite3.Connection, segments: Segments, batch_id: int) -> Batch:

@@ -28,7 +28,7 @@ class JournalState(NamedTuple):
     segment: int = 0
     segment_end: int = 0
     segment_bytes: int = 0
-    """What the records of all batches take, heads included."""
+    """What the records of all batches take, with their heads and what is between commits."""
 
     @property
     def bounds(self) -> Bounds:
@@ -39,6 +39,13 @@ class JournalState(NamedTuple):
     def tail(self) -> Place:
         """Where the next record goes."""
         return Place(self.segment, self.segment_end)
+
+    def extended(self, tail: Place) -> JournalState:
+        """Return the state after records were added up to there."""
+        before = self.segment_end if tail.segment == self.segment else 0
+        return self._replace(
+            segment=tail.segment, segment_end=tail.offset, segment_bytes=self.segment_bytes + tail.offset - before
+        )
 
     def crc(self) -> int:
         """Guard the row against a flipped bit: a wrong bound would hide batches."""

@@ -12,10 +12,12 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import reduce
 from random import SystemRandom
 from typing import Final
 
 from spanverdict.storage.batches import insert_rows, row_of
+from spanverdict.storage.blocks import rounded_up
 from spanverdict.storage.checksum import crc32
 from spanverdict.storage.database import Database
 from spanverdict.storage.errors import StoreUnusable
@@ -33,13 +35,10 @@ class Record:
 
     head: Head
     place: Place
+    end: Place
+    """Where the next one may begin: behind the zeros that fill a block, if there is nothing else."""
     is_sound: bool
     """Its payload is what was written."""
-
-    @property
-    def end(self) -> Place:
-        """Where the next one begins."""
-        return Place(self.place.segment, self.place.offset + HEAD_BYTES + self.head.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +114,10 @@ def records(segments: Segments, first: Place, key: int) -> Iterator[Record]:
             at = data.find(MAGIC, at + 1)
             continue
         payload = view[at + HEAD_BYTES : at + HEAD_BYTES + head.size]
-        yield Record(
-            head, Place(first.segment, first.offset + at), len(payload) == head.size and crc32(payload) == head.crc
-        )
-        at += HEAD_BYTES + head.size
+        place, at = first.after(at), at + HEAD_BYTES + head.size
+        block = rounded_up(first.offset + at) - first.offset
+        at = at if any(view[at:block]) else block
+        yield Record(head, place, first.after(at), len(payload) == head.size and crc32(payload) == head.crc)
 
 
 def finished(found: Sequence[Record]) -> list[Record]:
@@ -141,17 +140,13 @@ def _is_whole(records: Sequence[Record]) -> bool:
 
 
 def _state_with(state: JournalState, found: Sequence[Record]) -> JournalState:
-    sizes = sum(record.head.size for record in found)
-    last = found[-1]
-    return state._replace(
-        next_batch=last.head.batch_id + 1,
-        stored_bytes=state.stored_bytes + sizes,
+    ends = {record.place.segment: record.end for record in found}  # of each segment that of its last one
+    return reduce(JournalState.extended, ends.values(), state)._replace(
+        next_batch=found[-1].head.batch_id + 1,
+        stored_bytes=state.stored_bytes + sum(record.head.size for record in found),
         last_received_unix_nano=max(
             state.last_received_unix_nano, *(record.head.received_unix_nano for record in found)
         ),
-        segment=last.end.segment,
-        segment_end=last.end.offset,
-        segment_bytes=state.segment_bytes + sizes + len(found) * HEAD_BYTES,
     )
 
 

@@ -2,19 +2,20 @@
 
 A record is a head and a payload. The head says all that the row of the batch says, so that what SQLite loses of the
 journal can be put back (`recovery.py`), and a row that disagrees with its record is noticed. Records are added at an
-end that the store knows, by whoever holds its write lock, and never changed.
+end that the store knows, by whoever holds its write lock, and never changed. Those of one commit follow each other
+without a gap; then come zeros up to the end of a block, so that no block is written again when more is added.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from struct import Struct
 from typing import Final, NamedTuple
 
+from spanverdict.storage.blocks import BLOCK, BlockWriter, rounded_up
 from spanverdict.storage.checksum import crc32
 
 MAGIC: Final = b"\xf5SVr"
@@ -22,9 +23,6 @@ MAGIC: Final = b"\xf5SVr"
 _HEAD: Final = Struct("<4sIqqIII")
 _SUM: Final = Struct("<I")
 HEAD_BYTES: Final = _HEAD.size + _SUM.size
-_BUFFERS_AT_ONCE: Final = 1024
-"""What the system takes in one call."""
-_BLOCK: Final = 4096
 _SHARED: Final = 1 << 31
 
 
@@ -33,6 +31,23 @@ class Place(NamedTuple):
 
     segment: int = 0
     offset: int = 0
+
+    def after(self, size: int) -> Place:
+        """Return the place so many bytes on."""
+        return Place(self.segment, self.offset + size)
+
+
+class Stretch(NamedTuple):
+    """Part of a segment."""
+
+    start: Place
+    end: int
+    """The offset of what comes behind it."""
+
+    @property
+    def tail(self) -> Place:
+        """Where the next one may begin."""
+        return Place(self.start.segment, self.end)
 
 
 class Head(NamedTuple):
@@ -111,10 +126,13 @@ class SegmentWriter:
     Its methods raise `OSError`; what was being added then is taken back at once, or before the next record.
     """
 
-    def __init__(self, segments: Segments, segment_bytes: int, *, flush: bool = True) -> None:
+    def __init__(
+        self, segments: Segments, segment_bytes: int, *, flush: bool = True, blocks: BlockWriter | None = None
+    ) -> None:
         self._segments = segments
         self._flush = flush
         self._segment_bytes = segment_bytes
+        self._blocks = blocks or BlockWriter()
         self._file: int | None = None
         self._at = Place()
         """Where the open file ends, as far as we know."""
@@ -122,28 +140,28 @@ class SegmentWriter:
         """The segment that we began last."""
         self._failing = False
 
-    def append(self, tail: Place, buffers: Sequence[bytes]) -> Place:
-        """Write the buffers after the tail, or into a new segment, and flush them; return where their end is."""
+    def append(self, tail: Place, parts: Sequence[bytes]) -> Stretch:
+        """Write the parts into blocks behind the tail, or into a new segment, and flush them; return where they are."""
         self._failing = True
         if tail != self._at or self._file is None:
             self._resume(tail)
-        size = sum(map(len, buffers))
-        if self._file is None or (tail.offset and tail.offset + size > self._segment_bytes):
-            tail = self._begin(tail)
+        start = rounded_up(tail.offset)  # the end of a segment that has no blocks yet is anywhere
+        size = rounded_up(sum(map(len, parts)))
+        if self._file is None or (start and start + size > self._segment_bytes):
+            tail, start = self._begin(tail), 0
         try:
-            self._write(buffers, tail.offset)
+            end = self._write(parts, start)
         except BaseException:
             self._take_back(tail)
             raise
         self._failing = False
-        self._at = Place(tail.segment, tail.offset + size)
-        return self._at
+        self._at = Place(tail.segment, end)
+        return Stretch(Place(tail.segment, start), end)
 
     def probe(self, tail: Place) -> None:
         """Write something and take it back, where there are segments, or should be."""
         if tail.segment or self._failing:
-            end = self.append(tail, [bytes(_BLOCK)])
-            self._take_back(Place(end.segment, end.offset - _BLOCK))
+            self._take_back(self.append(tail, [bytes(BLOCK)]).start)
 
     def close(self) -> None:
         """Let the file go. What comes next opens it again."""
@@ -159,7 +177,7 @@ class SegmentWriter:
             self._segments.path(self._begun).unlink(missing_ok=True)
             self._begun = 0
         with contextlib.suppress(FileNotFoundError):
-            self._file = os.open(self._segments.path(tail.segment), os.O_RDWR | os.O_CLOEXEC)
+            self._file = self._blocks.open(self._segments.path(tail.segment))
         if self._file is None:
             return
         size = os.fstat(self._file).st_size
@@ -173,8 +191,7 @@ class SegmentWriter:
         number = max((tail.segment, *self._segments.numbers())) + 1
         mode = self._segments.store.stat().st_mode & 0o666
         self._make_folder(mode)
-        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
-        self._file = os.open(self._segments.path(number), flags, mode)
+        self._file = self._blocks.open(self._segments.path(number), os.O_CREAT | os.O_EXCL, mode)
         self._begun, tail = number, Place(number, 0)
         try:
             os.fchmod(self._file, mode)
@@ -193,17 +210,12 @@ class SegmentWriter:
             if self._flush:
                 _flush_folder(folder.parent)
 
-    def _write(self, buffers: Sequence[bytes], end: int) -> None:
+    def _write(self, parts: Sequence[bytes], start: int) -> int:
         assert self._file is not None
-        for first in range(0, len(buffers), _BUFFERS_AT_ONCE):
-            some = buffers[first : first + _BUFFERS_AT_ONCE]
-            size = sum(map(len, some))
-            written = os.pwritev(self._file, some, end)
-            if written < size:
-                _write_rest(self._file, b"".join(some)[written:], end + written)
-            end += size
+        end = self._blocks.write(self._file, parts, start)
         if self._flush:
             os.fdatasync(self._file)
+        return end
 
     def _take_back(self, tail: Place) -> None:
         """Leave nothing of what could not be written, if that is possible now; else it goes before the next record."""
@@ -213,14 +225,6 @@ class SegmentWriter:
             elif self._file is not None:
                 os.ftruncate(self._file, tail.offset)
         self.close()
-
-
-def _write_rest(file: int, data: bytes, start: int) -> None:
-    while data:
-        written = os.pwrite(file, data, start)
-        if not written:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        data, start = data[written:], start + written
 
 
 def _flush_folder(folder: Path) -> None:
