@@ -70,13 +70,13 @@ class GzipInflater:
 
     def _feed(self, chunk: bytes | memoryview) -> None:
         self._consumed += len(chunk)
-        rest = chunk
+        rest = _without_padding(chunk) if self._member.eof else chunk
         while rest:
             if self._member.eof:
                 self._member = _CODEC.decompressobj(_GZIP_FORMAT)
                 self.members += 1
             output = self._inflate(rest)
-            rest = self._member.unconsumed_tail or self._member.unused_data.lstrip(b"\0")  # zero padding is allowed
+            rest = self._member.unconsumed_tail or _without_padding(self._member.unused_data)
             self._keep(output, self._consumed - len(rest))
 
     def finish(self) -> bytes:
@@ -112,6 +112,11 @@ class GzipInflater:
             self._output.write(output)
             self._first = b""
         self._size = size
+
+
+def _without_padding(rest: bytes | memoryview) -> bytes:
+    """Skip zeros behind a member, as gzip(1) does: archives are padded with them, and no member begins with one."""
+    return bytes(rest).lstrip(b"\0")
 
 
 def inflate(body: bytes, limits: InflateLimits, lease: Lease) -> tuple[bytes, int]:
