@@ -19,6 +19,8 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from bench.load import make_payload
+from fuzz.roomtargets import ROOMS, room_examples
+from fuzz.wiretargets import WIRE_EXAMPLES, WIRES
 from otlp.messages import expected_rows, is_acceptable, table_row, table_rows
 from spanverdict.diagnostics.diagnostic import LINE_BREAK, Problems
 from spanverdict.diagnostics.render import render_all
@@ -132,14 +134,18 @@ def limiter(data: bytes) -> None:
 
 
 TARGETS: Mapping[str, Target] = {
-    target.__name__: target for target in (decoder, scanner, json_reader, rule_file, selector, masker, limiter)
-}
+    target.__name__: target for target in (decoder, scanner, json_reader, rule_file, selector, masker, limiter, *WIRES)
+} | ROOMS
 MASKER = Masker(MaskingRules())
 LIMITS = AttributeLimits(count=5, value_bytes=130)
 
 
 def examples(name: str) -> list[bytes]:
     """Return what fuzzing a target starts from."""
+    if name in WIRE_EXAMPLES:
+        return WIRE_EXAMPLES[name]
+    if name in ROOMS:
+        return room_examples(name)
     payloads = [make_payload(spans, 12, seed=seed) for spans, seed in ((1, 1), (3, 2), (5, 3))]
     if name == "rule_file":
         return [path.read_bytes() for path in sorted(CASES.glob("*.yaml"))]

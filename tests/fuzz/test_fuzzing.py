@@ -14,7 +14,7 @@ import pytest
 from fuzz.targets import TARGETS, examples, mutations
 from soaking import Progress
 
-SECONDS = int(os.environ.get("SPANVERDICT_FUZZ_SECONDS", "900"))
+SECONDS = int(os.environ.get("SPANVERDICT_FUZZ_SECONDS", "600"))
 ONE_PROCESS_S = 180
 """Atheris never lets go of what instrumented code has compared, arrays too: 15 KB an execution where spans are scanned."""
 COUNTS = {
@@ -25,6 +25,12 @@ COUNTS = {
     "selector": 6000,
     "masker": 4000,
     "limiter": 4000,
+    "http1": 4000,
+    "http2": 4000,
+    "header_blocks": 6000,
+    "gzip_body": 6000,
+    "segment": 100,
+    "walker": 150,
 }
 
 
