@@ -10,10 +10,11 @@ import pytest
 
 from app.waiting import until
 from spanverdict.app import compiling as room
-from spanverdict.app.compiling import Compiling, compile_all
+from spanverdict.app.compiling import Compiling, compile_all, try_out
 from spanverdict.app.decodingchild import _Answers
 from spanverdict.otlp.compiled import ROUTINES
 from spanverdict.telemetry import machinecode
+from spanverdict.telemetry.compiling import Routine
 
 
 def test_nothing_is_compiled_before_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,3 +113,38 @@ def test_what_is_searched_for_may_change_and_compiled_code_stays(monkeypatch: py
     until(answers.compiling.is_done)
     answers.search_for("secret")
     assert answers.compiling.is_done()
+
+
+def reached(_frame: bytes) -> int:
+    raise RuntimeError("reached")
+
+
+@pytest.mark.parametrize("routine", ROUTINES, ids=lambda routine: routine.function.__name__)
+def test_machine_code_of_every_routine_is_tried_out(routine: Routine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for one in ROUTINES:
+        monkeypatch.setattr(one, "machine", None)
+    monkeypatch.setattr(room, "load", lambda *_: setattr(routine, "machine", reached))
+    with pytest.raises(RuntimeError, match="reached"):
+        try_out(ROUTINES, {})
+
+
+def test_code_that_does_something_else_than_its_source_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for routine in ROUTINES:
+        monkeypatch.setattr(routine, "machine", None)
+    monkeypatch.setattr(machinecode, "_paths", lambda _: [tmp_path / "code"])
+    monkeypatch.setattr(room, "made", lambda _: {})
+    monkeypatch.setattr(room, "load", lambda *_: setattr(ROUTINES[0], "machine", lambda _frame: 0))
+    with pytest.raises(RuntimeError, match="something else than what it was made of"):
+        compile_all()
+    assert machinecode.kept(ROUTINES) is None
+
+
+def test_where_machine_code_cannot_be_linked_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "PAYS_AFTER_S", -1.0)
+    monkeypatch.setattr(room, "can_link", lambda: False)
+    compiling = Compiling()
+    compiling.load_kept()
+    assert not compiling.is_done()
+    assert not any(thread.name == "compiling" for thread in threading.enumerate())

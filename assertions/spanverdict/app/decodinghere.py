@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
+from spanverdict.app.compiling import Compiling
 from spanverdict.app.decoding import Decoder
-from spanverdict.masking.detectors import compiled
+from spanverdict.masking.detectors import compiled as compiled_pattern
 from spanverdict.otlp.decode import Tally
 from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.telemetry.blocks import Bytes
+from spanverdict.telemetry.machinecode import kept
 from spanverdict.telemetry.spantable import SpanTable
+
+ENOUGH_BYTES: Final = 16 * 1024
+"""Of less, some fifty spans, protobuf makes columns for as little."""
 
 
 class SuspectedError(Exception):
@@ -20,16 +25,18 @@ class SuspectedError(Exception):
 class DecodingHere:
     """Decodes, and searches what is new in payloads, which is a fifth of them, for what may have to be masked.
 
-    With `limits`, payloads that are over them are not decoded. For one thread.
+    With `limits`, payloads that are over them are not decoded. Machine code is used once `compiling` has it, by itself
+    if it was kept. For one thread.
     """
 
-    def __init__(self, limits: AttributeLimits | None = None) -> None:
+    def __init__(self, limits: AttributeLimits | None = None, compiling: Compiling | None = None) -> None:
         self._limits = limits
         self._suspicion = ""
         self._search: Any | None = None
         self._texts: list[bytes | Bytes] = []
         """What was new in the payloads at hand."""
         self._decoder = Decoder(limits=limits)
+        self._compiling = compiling if compiling is not None else Compiling(kept)
 
     def decode_all(
         self, payloads: Sequence[bytes], suspicion: str = "", *, looked_at: bool = False, within: bool = False
@@ -45,7 +52,8 @@ class DecodingHere:
         """
         self._search_for(suspicion)
         try:
-            table, tallies = self._decoder.decode_all(payloads, within=within)
+            compiled = sum(map(len, payloads)) >= ENOUGH_BYTES and self._compiling.is_done()
+            table, tallies = self._decoder.decode_all(payloads, within=within, compiled=compiled)
             suspected = not looked_at and self._is_suspicious(tallies)
         except BaseException:
             self._decoder.forget()  # or what was seen and not searched would be taken for known
@@ -69,5 +77,5 @@ class DecodingHere:
         """Search from now on for a pattern; all that was known before is new again."""
         if suspicion != self._suspicion:
             self._suspicion = suspicion
-            self._search = compiled(suspicion).search if suspicion else None
+            self._search = compiled_pattern(suspicion).search if suspicion else None
             self._decoder = Decoder(limits=self._limits, show=self._texts.append if suspicion else None)

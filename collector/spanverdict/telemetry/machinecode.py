@@ -1,7 +1,8 @@
 """Machine code of routines: made by numba, kept as it is, and loaded without numba.
 
-To load it takes 50 ms and little memory. Numba takes half a second and 130 MB to come up even where it has compiled
-everything before; so it is only imported to compile, which takes some seconds, once for each version and processor.
+To load it takes some milliseconds and next to no memory. Numba takes half a second and 130 MB to come up even where it
+has compiled everything before, and its LLVM alone 55 MB; so they are only imported to compile, which takes some
+seconds, once for each version and processor.
 """
 
 from __future__ import annotations
@@ -20,35 +21,31 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from spanverdict.telemetry.compiling import Routine, Taken
+from spanverdict.telemetry.linking import link
 
 Code: TypeAlias = dict[str, tuple[str, bytes]]
 """By routine the symbol where its code begins, and an object file."""
 
 _CALLS: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)
 """How machine code is called; the interpreter lock is let go meanwhile."""
-_NEVER_CALLED: Final = ("numba_gil_ensure", "numba_gil_release", "numba_unpickle", "numba_do_raise")
-"""What code refers to that raises; ours does not."""
 _DIGEST_BYTES: Final = 32
 _OWNS_NOTHING: Final = MappingProxyType({"_nrt": False})
 """Arrays are not counted as they are passed on, a fifth of the time: all of them are held by whoever calls."""
+_SAID: Final = frozenset(
+    {
+        "vendor_id", "cpu family", "model", "model name", "stepping", "flags",
+        "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "Features",
+    }
+)  # fmt: skip
+"""Of a processor, of either kind; its clock and the like change."""
 
 
 def load(routines: Sequence[Routine], code: Code) -> None:
-    """Let routines run as machine code from now on."""
-    llvm = import_module("llvmlite.binding")
-
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    for name in _NEVER_CALLED:
-        llvm.add_symbol(name, ctypes.cast(ctypes.pythonapi.Py_DecRef, ctypes.c_void_p).value)
-    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    for _, object_file in code.values():
-        engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
-    engine.finalize_object()
-    for routine in routines:
-        run: Any = _CALLS(engine.get_function_address(code[routine.name][0]))
-        run.engine = engine  # it holds the code
+    """Let routines run as machine code from now on; raises `CannotLink` or `OSError`, and changes nothing then."""
+    found = [link(object_file, symbol) for symbol, object_file in map(code.__getitem__, (one.name for one in routines))]
+    for routine, linked in zip(routines, found, strict=True):
+        run: Any = _CALLS(linked.address)
+        run.linked = linked  # it holds the code
         routine.machine = run
 
 
@@ -94,16 +91,19 @@ def _paths(routines: Sequence[Routine]) -> Iterator[Path]:
 
 def _told_apart(routines: Sequence[Routine]) -> str:
     """Return what is different wherever the machine code may be."""
-    llvm = import_module("llvmlite.binding")
-
     rooms = {Path(routine.function.__code__.co_filename).parent for routine in routines} | {Path(__file__).parent}
     found = hashlib.sha256()
     for source in sorted(source for room in rooms for source in room.glob("*.py")):  # constants come from all over
         found.update(source.read_bytes())
-    features = llvm.get_host_cpu_features().flatten()
-    about = (*map(_version, ("numba", "llvmlite")), platform.python_version(), llvm.get_host_cpu_name(), features)
+    about = (*map(_version, ("numba", "llvmlite")), platform.python_version(), _processor())
     found.update(repr(about).encode())
     return found.hexdigest()[:24]
+
+
+def _processor() -> list[str]:
+    """Return what is said of the first processor that does not change: what it is, and what it can do."""
+    first = Path("/proc/cpuinfo").read_text(errors="replace").partition("\n\n")[0].splitlines()
+    return [line for line in first if line.partition(":")[0].strip() in _SAID]
 
 
 def _version(package: str) -> str:
