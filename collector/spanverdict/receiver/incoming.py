@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from spanverdict.receiver.limits import Lease
 
 AHEAD: Final = 64 * 1024
 """Kept free for what comes next where nobody may count on the whole."""
 _NOTHING: Final = memoryview(b"")
+_prototype: Final[Any] = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t)
+_bytes_of_size: Final[Callable[[None, int], bytes]] = _prototype(("PyBytes_FromStringAndSize", ctypes.pythonapi))
+"""Makes a `bytes` of whatever the memory held before, which is for us to write over before anybody sees it. `bytes(n)`
+fills it with zeros first."""
 
 
 class IncomingBytes:
@@ -90,7 +95,7 @@ class IncomingBytes:
         if capacity > self._held:
             self._hold(capacity)
         if not self._view:
-            self._file = io.BytesIO(bytes(capacity))
+            self._file = io.BytesIO(_bytes_of_size(None, capacity))
         else:
             self._view.release()
             self._file.seek(capacity - 1)
