@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spanverdict.telemetry import interning, recall
+from spanverdict.telemetry import interning, recall, recollecting
 from spanverdict.telemetry.blocks import PADDING, WIDTHS, Block, by_width, equal_rows, items_of, kept, sizes_of
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.items import Items
+from spanverdict.telemetry.recollecting import Recollection
 
 EDGES = sorted({size + step for size in (0, 8, *WIDTHS) for step in (-2, -1, 0, 1)} - {-1, -2})
 ITEMS = st.one_of(
@@ -28,40 +29,55 @@ BATCHES = st.lists(st.lists(ITEMS, max_size=30), max_size=5)
 def laid_out(items: Sequence[bytes], between: bytes = b"x") -> tuple[Block, np.ndarray, np.ndarray]:
     sizes = np.array([len(item) for item in items], np.int64)
     starts = np.cumsum([0, *(sizes + len(between))])[:-1] + len(between)
-    return Block.of([between + item for item in items]), starts, sizes
+    return Block.writable([between + item for item in items]), starts, sizes
 
 
 @pytest.fixture(params=[15, 2, 1], ids=lambda bits: f"{1 << bits}-slots")
 def slots(request: pytest.FixtureRequest) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore"):  # as hashes do
         patch.setattr(interning, "FEW", 0)
         patch.setattr(recall, "SLOT_BITS", dict.fromkeys(WIDTHS, request.param))
+        patch.setattr(recollecting, "RING_BITS", dict.fromkeys(WIDTHS, request.param - 1))
+        for routine in recollecting.ROUTINES:
+            patch.setattr(routine, "machine", None)
         yield
 
 
+COMPILED = pytest.mark.parametrize("recollecting", [None, Recollection], ids=["numpy", "routines"])
+"""How items are looked up; routines run as they were written."""
+
+
+@COMPILED
 @pytest.mark.usefixtures("slots")
 @given(BATCHES)
 @settings(max_examples=150, deadline=None)
 def test_an_interner_that_remembers_all_numbers_equal_items_alike_wherever_they_stand(
+    recollecting: type[Recollection] | None,
     batches: list[list[bytes]],
 ) -> None:
     interner = Interner()
     seen: dict[bytes, int] = {}
     for batch in batches * 2:
-        for numbers in (interner.number_within(*laid_out(batch)).tolist(), interner.number_all(batch).tolist()):
+        for numbers in (
+            interner.number_within(*laid_out(batch), recollecting).tolist(),
+            interner.number_all(batch).tolist(),
+        ):
             assert [seen.setdefault(item, number) for item, number in zip(batch, numbers, strict=True)] == numbers
     assert interner.items_by_id == sorted(seen, key=seen.__getitem__)
     assert sorted(seen.values()) == list(range(len(interner)))
 
 
+@COMPILED
 @pytest.mark.usefixtures("slots")
 @given(BATCHES, st.integers(1, 9))
 @settings(max_examples=150, deadline=None)
-def test_numbers_of_an_interner_of_recent_items_stand_for_the_items(batches: list[list[bytes]], recent: int) -> None:
+def test_numbers_of_an_interner_of_recent_items_stand_for_the_items(
+    recollecting: type[Recollection] | None, batches: list[list[bytes]], recent: int
+) -> None:
     interner = Interner(recent)
     expected: list[tuple[int, bytes]] = []
     for batch in batches * 2:
-        for numbers in (interner.number_within(*laid_out(batch)), interner.number_all(batch)):
+        for numbers in (interner.number_within(*laid_out(batch), recollecting), interner.number_all(batch)):
             expected += zip(numbers.tolist(), batch, strict=True)
     items = interner.items_by_id
     assert [items[number] for number, _ in expected] == [item for _, item in expected]
@@ -79,6 +95,32 @@ def test_recent_items_that_come_again_soon_keep_their_numbers() -> None:
     kept = interner.number_within(*laid_out(items)) == first
     assert kept.mean() > 0.9
     assert len(interner) < 1.2 * len(items)
+
+
+def test_items_that_come_in_turns_are_known_soon() -> None:
+    interner = Interner(recent=10)
+    items = [b"key-%d" % number for number in range(1000)]
+    with np.errstate(over="ignore"):
+        for _ in range(10):
+            interner.number_within(*laid_out(items), Recollection)
+        known = len(interner)
+        interner.number_within(*laid_out(items), Recollection)
+    assert len(interner) - known < 30
+
+
+@pytest.mark.parametrize("size", [20, 50, 100])
+def test_what_never_comes_again_takes_the_place_of_nothing_that_did(size: int) -> None:
+    interner, usual = Interner(recent=10), [b"usual".ljust(size)]
+    others = [b"%d".ljust(size) % number for number in range(40)]
+    with np.errstate(over="ignore"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recollecting, "_SLOT_SHIFT", np.uint64(63))
+        for routine in recollecting.ROUTINES:
+            patch.setattr(routine, "machine", None)
+        first = interner.number_within(*laid_out(usual * 2), Recollection)
+        patch.setattr(recollecting, "_SELDOM", len(others) - 1 | 63)
+        interner.number_within(*laid_out(others), Recollection)
+        assert interner.number_within(*laid_out(usual), Recollection) == first[:1]
+    assert len(interner) == 1 + len(others)
 
 
 def test_items_that_never_come_again_cost_no_python_object_each() -> None:

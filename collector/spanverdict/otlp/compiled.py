@@ -19,7 +19,7 @@ from spanverdict.otlp.scanning import Unusual
 from spanverdict.telemetry import keying, recollecting
 from spanverdict.telemetry.blocks import PADDING, Block, Int64s
 from spanverdict.telemetry.pool import Pool
-from spanverdict.telemetry.recollecting import number_rows
+from spanverdict.telemetry.recollecting import Recollection
 from spanverdict.telemetry.spantable import Events, Int32s, Links, Ragged, UInt64s
 
 _LEAST_SPAN: Final = 16
@@ -119,7 +119,7 @@ def number_walked(walked: Walked, pool: Pool) -> Numbered:
     n_items = int(columns.filled[walking.ATTRIBUTES])
     hung = [_hung(walked, place, kind) for place, kind in _KINDS]
     starts, sizes = columns.places[walking.ATTRIBUTES, :, : columns.filled[walking.ATTRIBUTES]]
-    attributes = pool.attributes.number_within(walked.block, starts, sizes, number_rows)
+    attributes = pool.attributes.number_within(walked.block, starts, sizes, Recollection)
     names, *texts = _texts(walked, [columns.texts[: walking.STATE], *map(_texts_of, hung)], pool)
     events, links, statuses = hung
     return Numbered(
@@ -175,7 +175,7 @@ def _texts_of(found: _Hung | Lists | None) -> Int64s:
 def _texts(walked: Walked, places: Sequence[Int64s], pool: Pool) -> list[Int32s]:
     """Number texts of several kinds together."""
     starts, sizes = np.concatenate(places, axis=1)
-    numbers = pool.strings.number_within(walked.block, starts, sizes, number_rows)
+    numbers = pool.strings.number_within(walked.block, starts, sizes, Recollection)
     ends = accumulate(kind.shape[1] for kind in places)
     return [numbers[end - kind.shape[1] : end] for kind, end in zip(places, ends, strict=True)]
 

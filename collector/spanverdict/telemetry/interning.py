@@ -6,13 +6,13 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 
-from spanverdict.telemetry.blocks import PADDING, WIDTHS, Block, Int32s, Int64s, Places, Rows, by_width, items_of, laid
+from spanverdict.telemetry.blocks import PADDING, Block, Int32s, Int64s, Places, Rows, by_width, items_of, laid
 from spanverdict.telemetry.items import Items
-from spanverdict.telemetry.recall import Answers, Recall, Table, Wanted
+from spanverdict.telemetry.recall import Recall
 
 LIST_END: Final = os.urandom(8) + b"\xff"
 """Ends a list among items that are numbered together; random, so that no sender can mean it."""
@@ -23,8 +23,23 @@ FEW: Final = 300
 PIECE_BYTES: Final = 128 * 1024
 """So many bytes of rows are looked up at a time."""
 
-NumberRows: TypeAlias = Callable[[Wanted, Table, Answers], int]
-"""Looks items up, and remembers new ones, without making rows of all of them: `recollecting.number_rows`."""
+
+class Recollection(Protocol):
+    """Remembers items by compiled code, without making rows of all of them: `recollecting.Recollection`."""
+
+    def number(self, block: Block, starts: Places, sizes: Int64s, first: int, /) -> tuple[Int32s, list[Rows], Int32s]:
+        """Look items up, and number new ones from `first` on; if that is negative, not at all.
+
+        Returns the numbers of all, rows of new ones in their order, and which have no number.
+        """
+        ...
+
+    def learn(self, block: Block, starts: Places, sizes: Int64s, numbers: Int32s, /) -> None:
+        """Remember items under the numbers that they have been given."""
+        ...
+
+
+Recollecting: TypeAlias = Callable[[], Recollection]
 
 
 class Interner:
@@ -35,7 +50,7 @@ class Interner:
     numbers. That bounds the memory and makes items that never come again cheap.
     """
 
-    __slots__ = ("_listed", "_memories", "_numbers", "items_by_id", "judged", "recent", "unreadable")
+    __slots__ = ("_listed", "_memories", "_numbers", "_recollection", "items_by_id", "judged", "recent", "unreadable")
 
     def __init__(self, recent: int = 0) -> None:
         self.recent = recent
@@ -43,6 +58,7 @@ class Interner:
         self._listed = 0
         """How many of the dictionary's keys are listed among the items; it keeps them in the order they came."""
         self._memories: dict[int, Recall] = {}
+        self._recollection: Recollection | None = None
         self.items_by_id: list[bytes] | Items = Items() if recent else []
         self.judged = 0
         """Items before this number have been looked at by a decoder …"""
@@ -114,11 +130,11 @@ class Interner:
             yield start, items[start:]
 
     def number_within(
-        self, block: Block, starts: Places, sizes: Int64s, number_rows: NumberRows | None = None
+        self, block: Block, starts: Places, sizes: Int64s, recollecting: Recollecting | None = None
     ) -> Int32s:
         """Return the numbers of items that stand in a block, (n,) int32; faster than `number_all` of their bytes."""
-        if number_rows is not None:
-            return self._number_compiled(block, starts, sizes, number_rows)
+        if recollecting is not None:
+            return self._number_compiled(block, starts, sizes, recollecting)
         if len(starts) < FEW:
             return self.number_all(block.cut(starts, sizes))
         numbers = np.empty(len(starts), np.int32)
@@ -133,25 +149,21 @@ class Interner:
         numbers[rest] = self.number_all(block.cut(starts.take(rest), sizes.take(rest)))
         return numbers
 
-    def _number_compiled(self, block: Block, starts: Places, sizes: Int64s, number_rows: NumberRows) -> Int32s:
-        numbers, least = np.empty(len(starts), np.int32), 0
-        numbers.fill(-1)
-        largest = int(sizes.max(initial=-1))
-        for width in WIDTHS:
-            if largest < least:
-                break
-            memory = self._memories.get(width) or self._memories.setdefault(width, Recall.of_width(width))
-            bounds = np.array((least, width, len(self) if self.recent else -1), np.int64)
-            answers = memory.answers(numbers, len(starts) if self.recent else 0)
-            n_new = number_rows(Wanted(block.array, starts, sizes, bounds), memory.table, answers)
-            if n_new:
-                self._numbers.default_factory = None
-                assert isinstance(self.items_by_id, Items)
-                self.items_by_id.extend_rows(answers.new[:n_new].copy())
-            least = width
-        rest = (numbers < 0).nonzero()[0]
-        if len(rest):
-            numbers[rest] = self.number_within(block, starts.take(rest), sizes.take(rest))
+    def _number_compiled(self, block: Block, starts: Places, sizes: Int64s, recollecting: Recollecting) -> Int32s:
+        memory = self._recollection
+        if memory is None:
+            memory = self._recollection = recollecting()
+        numbers, rows, left = memory.number(block, starts, sizes, len(self) if self.recent else -1)
+        if rows:
+            self._numbers.default_factory = None
+            assert isinstance(self.items_by_id, Items)
+            for part in rows:
+                self.items_by_id.extend_rows(part)
+        if len(left):
+            starts, sizes = starts.take(left), sizes.take(left)
+            numbers[left] = found = self.number_all(block.cut(starts, sizes))
+            if not self.recent:
+                memory.learn(block, starts, sizes, found)
         return numbers
 
     def _number_rows(self, block: Block, starts: Places, sizes: Int64s, width: int) -> Int32s:

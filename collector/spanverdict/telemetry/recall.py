@@ -8,56 +8,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.blocks import KEPT, WIDTHS, Bools, Int32s, Int64s, Places, Rows, equal_rows
-from spanverdict.telemetry.compiling import Everywhere
+from spanverdict.telemetry.blocks import WIDTHS, Bools, Int32s, Places, Rows, equal_rows
 
 SLOT_BITS: Final = {32: 15, 64: 14, 128: 13}
 """By width: 32,768 slots where rows are short, so that each memory takes about a megabyte."""
 FACTORS: Final = np.frombuffer(os.urandom(max(WIDTHS)), np.uint64) | np.uint64(1)
 """Of this process, so that nobody outside can make many items meet in one slot."""
-
-
-_PIECE: Final = 256
-"""So many items are looked up together by compiled code."""
-
-
-class Wanted(NamedTuple):
-    """Items to look up by compiled code, those of certain sizes."""
-
-    words: Everywhere
-    """The data read as eight bytes at every place."""
-    starts: Places
-    sizes: Int64s
-    bounds: Int64s
-    """The least size, the one that is too large, and the number of the first new item."""
-
-
-class Table(NamedTuple):
-    """A `Recall` as compiled code takes it."""
-
-    known: Rows
-    numbers: Int32s
-    factors: Rows
-    shift: Rows
-    kept: Rows
-    """For each size what keeps that many bytes of a row."""
-
-
-class Answers(NamedTuple):
-    """What compiled code writes."""
-
-    numbers: Int32s
-    """One for each item, -1 where it has none."""
-    new: Rows
-    """Those that were not known."""
-    rows: Rows
-    slots: Int64s
-    """(2, so many as there are rows): scratch."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,17 +43,6 @@ class Recall:
             FACTORS[: width // 8],
             np.array([64 - SLOT_BITS[width]], np.uint64),
         )
-
-    @property
-    def table(self) -> Table:
-        """What compiled code reads and writes."""
-        return Table(self.rows, self.numbers, self.factors, self.shift, KEPT[8 * self.rows.shape[1]])
-
-    def answers(self, numbers: Int32s, n_new: int) -> Answers:
-        """Return what the compiled code writes, with room for so many new items."""
-        width = self.rows.shape[1]
-        scratch = np.empty((_PIECE, width), np.uint64), np.empty((2, _PIECE), np.int64)
-        return Answers(numbers, np.empty((n_new, width), np.uint64), *scratch)
 
     def slots(self, rows: Rows) -> Places:
         """Return where each row would stand."""
