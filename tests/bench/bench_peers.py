@@ -38,7 +38,17 @@ from bench.server import serving
 from otelcollector import NotHere
 
 OURS: Final = "spanverdict"
-HEAD: Final = ("spans/s", "CPU us/span", "p50 ms", "p99 ms", "peak MiB", "ours : peer", "lowest-highest", "goal")
+HEAD: Final = (
+    "spans/s",
+    "CPU us/span",
+    "p50 ms",
+    "p99 ms",
+    "peak MiB",
+    "rss kB/s",
+    "ours : peer",
+    "lowest-highest",
+    "goal",
+)
 """Above the table of a case, whose name comes first; what is compared is spans a CPU second."""
 
 
@@ -116,15 +126,23 @@ def show(case: Case, document: dict[str, Any], peers: Sequence[Peer]) -> None:
         goal = f">= {asked.times:g} x ({asked.of})" if asked is not None else "none"
         rows.append((peer.name, *_medians(document, peer.name), f"{ratio['median']:.2f} x", spread, goal))
     ours = document["results"][OURS]
-    print(
-        "", *table(rows), f"ledger: {_each(ours, 'ledger')}; decoding: {_each(ours, 'decoding')}", sep="\n", flush=True
-    )
+    said = f"ledger: {_each(ours, 'ledger')}; decoding: {_each(ours, 'decoding')}"
+    print("", *table(rows), said, *_refusals(document), sep="\n", flush=True)
 
 
 def _medians(document: dict[str, Any], name: str) -> Iterator[str]:
     numbers = {"spans_per_second": ",.0f", "cpu_us_per_span": ".2f", "p50_ms": ".1f", "p99_ms": ".1f"}
     for what, form in {**numbers, "peak_rss_mib": ",.0f"}.items():
         yield format(median(result[what] for result in document["results"][name]), form)
+    yield format(median(result["slope_bytes_per_second"] for result in document["results"][name]) / 1000, ",.0f")
+
+
+def _refusals(document: dict[str, Any]) -> Iterator[str]:
+    """Yield who refused spans: of these it has the cost and not the merit, and the sender rests behind each refusal."""
+    for name, results in document["results"].items():
+        refused, sent = (sum(result[what] for result in results) for what in ("refused", "acknowledged"))
+        if refused:
+            yield f"{name} refused {refused:,} of {refused + sent:,} spans"
 
 
 def _each(results: Sequence[dict[str, Any]], what: str) -> str:
@@ -162,12 +180,30 @@ def parser() -> ArgumentParser:
     return line
 
 
+def chosen(peer: str, modes: str | None) -> list[Peer]:
+    """Return a peer in those of the modes that it has; in all of them where none are asked for.
+
+    Raises:
+        NotHere: no peer has such a mode, or this one has none of them.
+    """
+    wanted = modes.split(",") if modes else [mode_of(each) for each in PEERS[peer]]
+    known = {mode_of(each) for peers in PEERS.values() for each in peers}
+    found = [each for each in PEERS[peer] if mode_of(each) in wanted]
+    if not (found and known.issuperset(wanted)):
+        raise NotHere(f"it has no mode {modes}; it has {', '.join(map(mode_of, PEERS[peer]))}")
+    return found
+
+
+def mode_of(peer: Peer) -> str:
+    """Return what a peer's mode is called."""
+    return peer.name.rpartition("/")[2]
+
+
 def main() -> int:
     asked = parser().parse_args()
-    modes = asked.modes.split(",") if asked.modes else None
-    peers = [peer for peer in PEERS[asked.peer] if modes is None or peer.name.rpartition("/")[2] in modes]
     measured = []
     try:
+        peers = chosen(asked.peer, asked.modes)
         version = PEERS[asked.peer][0].version()
         introduce(peers, version, asked)
         for case in cases(asked.cases, asked.protocol.split(","), asked.gzip.split(","), asked.warm_up):

@@ -1,6 +1,6 @@
 """What a load of a fixed rate costs: CPU, memory, and how long acknowledgements take.
 
-    python tests/bench/bench_rates.py [--rates 10000,50000,100000,200000] [--sizes 100,512] [--protocol grpc] [--seconds 10] [--json FILE]
+    python tests/bench/bench_rates.py [--rates 10000,50000,100000,200000] [--sizes 100,512,1000] [--protocol grpc] [--seconds 10] [--json FILE]
 
 Requests have times at which they are to be sent, whatever became of those before, and latencies count from those
 times. CPU is that of all processes of the server, in hundredths of a core. Each rate gets a new server with a new
@@ -41,7 +41,7 @@ def goals_of(results: Sequence[Result]) -> Iterator[Goal]:
 def main() -> int:
     parser = command(__doc__)
     parser.add_argument("--rates", default="10000,50000,100000,200000", help="spans a second")
-    parser.add_argument("--sizes", default="100,512", help="spans a request")
+    parser.add_argument("--sizes", default="100,512,1000", help="spans a request")
     parser.add_argument("--protocol", default="grpc")
     parser.add_argument("--seconds", type=float, default=10.0)
     asked = parser.parse_args()

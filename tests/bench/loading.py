@@ -117,14 +117,14 @@ class Result:
         """Return the line above lines of results."""
         return (
             f"{'case':22} {'spans/s':>9} {'CPU us/span':>11} {'child':>5} {'cores':>5} {'p50 ms':>7} {'p99 ms':>7} {'drain s':>7} "
-            f"{'peak MiB':>8} {'kB/s':>7} {'B/span':>6} {'spans':>10} {'refused':>7} {'sender':>6}  {'ledger':6}  decoding"
+            f"{'peak MiB':>8} {'rss kB/s':>8} {'B/span':>6} {'spans':>10} {'refused':>7} {'sender':>6}  {'ledger':6}  decoding"
         )
 
     def __str__(self) -> str:
         return (
             f"{self.case:22} {self.spans_per_second:>9,} {self.cpu_us_per_span:>11.2f} {self.child_us_per_span:>5.2f} {self.cores:>5.2f} "
             f"{self.p50_ms:>7.1f} {self.p99_ms:>7.1f} {self.drain_s:>7.2f} {self.peak_rss_mib:>8,} "
-            f"{self.slope_bytes_per_second / 1000:>7,.0f} {self.bytes_per_span:>6.0f} {self.acknowledged:>10,} {self.refused:>7,} "
+            f"{self.slope_bytes_per_second / 1000:>8,.0f} {self.bytes_per_span:>6.0f} {self.acknowledged:>10,} {self.refused:>7,} "
             f"{self.sender_us_per_span:>6.2f}  {self.ledger:6}  {self.decoding}"
         )
 

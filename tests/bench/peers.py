@@ -25,6 +25,8 @@ from otelcollector import NotHere, cache, collector
 
 ROTEL: Final = "rotel"
 START_S: Final = 20.0
+LEAST_BEHIND: Final = 0.1
+"""Whoever is forwarded to takes so much of what the forwarder takes, or more: it decodes all of it once more."""
 _NOBODY: Final = "127.0.0.1:1"
 """In what is not used of a configuration."""
 
@@ -115,7 +117,21 @@ def _running(peer: Peer, case: Case, folder: Path) -> Iterator[Server]:
             peer.command, case, Place(folder, *_free_addresses(2), sink.addresses[f"otlp-{case.protocol}"])
         ) as server,
     ):
+        begun = sum(server.cpu_seconds()), sum(sink.cpu_seconds())
         yield server
+        see_that_it_forwarded(peer.name, sum(server.cpu_seconds()) - begun[0], sum(sink.cpu_seconds()) - begun[1])
+
+
+def see_that_it_forwarded(name: str, spent_s: float, spent_behind_s: float) -> None:
+    """Hold what a peer took against what the process took that it forwards to.
+
+    Raises:
+        NotHere: next to nothing came there, so what was measured is not what is said of it.
+    """
+    if spent_behind_s < LEAST_BEHIND * spent_s:
+        raise NotHere(
+            f"{name} forwarded next to nothing: it took {spent_s:.2f} s of CPU, and what is behind it {spent_behind_s:.2f} s"
+        )
 
 
 @contextmanager

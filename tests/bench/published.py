@@ -2,16 +2,18 @@
 
 Published, of one core that receives and forwards batches of 1,000 spans of about 810 bytes: 323,000 spans/s over gRPC,
 uncompressed (3.5 us of CPU a span); 81,000 with gzip (12.3 us); 82,000 over HTTP (12.2 us). They do not say how
-what was received is forwarded, but their size tells. A Collector measured here, 1,000 spans of 16 attributes a request, takes
+what was received is forwarded; that is told here by their size, so it is a reading and no certainty. A Collector measured here,
+1,000 spans of 16 attributes a request, takes
 
 - 5.5 us over gRPC where it forwards uncompressed what came so, and more than twice that where it compresses it: the
-  published 3.5 us are of one that forwards as it came;
-- 11 to 13 us for gzip, received so and forwarded so: that is what is published;
+  published 3.5 us fit one that forwards as it came;
+- 11 to 13 us for gzip, received so and forwarded so, as published;
 - 6.3 us over HTTP where it forwards as it came, twice the published rate on a slower processor, and 13.4 us
-  where it compresses, as its exporters do unless they are told otherwise: that is what is published.
+  where it compresses, as its exporters do unless they are told otherwise: this fits what is published.
 
-So each goal stands beside the mode that its published figure is of. Ratios to the other modes are printed beside it,
-without a goal. Of a queue on disk, flushed, nothing is published: what is as durable is not to be faster.
+So each goal stands beside the mode that its published figure fits. Ratios to the other modes are printed beside it,
+without a goal, so that whoever reads the figures otherwise has theirs. Of a queue on disk, flushed, nothing is
+published: what is as durable is not to be faster.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from bench import bench_peers
-from bench.bench_peers import OURS, cases, compared, goals_of, in_turns, show
+from bench.bench_peers import OURS, cases, chosen, compared, goals_of, in_turns, show
 from bench.loading import Case, Result
-from bench.peers import PEERS, Place
+from bench.peers import PEERS, Place, see_that_it_forwarded
 from bench.published import asked_of
 from otelcollector import NotHere
 
@@ -22,7 +22,12 @@ COLLECTOR = PEERS["otelcol"]
 
 
 def rounds(*cpu: float, rate: int = 100) -> list[Result]:
-    return [replace(NOTHING, cpu_us_per_span=one, spans_per_second=rate) for one in cpu]
+    kept = replace(NOTHING, spans_per_second=rate, slope_bytes_per_second=2000, refused=0)
+    return [replace(kept, cpu_us_per_span=one) for one in cpu]
+
+
+def refusing(results: list[Result]) -> list[Result]:
+    return [replace(result, acknowledged=45, refused=15) for result in results]
 
 
 def test_the_ratio_is_the_median_of_rounds_so_one_bad_round_does_not_count() -> None:
@@ -74,19 +79,35 @@ def test_a_round_in_which_ours_was_not_warm_yet_is_told_and_misses_a_goal() -> N
 
 def test_a_case_is_printed_with_its_ratios_their_spread_and_their_goals(capsys: pytest.CaptureFixture[str]) -> None:
     forward, queue = (peer for peer in COLLECTOR if peer.name in {"otelcol/forward", "otelcol/queue"})
-    results = {OURS: rounds(2, 4), forward.name: rounds(4, 4), queue.name: rounds(3, 4)}
+    results = {OURS: rounds(2, 4), forward.name: rounds(4, 4), queue.name: refusing(rounds(3, 4))}
     case = Case("http", 512)
     show(case, compared(case, results), (forward, queue))
     assert (
         capsys.readouterr().out
         == """
-http/512         spans/s  CPU us/span  p50 ms  p99 ms  peak MiB  ours : peer  lowest-highest  goal
-spanverdict      100      3.00         1.0     1.0     1
-otelcol/forward  100      4.00         1.0     1.0     1         1.50 x       1.00-2.00       none
-otelcol/queue    100      3.50         1.0     1.0     1         1.25 x       1.00-1.50       >= 1 x (as durable)
+http/512         spans/s  CPU us/span  p50 ms  p99 ms  peak MiB  rss kB/s  ours : peer  lowest-highest  goal
+spanverdict      100      3.00         1.0     1.0     1         2
+otelcol/forward  100      4.00         1.0     1.0     1         2         1.50 x       1.00-2.00       none
+otelcol/queue    100      3.50         1.0     1.0     1         2         1.25 x       1.00-1.50       >= 1 x (as durable)
 ledger: exact; decoding: exact
+otelcol/queue refused 30 of 120 spans
 """
     )
+
+
+def test_a_mode_that_nobody_has_is_told_and_one_of_the_other_peer_is_left_out() -> None:
+    with pytest.raises(NotHere, match="no mode forwards; it has nop, forward, default, file, queue"):
+        chosen("otelcol", "forwards")
+    with pytest.raises(NotHere, match="no mode queue; it has drop, forward"):
+        chosen("rotel", "queue")
+    assert [peer.name for peer in chosen("rotel", "drop,forward,queue")] == ["rotel/drop", "rotel/forward"]
+    assert chosen("otelcol", None) == list(COLLECTOR)
+
+
+def test_a_peer_that_forwarded_next_to_nothing_is_no_comparison() -> None:
+    see_that_it_forwarded("otelcol/forward", spent_s=2.0, spent_behind_s=1.0)
+    with pytest.raises(NotHere, match=r"next to nothing: it took 2[.]00 s of CPU, and what is behind it 0[.]10 s"):
+        see_that_it_forwarded("otelcol/forward", spent_s=2.0, spent_behind_s=0.1)
 
 
 def test_cases_are_written_as_sizes_and_attributes() -> None:
