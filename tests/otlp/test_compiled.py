@@ -78,6 +78,14 @@ def test_what_writers_of_otlp_send_is_read_by_compiled_code(name: str) -> None:
     assert walk([USUAL[name], SAMPLE]).counts == [USUAL[name].count(SPAN), 1]
 
 
+def test_spans_and_attributes_that_are_short_have_room() -> None:
+    attribute = field(1, b"k") + field(2, b"\x10\x01")
+    span = field(1, b"t" * 16) + field(2, b"s" * 8) + field(9, attribute) * 9
+    for sent in (wrap(*[span] * 100), wrap(*[span[:28]] * 100)):
+        assert walk([sent]).counts == [100]
+        assert outcome([sent], 100, compiled=True) == outcome([sent], 100, compiled=False)
+
+
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_what_is_unusual_is_left_to_protobuf(name: str) -> None:
     with pytest.raises(Unusual):

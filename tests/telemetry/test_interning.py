@@ -32,6 +32,13 @@ def laid_out(items: Sequence[bytes], between: bytes = b"x") -> tuple[Block, np.n
     return Block.writable([between + item for item in items]), starts, sizes
 
 
+def numbered(interner: Interner, items: Sequence[bytes], recollecting: type[Recollection] | None) -> np.ndarray:
+    block, starts, sizes = laid_out(items)
+    if recollecting is None:
+        return interner.number_within(block, starts, sizes)
+    return interner.number_recollected(block, starts.astype(np.int32), sizes.astype(np.int32), recollecting)
+
+
 @pytest.fixture(params=[15, 2, 1], ids=lambda bits: f"{1 << bits}-slots")
 def slots(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore"):  # as hashes do
@@ -59,7 +66,7 @@ def test_an_interner_that_remembers_all_numbers_equal_items_alike_wherever_they_
     seen: dict[bytes, int] = {}
     for batch in batches * 2:
         for numbers in (
-            interner.number_within(*laid_out(batch), recollecting).tolist(),
+            numbered(interner, batch, recollecting).tolist(),
             interner.number_all(batch).tolist(),
         ):
             assert [seen.setdefault(item, number) for item, number in zip(batch, numbers, strict=True)] == numbers
@@ -77,7 +84,7 @@ def test_numbers_of_an_interner_of_recent_items_stand_for_the_items(
     interner = Interner(recent)
     expected: list[tuple[int, bytes]] = []
     for batch in batches * 2:
-        for numbers in (interner.number_within(*laid_out(batch), recollecting), interner.number_all(batch)):
+        for numbers in (numbered(interner, batch, recollecting), interner.number_all(batch)):
             expected += zip(numbers.tolist(), batch, strict=True)
     items = interner.items_by_id
     assert [items[number] for number, _ in expected] == [item for _, item in expected]
@@ -102,9 +109,9 @@ def test_items_that_come_in_turns_are_known_soon() -> None:
     items = [b"key-%d" % number for number in range(1000)]
     with np.errstate(over="ignore"):
         for _ in range(10):
-            interner.number_within(*laid_out(items), Recollection)
+            numbered(interner, items, Recollection)
         known = len(interner)
-        interner.number_within(*laid_out(items), Recollection)
+        numbered(interner, items, Recollection)
     assert len(interner) - known < 30
 
 
@@ -116,10 +123,10 @@ def test_what_never_comes_again_takes_the_place_of_nothing_that_did(size: int) -
         patch.setattr(recollecting, "_SLOT_SHIFT", np.uint64(63))
         for routine in recollecting.ROUTINES:
             patch.setattr(routine, "machine", None)
-        first = interner.number_within(*laid_out(usual * 2), Recollection)
+        first = numbered(interner, usual * 2, Recollection)
         patch.setattr(recollecting, "_SELDOM", len(others) - 1 | 63)
-        interner.number_within(*laid_out(others), Recollection)
-        assert interner.number_within(*laid_out(usual), Recollection) == first[:1]
+        numbered(interner, others, Recollection)
+        assert numbered(interner, usual, Recollection) == first[:1]
     assert len(interner) == 1 + len(others)
 
 

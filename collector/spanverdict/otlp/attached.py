@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spanverdict.otlp.walking import contents, turned, varint
-from spanverdict.telemetry.blocks import Bytes, Int64s, Rows
+from spanverdict.telemetry.blocks import Bytes, Int32s, Int64s, Rows
 from spanverdict.telemetry.compiling import Everywhere, routine
 from spanverdict.telemetry.vocabulary import StatusCode
 
@@ -56,7 +56,7 @@ class Hanging(NamedTuple):
     words: Everywhere
     """The data read as eight, and as four bytes at every place."""
     fours: Everywhere
-    items: Int64s
+    items: Int32s
     """(2, n): where each begins, and its size."""
     kind: Int64s
     """One number."""
@@ -69,17 +69,17 @@ class Read(NamedTuple):
     """(3, n): times, or ids."""
     numbers: Int64s
     """Codes, or flags."""
-    texts: Int64s
+    texts: Int32s
     """(2, n): where each begins, and its size."""
     offsets: Int64s
     """(n + 1): where the attributes of each end …"""
-    attributes: Int64s
+    attributes: Int32s
     """… among all that were found: (2, at most so many) where each begins, and its size."""
     filled: Int64s
     """How many attributes there are, those that were found before included."""
 
 
-@routine((Hanging, "u1 *u8 *u4 i8,2 i8"), (Read, "u8,2 i8 i8,2 i8 i8,2 i8"))
+@routine((Hanging, "u1 *u8 *u4 i4,2 i8"), (Read, "u8,2 i8 i4,2 i8 i4,2 i8"))
 def read_attached(hanging: Hanging, read: Read) -> int:
     """Read the fields of items; 0 when something is unusual."""
     data, words, fours, items, kinds = hanging

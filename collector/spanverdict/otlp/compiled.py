@@ -26,6 +26,10 @@ _LEAST_SPAN: Final = 16
 """Bytes of a span with ids, with its tag; what is shorter is left to protobuf, as is …"""
 _LEAST_ITEM: Final = 8
 """… what has shorter attributes, events or links on average."""
+_USUAL: Final = 4
+"""Most are so many times as long, so there is room for as many at first."""
+_MOST_BYTES: Final = np.iinfo(np.int32).max
+"""Places are numbers of four bytes."""
 
 ROUTINES: Final = (
     *walking.ROUTINES,
@@ -58,42 +62,55 @@ def walk(payloads: Sequence[bytes | memoryview]) -> Walked:
         Unusual: they must be read by protobuf.
     """
     block = Block.writable(payloads)
+    if len(block.array) > _MOST_BYTES:
+        raise Unusual
     ends = np.fromiter(map(len, payloads), np.int64, len(payloads)).cumsum()
     requests = np.stack((np.concatenate((np.zeros(1, np.int64), ends[:-1])), ends), axis=1)
-    room = (len(block.array) - PADDING) // _LEAST_SPAN
-    counts = np.zeros(len(payloads), np.int64)
-    spans, runs = np.empty((room, 2), np.int64), np.empty((room, 5), np.int64)
-    found = walking.Envelopes(spans, runs, np.zeros(2, np.int64), counts)
-    if not walking.find_spans(walking.Sent(block.array, requests), found):
+    found = _spans(walking.Sent(block.array, requests), _USUAL) or _spans(walking.Sent(block.array, requests))
+    if found is None:
         raise Unusual
     n_spans, n_runs = found.filled.tolist()
-    runs = runs[:n_runs]
+    spans, runs = found.spans[:n_spans], found.runs[:n_runs]
+    columns = _columns(block, spans, _USUAL) or _columns(block, spans)
+    if columns is None:
+        raise Unusual
     return Walked(
         block,
-        _columns(block, spans[:n_spans]),
-        counts.tolist(),
+        columns,
+        found.counts.tolist(),
         block.cut(runs[:, 0], runs[:, 1]),
         block.cut(runs[:, 2], runs[:, 3]),
         runs[:, 4],
     )
 
 
-def _columns(block: Block, spans: Int64s) -> walking.Columns:
+def _spans(sent: walking.Sent, usual: int = 1) -> walking.Envelopes | None:
+    """Find spans; None where something is unusual, or they are shorter than usual."""
+    room = (len(sent.data) - PADDING) // (_LEAST_SPAN * usual)
+    found = walking.Envelopes(
+        spans=np.empty((room, 2), np.int32),
+        runs=np.empty((room, 5), np.int64),
+        filled=np.zeros(2, np.int64),
+        counts=np.zeros(len(sent.requests), np.int64),
+    )
+    return found if walking.find_spans(sent, found) else None
+
+
+def _columns(block: Block, spans: Int32s, usual: int = 1) -> walking.Columns | None:
+    """Read the fields of spans; None where something is unusual, or items are shorter than usual."""
     n, array = len(spans), block.array
-    room = (len(array) - PADDING) // _LEAST_ITEM + n
+    room = (len(array) - PADDING) // (_LEAST_ITEM * usual) + n
     columns = walking.Columns(
         words=np.zeros((6, n), np.uint64),
         kinds=np.zeros(n, np.int8),
         dropped=np.zeros((3, n), np.uint32),
         flags=np.zeros(n, np.uint32),
-        texts=np.zeros((4, n), np.int64),
-        places=np.empty((walking.N_LISTS, 2, room), np.int64),
+        texts=np.zeros((4, n), np.int32),
+        places=np.empty((walking.N_LISTS, 2, room), np.int32),
         offsets=np.zeros((walking.N_LISTS, n + 1), np.int64),
         filled=np.zeros(walking.N_LISTS, np.int64),
     )
-    if not walking.read_spans(walking.Source(array, array, array, spans), columns):
-        raise Unusual
-    return columns
+    return columns if walking.read_spans(walking.Source(array, array, array, spans), columns) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +136,7 @@ def number_walked(walked: Walked, pool: Pool) -> Numbered:
     n_items = int(columns.filled[walking.ATTRIBUTES])
     hung = [_hung(walked, place, kind) for place, kind in _KINDS]
     starts, sizes = columns.places[walking.ATTRIBUTES, :, : columns.filled[walking.ATTRIBUTES]]
-    attributes = pool.attributes.number_within(walked.block, starts, sizes, Recollection)
+    attributes = pool.attributes.number_recollected(walked.block, starts, sizes, Recollection)
     names, *texts = _texts(walked, [columns.texts[: walking.STATE], *map(_texts_of, hung)], pool)
     events, links, statuses = hung
     return Numbered(
@@ -143,7 +160,7 @@ def number_walked(walked: Walked, pool: Pool) -> Numbered:
 _KINDS: Final = (
     (walking.EVENTS, attached.EVENT), (walking.LINKS, attached.LINK), (walking.STATUSES, attached.STATUS),
 )  # fmt: skip
-_NO_TEXTS: Final = np.zeros((2, 0), np.int64)
+_NO_TEXTS: Final = np.zeros((2, 0), np.int32)
 
 
 def _hung(walked: Walked, place: int, kind: int) -> _Hung | Lists | None:
@@ -157,7 +174,7 @@ def _hung(walked: Walked, place: int, kind: int) -> _Hung | Lists | None:
     read = attached.Read(
         words=np.zeros((3, n), np.uint64),
         numbers=np.zeros(n, np.int64),
-        texts=np.zeros((2, n), np.int64),
+        texts=np.zeros((2, n), np.int32),
         offsets=np.zeros(n + 1, np.int64),
         attributes=columns.places[walking.ATTRIBUTES],
         filled=columns.filled[walking.ATTRIBUTES :],
@@ -168,14 +185,14 @@ def _hung(walked: Walked, place: int, kind: int) -> _Hung | Lists | None:
     return Lists(columns.offsets[place], walked.block.cut(*items))
 
 
-def _texts_of(found: _Hung | Lists | None) -> Int64s:
+def _texts_of(found: _Hung | Lists | None) -> Int32s:
     return found.read.texts if isinstance(found, _Hung) else _NO_TEXTS
 
 
-def _texts(walked: Walked, places: Sequence[Int64s], pool: Pool) -> list[Int32s]:
+def _texts(walked: Walked, places: Sequence[Int32s], pool: Pool) -> list[Int32s]:
     """Number texts of several kinds together."""
     starts, sizes = np.concatenate(places, axis=1)
-    numbers = pool.strings.number_within(walked.block, starts, sizes, Recollection)
+    numbers = pool.strings.number_recollected(walked.block, starts, sizes, Recollection)
     ends = accumulate(kind.shape[1] for kind in places)
     return [numbers[end - kind.shape[1] : end] for kind, end in zip(places, ends, strict=True)]
 

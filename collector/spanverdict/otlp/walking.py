@@ -2,7 +2,8 @@
 
 It reads what writers of OTLP write. Whatever is unusual - an unknown field, one sent twice that may come once, an id of
 a wrong length, a length beyond what it is in - is left to protobuf, which knows what to make of it. Every index is
-held against the end of what it is in before a byte is read: nobody else checks.
+held against the end of what it is in before a byte is read: nobody else checks. Places take four bytes, so no more than
+two gigabytes are read at a time.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.blocks import Bytes, Int64s, Rows
+from spanverdict.telemetry.blocks import Bytes, Int32s, Int64s, Rows
 from spanverdict.telemetry.compiling import Everywhere, part, routine
 from spanverdict.telemetry.spantable import MAX_TIME
 from spanverdict.telemetry.vocabulary import SpanKind
@@ -68,7 +69,7 @@ class Sent(NamedTuple):
 class Envelopes(NamedTuple):
     """What spans stand in."""
 
-    spans: Int64s
+    spans: Int32s
     """(at most so many, 2): where each begins and ends."""
     runs: Int64s
     """(at most so many, 5): place and size of resource and scope of spans that share both; how many spans."""
@@ -85,7 +86,7 @@ class Source(NamedTuple):
     words: Everywhere
     """The data read as eight, and as four bytes at every place."""
     fours: Everywhere
-    spans: Int64s
+    spans: Int32s
 
 
 class Columns(NamedTuple):
@@ -97,9 +98,9 @@ class Columns(NamedTuple):
     dropped: npt.NDArray[np.uint32]
     """(3, n): attributes, events, links."""
     flags: npt.NDArray[np.uint32]
-    texts: Int64s
+    texts: Int32s
     """(4, n)"""
-    places: Int64s
+    places: Int32s
     """(`N_LISTS`, 2, at most so many): where each item begins, and its size; this need not be zero."""
     offsets: Int64s
     """(`N_LISTS`, n + 1): where the items of each span begin."""
@@ -137,7 +138,7 @@ def contents(data: Bytes, at: int, end: int) -> tuple[int, int]:
     return size, begin
 
 
-@routine((Sent, "u1 i8,2"), (Envelopes, "i8,2 i8,2 i8 i8"))
+@routine((Sent, "u1 i8,2"), (Envelopes, "i4,2 i8,2 i8 i8"))
 def find_spans(sent: Sent, found: Envelopes) -> int:
     """Find the spans of requests, and how many each has.
 
@@ -242,7 +243,7 @@ def _take_item(columns: Columns, place: int, at: int, size: int) -> bool:
     return True
 
 
-@routine((Source, "u1 *u8 *u4 i8,2"), (Columns, "u8,2 i1 u4,2 u4 i8,2 i8,3 i8,2 i8"))
+@routine((Source, "u1 *u8 *u4 i4,2"), (Columns, "u8,2 i1 u4,2 u4 i4,2 i4,3 i8,2 i8"))
 def read_spans(source: Source, columns: Columns) -> int:
     """Read the fields of spans into columns; 0 when something is unusual."""
     data, words, fours, spans = source

@@ -81,7 +81,7 @@ class Block:
         kind = np.dtype(dtype)
         return np.ndarray((len(self.array) - kind.itemsize + 1,), kind, self.array, strides=(1,))
 
-    def cut(self, starts: Places, sizes: Int64s) -> list[bytes]:
+    def cut(self, starts: Places | Int32s, sizes: Int64s | Int32s) -> list[bytes]:
         """Return items as Python bytes."""
         data = self.data
         found = [data[start:end] for start, end in zip(starts.tolist(), (starts + sizes).tolist(), strict=True)]

@@ -27,14 +27,14 @@ PIECE_BYTES: Final = 128 * 1024
 class Recollection(Protocol):
     """Remembers items by compiled code, without making rows of all of them: `recollecting.Recollection`."""
 
-    def number(self, block: Block, starts: Places, sizes: Int64s, first: int, /) -> tuple[Int32s, list[Rows], Int32s]:
+    def number(self, block: Block, starts: Int32s, sizes: Int32s, first: int, /) -> tuple[Int32s, list[Rows], Int32s]:
         """Look items up, and number new ones from `first` on; if that is negative, not at all.
 
         Returns the numbers of all, rows of new ones in their order, and which have no number.
         """
         ...
 
-    def learn(self, block: Block, starts: Places, sizes: Int64s, numbers: Int32s, /) -> None:
+    def learn(self, block: Block, starts: Int32s, sizes: Int32s, numbers: Int32s, /) -> None:
         """Remember items under the numbers that they have been given."""
         ...
 
@@ -129,12 +129,8 @@ class Interner:
         elif start < len(items):
             yield start, items[start:]
 
-    def number_within(
-        self, block: Block, starts: Places, sizes: Int64s, recollecting: Recollecting | None = None
-    ) -> Int32s:
+    def number_within(self, block: Block, starts: Places, sizes: Int64s) -> Int32s:
         """Return the numbers of items that stand in a block, (n,) int32; faster than `number_all` of their bytes."""
-        if recollecting is not None:
-            return self._number_compiled(block, starts, sizes, recollecting)
         if len(starts) < FEW:
             return self.number_all(block.cut(starts, sizes))
         numbers = np.empty(len(starts), np.int32)
@@ -149,7 +145,8 @@ class Interner:
         numbers[rest] = self.number_all(block.cut(starts.take(rest), sizes.take(rest)))
         return numbers
 
-    def _number_compiled(self, block: Block, starts: Places, sizes: Int64s, recollecting: Recollecting) -> Int32s:
+    def number_recollected(self, block: Block, starts: Int32s, sizes: Int32s, recollecting: Recollecting) -> Int32s:
+        """Return the same by compiled code, which remembers by itself what it has seen."""
         memory = self._recollection
         if memory is None:
             memory = self._recollection = recollecting()

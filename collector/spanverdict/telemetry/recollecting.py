@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spanverdict.telemetry.blocks import KEPT, WIDTHS, Block, Int32s, Int64s, Places, Rows
+from spanverdict.telemetry.blocks import KEPT, WIDTHS, Block, Int32s, Int64s, Rows
 from spanverdict.telemetry.compiling import Everywhere, part, routine
 from spanverdict.telemetry.recall import FACTORS
 
@@ -42,7 +42,7 @@ _LINE: Final = 64
 class Sizes(NamedTuple):
     """Sizes of items, and which of them have rows of each width."""
 
-    sizes: Int64s
+    sizes: Int32s
     which: Int32s
     """(4, n): of each width, and of none."""
     filled: Int64s
@@ -54,8 +54,8 @@ class Wanted(NamedTuple):
 
     words: Everywhere
     """The data read as eight bytes at every place."""
-    starts: Places
-    sizes: Int64s
+    starts: Int32s
+    sizes: Int32s
     which: Int32s
     """Those to look up."""
     first: Int64s
@@ -90,7 +90,7 @@ class Answers(NamedTuple):
     """Those that were not known."""
 
 
-@routine((Sizes, "i8 i4,2 i8"))
+@routine((Sizes, "i4 i4,2 i8"))
 def sort_by_width(found: Sizes) -> int:
     """Find out which items have rows of which width; returns how many have none."""
     sizes, which, filled = found
@@ -107,7 +107,7 @@ def sort_by_width(found: Sizes) -> int:
     return none
 
 
-@routine((Wanted, "*u8 i8 i8 i4 i8"), (Memory, "u8,2 i4 u4,2 i8 u8 u8,2 u8,2 u8"), (Answers, "i4 u8,2"))
+@routine((Wanted, "*u8 i4 i4 i4 i8"), (Memory, "u8,2 i4 u4,2 i8 u8 u8,2 u8,2 u8"), (Answers, "i4 u8,2"))
 def number_rows(wanted: Wanted, memory: Memory, answers: Answers) -> int:
     """Look up items among those known, and write their numbers.
 
@@ -199,7 +199,7 @@ def _remember(memory: Memory, item: int, number: int, n_words: int) -> None:
     entries[slot, 1] = tag << _PLACE_BITS | place
 
 
-@routine((Wanted, "*u8 i8 i8 i4 i8"), (Memory, "u8,2 i4 u4,2 i8 u8 u8,2 u8,2 u8"), (Answers, "i4 u8,2"))
+@routine((Wanted, "*u8 i4 i4 i4 i8"), (Memory, "u8,2 i4 u4,2 i8 u8 u8,2 u8,2 u8"), (Answers, "i4 u8,2"))
 def remember_rows(wanted: Wanted, memory: Memory, answers: Answers) -> int:
     """Remember items under the numbers that they have been given; returns how many."""
     n_words = memory.ring.shape[1]
@@ -216,7 +216,7 @@ class Recollection:
     def __init__(self) -> None:
         self._memories: dict[int, Memory] = {}
 
-    def number(self, block: Block, starts: Places, sizes: Int64s, first: int) -> tuple[Int32s, list[Rows], Int32s]:
+    def number(self, block: Block, starts: Int32s, sizes: Int32s, first: int) -> tuple[Int32s, list[Rows], Int32s]:
         """Look items up, and number new ones from `first` on; if that is negative, not at all.
 
         Returns the numbers of all, rows of new ones in their order, and which have no number.
@@ -234,7 +234,7 @@ class Recollection:
                     first += n_new
         return numbers, rows, none if first >= 0 else (numbers < 0).nonzero()[0].astype(np.int32)
 
-    def learn(self, block: Block, starts: Places, sizes: Int64s, numbers: Int32s) -> None:
+    def learn(self, block: Block, starts: Int32s, sizes: Int32s, numbers: Int32s) -> None:
         """Remember items under the numbers that they have been given."""
         for width, which in zip(WIDTHS, _by_width(sizes), strict=False):
             if len(which):
@@ -245,7 +245,7 @@ class Recollection:
         return self._memories.get(width) or self._memories.setdefault(width, _memory(width))
 
 
-def _by_width(sizes: Int64s) -> list[Int32s]:
+def _by_width(sizes: Int32s) -> list[Int32s]:
     """Return which items have rows of each width, and which of none."""
     which, filled = np.empty((len(WIDTHS) + 1, len(sizes)), np.int32), np.zeros(len(WIDTHS) + 1, np.int64)
     sort_by_width(Sizes(sizes, which, filled))
