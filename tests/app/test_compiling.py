@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from spanverdict.app.decodingchild import _Answers
 from spanverdict.otlp.compiled import ROUTINES
 from spanverdict.telemetry import machinecode
 from spanverdict.telemetry.compiling import Routine
+from spanverdict.telemetry.machinecode import MOST_KEPT
 
 
 def test_nothing_is_compiled_before_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +53,18 @@ def test_machine_code_that_was_damaged_is_not_loaded(tmp_path: Path, monkeypatch
     assert machinecode.kept(ROUTINES) is None
     (tmp_path / "code").write_bytes(b"")
     assert machinecode.kept(ROUTINES) is None
+
+
+def test_machine_code_of_earlier_sources_does_not_stay_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.code").touch()
+    names = [f"routines-{number}.code" for number in range(MOST_KEPT + 3)]
+    for age, name in enumerate(reversed(names)):
+        monkeypatch.setattr(machinecode, "_paths", lambda _, name=name: [tmp_path / name])
+        machinecode.keep(ROUTINES, {"a": ("b", b"c")})
+        os.utime(tmp_path / name, (age, age))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.code", *names[:MOST_KEPT]]
 
 
 def test_machine_code_is_kept_where_there_is_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,9 @@ Code: TypeAlias = dict[str, tuple[str, bytes]]
 _CALLS: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)
 """How machine code is called; the interpreter lock is let go meanwhile."""
 _DIGEST_BYTES: Final = 32
+_NAME: Final = "routines-{}.code"
+MOST_KEPT: Final = 4
+"""In one place: an upgrade leaves what nobody needs any more, and machines of several kinds may share one."""
 _OWNS_NOTHING: Final = MappingProxyType({"_nrt": False})
 """Arrays are not counted as they are passed on, a fifth of the time: all of them are held by whoever calls."""
 _SAID: Final = frozenset(
@@ -73,7 +76,16 @@ def keep(routines: Sequence[Routine], code: Code) -> None:
             unfinished.replace(path)
         except OSError:
             continue
+        _let_go(path)
         return
+
+
+def _let_go(newest: Path) -> None:
+    """Delete what was kept of other sources or for other machines, but for the last few of it."""
+    with suppress(OSError):  # somebody else may be doing the same
+        others = [path for path in newest.parent.glob(_NAME.format("*")) if path != newest]
+        for path in sorted(others, key=lambda path: path.stat().st_mtime)[: 1 - MOST_KEPT]:
+            path.unlink()
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:
@@ -82,7 +94,7 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
 
 def _paths(routines: Sequence[Routine]) -> Iterator[Path]:
     """Yield where machine code may be kept: beside the source, or in the user's cache."""
-    name = f"routines-{_told_apart(routines)}.code"
+    name = _NAME.format(_told_apart(routines))
     yield Path(__file__).with_name("__pycache__") / name
     with suppress(RuntimeError):  # some users have no home
         cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
