@@ -53,7 +53,7 @@ lint-fix: $(VENV)/.installed ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed ## speed and memory of every stage beside its goal; QUICK=1 for every day; PEER=otelcol|rotel sends the same load there, too
+bench: $(VENV)/.installed ## speed and memory of every stage beside its goal; QUICK=1 for every day; PEER=otelcol|rotel sends the same load there, too; BENCH_JSON=FILE keeps all of it
 	$(BIN)/python tests/bench/run.py $(if $(QUICK),--quick) $(if $(PEER),--peer $(PEER)) $(if $(BENCH_JSON),--json $(BENCH_JSON))
 
 schema: $(VENV)/.installed ## make the JSON Schemas in rules/ again, after the rule language has changed
