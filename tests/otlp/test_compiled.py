@@ -16,8 +16,12 @@ from spanverdict.app.compiling import compile_all
 from spanverdict.otlp.compiled import ROUTINES, walk
 from spanverdict.otlp.decode import decode_all, new_pool
 from spanverdict.otlp.scanning import Unusual
+from spanverdict.otlp.values import decode_attribute
+from spanverdict.telemetry.alikes import Alikes
 from spanverdict.telemetry.blocks import PADDING, Pieces
+from spanverdict.telemetry.likening import likened
 from spanverdict.telemetry.machinecode import load
+from spanverdict.telemetry.transfer import TableReader, TableWriter
 
 SAMPLE = wrap(SPAN)
 RESOURCE = field(1, field(1, field(1, b"k") + field(2, field(1, b"v"))))
@@ -102,6 +106,19 @@ def test_a_load_is_decoded_alike_group_by_group(recent: int) -> None:
         expected, expected_tallies = decode_all(payloads, plain)
         assert tallies == expected_tallies
         assert table_rows(table) == table_rows(expected)
+
+
+def test_a_load_is_sent_compact_and_arrives_as_it_was() -> None:
+    load = Load.build(300, 16, seed=3, run_id="r")
+    pool = new_pool(20_000)
+    writer, reader = TableWriter(pool), TableReader(decode_attribute)
+    for first in range(0, 12, 4):
+        table, _ = decode_all([load.payload(number) for number in range(first, first + 4)], pool, compiled=True)
+        packed = writer.pack(table, likened)
+        body = b"".join(column.tobytes() for column in packed.columns)
+        there = reader.unpack(packed.head, np.frombuffer(body, np.uint8))
+        assert table_rows(there) == table_rows(table)
+    assert {type(part) for _, part in there.pool.attributes.parts(0)} == {Alikes}
 
 
 def test_what_comes_again_keeps_its_number() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import uuid
 from collections.abc import Iterator
 from itertools import pairwise
@@ -14,12 +15,13 @@ from hypothesis import strategies as st
 from bench.load import Load, make_payload
 from spantables import encode_attribute
 from spanverdict.otlp.decode import decode, new_pool
-from spanverdict.telemetry import alikes, items, keyindex
+from spanverdict.telemetry import alikes, items, keyindex, likening
 from spanverdict.telemetry.alikes import Alikes, alikes_of
 from spanverdict.telemetry.blocks import Block
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.items import Items
 from spanverdict.telemetry.keyindex import KeyIndex
+from spanverdict.telemetry.likening import likened
 
 KEYS = st.sampled_from(["a", "request.id", "score", "", "k" * 120, "ü"])
 VALUES = st.one_of(
@@ -45,10 +47,12 @@ ITEMS = st.lists(
 def eager() -> Iterator[None]:
     """Find kinds of few items, too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alikes, "_LEAST", 2)
+        patch.setattr(alikes, "LEAST", 2)
         patch.setattr(alikes, "_FEW", 1000)
-        patch.setattr(alikes, "_MOST_OTHERS", 1)
+        patch.setattr(alikes, "MOST_OTHERS", 1)
         patch.setattr(items, "MANY", 5)
+        for name in ("LEAST", "MOST_OTHERS"):
+            patch.setattr(likening, name, getattr(alikes, name))
         yield
 
 
@@ -94,6 +98,42 @@ def test_items_among_which_some_are_alike_come_back(some: list[bytes], data: st.
     )
     if found is not None:
         assert_holds(found, some, data)
+
+
+@pytest.mark.usefixtures("eager")
+@settings(max_examples=150, deadline=None)
+@given(ITEMS, st.data())
+def test_items_whose_keys_are_known_come_back_from_routines_and_as_they_are_sent(
+    some: list[bytes], data: st.DataObject
+) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(some)), max_size=3)))
+    pieces = [some[start:end] for start, end in pairwise([0, *cuts, len(some)])]
+    widths = [
+        data.draw(st.sampled_from([0, *(w for w in (32, 64, 128) if w > max(map(len, p), default=0))])) for p in pieces
+    ]
+    parts = [rows_of(piece, width) if width and piece else piece for piece, width in zip(pieces, widths, strict=True)]
+    names = keyindex._keys_of(some)
+    keys = np.array([sorted(set(names)).index(name) for name in names], np.int32)
+    found = likened(parts, keys)
+    if found is not None:
+        description, rest = found.flattened()
+        laid = np.concatenate([part.ravel() for part in rest])
+        assert len(laid) == description[0]
+        assert_holds(found, some, data)
+        assert_holds(Alikes.unflattened(marshal.loads(marshal.dumps(description)), laid), some, data)
+
+
+@pytest.mark.usefixtures("eager")
+def test_of_items_that_are_alike_routines_keep_as_little_as_numpy_does() -> None:
+    payload = make_payload(600, 10, 1)
+    pool = new_pool(recent_attributes=1000)
+    decode(payload, pool)
+    parts = [part for _, part in pool.attributes.parts(0)]
+    plain, found = alikes_of(parts), likened(parts, pool.keys.of_attributes().astype(np.int32))
+    assert plain is not None
+    assert found is not None
+    assert [*found] == [*plain]
+    assert found.nbytes <= 1.05 * plain.nbytes
 
 
 @pytest.mark.usefixtures("eager")

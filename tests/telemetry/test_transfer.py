@@ -14,16 +14,17 @@ from spanverdict.otlp.decode import decode, new_pool
 from spanverdict.otlp.values import decode_attribute
 from spanverdict.telemetry.alikes import Alikes
 from spanverdict.telemetry.joining import concat
+from spanverdict.telemetry.likening import likened
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.spantable import SpanTable
-from spanverdict.telemetry.transfer import TableReader, TableWriter
+from spanverdict.telemetry.transfer import Liken, TableReader, TableWriter
 from spanverdict.telemetry.vectors import constant
 
 KEYS = ("request.id", "thread.id", "cached", "nothing")
 
 
-def sent(table: SpanTable, writer: TableWriter, reader: TableReader) -> SpanTable:
-    packed = writer.pack(table)
+def sent(table: SpanTable, writer: TableWriter, reader: TableReader, liken: Liken | None = None) -> SpanTable:
+    packed = writer.pack(table, liken)
     body = b"".join(column.tobytes() for column in packed.columns)
     return reader.unpack(packed.head, np.frombuffer(body, np.uint8))
 
@@ -80,12 +81,26 @@ def test_attributes_that_are_kept_as_rows_arrive_and_become_compact() -> None:
     assert kinds[1] == [Alikes]
 
 
-def test_what_was_told_can_be_let_go() -> None:
+def test_many_attributes_are_made_compact_before_they_are_sent() -> None:
     pool = new_pool(recent_attributes=1000)
     writer, reader = TableWriter(pool), TableReader(decode_attribute)
-    for seed, n_spans in enumerate((300, 3, 400, 20)):
+    for seed, n_spans in enumerate((3, 600, 20, 100, 700)):
+        here = decode(make_payload(n_spans, 16, seed, run_id="r"), pool).table
+        there = sent(here, writer, reader, likened)
+        assert_same(here, there)
+        assert_same_pool(pool, there.pool)
+    compact = [part for _, part in there.pool.attributes.parts(0) if isinstance(part, Alikes)]
+    assert sum(map(len, compact)) > len(pool.attributes) / 2
+    assert there.pool.weigh() < pool.weigh() / 2
+
+
+@pytest.mark.parametrize("liken", [None, likened], ids=["as they are", "compact"])
+def test_what_was_told_can_be_let_go(liken: Liken | None) -> None:
+    pool = new_pool(recent_attributes=1000)
+    writer, reader = TableWriter(pool), TableReader(decode_attribute)
+    for seed, n_spans in enumerate((300, 3, 600, 20)):
         payload = make_payload(n_spans, 16, seed, run_id="r")
-        there = sent(decode(payload, pool).table, writer, reader)
+        there = sent(decode(payload, pool).table, writer, reader, liken)
         writer.let_go()
         for key in KEYS:
             one, other = there.attribute(key), decode(payload, new_pool()).table.attribute(key)

@@ -82,12 +82,13 @@ def try_out(routines: Sequence[Routine], code: Code) -> None:
 
 
 def _decoded(payloads: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
-    """Return all that was decoded as what would go to another process."""
+    """Return all that was decoded as what would go to another process, few attributes made compact as many would be."""
     from spanverdict.app.decoding import Decoder  # noqa: PLC0415 - only here
+    from spanverdict.telemetry.likening import likened  # noqa: PLC0415
     from spanverdict.telemetry.transfer import TableWriter  # noqa: PLC0415
 
     table, _ = Decoder().decode_all(payloads, compiled=True)
-    packed = TableWriter(table.pool).pack(table)
+    packed = TableWriter(table.pool, many=0).pack(table, likened)
     return packed.head, [column.tobytes() for column in packed.columns]
 
 

@@ -21,6 +21,7 @@ from spanverdict.masking.detectors import compiled
 from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.telemetry.blocks import Bytes as Octets
 from spanverdict.telemetry.blocks import Pieces
+from spanverdict.telemetry.likening import likened
 from spanverdict.telemetry.transfer import TableWriter
 
 COLLECT_AFTER: Final = (50_000, 20, 20)
@@ -102,7 +103,7 @@ class _Answers:
         fresh = writer is None or writer.pool is not table.pool
         if writer is None or fresh:
             writer = self._writer = TableWriter(table.pool)
-        packed = writer.pack(table)
+        packed = writer.pack(table, likened if compiled else None)
         writer.let_go()
         said = [(tally.accepted, tally.rejected, tally.problems, tally.undecodable) for tally in tallies]
         head = marshal.dumps((fresh, said, packed.head, compiled))

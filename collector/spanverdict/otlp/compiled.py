@@ -16,7 +16,7 @@ from spanverdict.otlp import attached, glancing, walking
 from spanverdict.otlp.columns import Lists
 from spanverdict.otlp.numbering import Numbered, Statuses
 from spanverdict.otlp.scanning import Unusual
-from spanverdict.telemetry import keying, recollecting
+from spanverdict.telemetry import keying, likening, recollecting
 from spanverdict.telemetry.blocks import PADDING, Block, Int64s
 from spanverdict.telemetry.pool import Pool
 from spanverdict.telemetry.recollecting import Recollection
@@ -36,6 +36,7 @@ ROUTINES: Final = (
     *attached.ROUTINES,
     *recollecting.ROUTINES,
     *keying.ROUTINES,
+    *likening.ROUTINES,
     *glancing.ROUTINES,
 )
 """All that runs as machine code, once it is there; before that it does the same, slowly."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
-from typing import Final, overload
+from typing import Final, TypeAlias, overload
 
 import numpy as np
 
@@ -33,11 +33,11 @@ LONG: Final = 0x80
 """From here on a size takes several bytes."""
 
 _MOST_KINDS: Final = 48
-_MOST_OTHERS: Final = 4
+MOST_OTHERS: Final = 4
 """Items are left as they are where more than one part in so many is like no other."""
-_LEAST: Final = 8
+LEAST: Final = 8
 """Fewer items that are alike are kept as they are."""
-_OTHER: Final = 255
+OTHER: Final = 255
 """In place of a kind."""
 _OBJECT_BYTES: Final = 60
 _KIND_BYTES: Final = 500
@@ -46,7 +46,7 @@ _FEW: Final = 32
 _WORD: Final = 8
 _TO_SIZE: Final = np.uint64(56)
 _NO_DIGIT: Final = 255
-_DIGITS: Final = (b"0123456789abcdef", b"0123456789ABCDEF", b"0123456789-:. TZ")
+DIGITS: Final = (b"0123456789abcdef", b"0123456789ABCDEF", b"0123456789-:. TZ")
 """Texts of these characters alone take half a byte each."""
 
 
@@ -58,11 +58,16 @@ def _values_of(digits: bytes) -> bytes:
     return bytes(values)
 
 
-_VALUES: Final = tuple((digits, _values_of(digits)) for digits in _DIGITS)
+_VALUES: Final = tuple((digits, _values_of(digits)) for digits in DIGITS)
+
+
+KindDescription: TypeAlias = tuple[bytes, tuple[int, int] | list[int], bytes | None, tuple[int, ...]]
+Description: TypeAlias = tuple[int, int, Sequence[bytes], Sequence[KindDescription]]
+"""What a kind, and items of some kinds, are but for what may be large; of that is told how many bytes it takes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Kind:
+class Kind:
     """Items of one size that are the same in most places."""
 
     model: Bytes
@@ -73,6 +78,28 @@ class _Kind:
     """The characters that stand there, where they are few."""
     differences: Bytes
     """What stands there, (n_items, n_places); of digits two to a byte."""
+
+    def described(self) -> KindDescription:
+        """Return all but the differences, to be marshalled."""
+        places = self.places
+        where = (places.start, places.stop) if isinstance(places, slice) else places.tolist()
+        return (
+            self.model.tobytes(),
+            where,
+            None if self.digits is None else self.digits.tobytes(),
+            self.differences.shape,
+        )
+
+    @staticmethod
+    def of(said: KindDescription, data: Bytes, at: int) -> Kind:
+        """Return a kind whose differences stand in data from a place on."""
+        model, where, digits, shape = said
+        return Kind(
+            np.frombuffer(model, np.uint8),
+            slice(*where) if isinstance(where, tuple) else np.array(where, np.intp),
+            None if digits is None else np.frombuffer(digits, np.uint8),
+            data[at : at + shape[0] * shape[1]].reshape(shape),
+        )
 
     def items(self, which: Places) -> list[bytes]:
         """Return some of the items."""
@@ -96,11 +123,11 @@ class _Kind:
 class Alikes(Sequence[bytes]):
     """Items in order. What they are never changes."""
 
-    _kinds: tuple[_Kind, ...]
+    _kinds: tuple[Kind, ...]
     _kind_of: Bytes
-    """Of each item; `_OTHER` for none."""
+    """Of each item; `OTHER` for none."""
     _others: tuple[bytes, ...]
-    _before: Int64s = field(default_factory=lambda: np.zeros(_OTHER + 1, np.int64))
+    _before: Int64s = field(default_factory=lambda: np.zeros(OTHER + 1, np.int64))
     """How many items of each kind stand before the first; none, unless these are a part of others."""
 
     @property
@@ -121,14 +148,14 @@ class Alikes(Sequence[bytes]):
         if not isinstance(places, range):
             kind = int(self._kind_of[places])
             before = self._before[kind] + np.count_nonzero(self._kind_of[:places] == kind)
-            return self._others[before] if kind == _OTHER else self._kinds[kind].items(np.array([before]))[0]
+            return self._others[before] if kind == OTHER else self._kinds[kind].items(np.array([before]))[0]
         if places.step != 1:
             return self.take(np.array(places, np.intp))
         return self if len(places) == len(self) else self._part(places)
 
     def _part(self, places: range) -> Alikes:
         """Return items that follow each other, without a copy."""
-        skipped = np.bincount(self._kind_of[: places.start], minlength=_OTHER + 1)
+        skipped = np.bincount(self._kind_of[: places.start], minlength=OTHER + 1)
         some = self._kind_of[places.start : places.stop]
         return Alikes(self._kinds, some, self._others, self._before + skipped)
 
@@ -151,7 +178,7 @@ class Alikes(Sequence[bytes]):
     def _of_kind(self, kind: int, places: Places | Int32s) -> list[bytes]:
         """Return items of places where all are of one kind."""
         before = self._places(kind, places)
-        if kind == _OTHER:
+        if kind == OTHER:
             return [self._others[number] for number in before.tolist()]
         return self._kinds[kind].items(before)
 
@@ -170,7 +197,7 @@ class Alikes(Sequence[bytes]):
 
     def _laid_of_kind(self, kind: int, places: Places | Int32s) -> Laid:
         before = self._places(kind, places)
-        if kind == _OTHER:
+        if kind == OTHER:
             return laid([self._others[number] for number in before.tolist()])
         size = len(self._kinds[kind].model)
         return self._kinds[kind].data(before), np.arange(len(before)) * size, np.full(len(before), size)
@@ -180,12 +207,29 @@ class Alikes(Sequence[bytes]):
         found: Places = np.cumsum(self._kind_of == kind).take(places) + (self._before[kind] - 1)
         return found
 
+    def flattened(self) -> tuple[Description, list[Bytes]]:
+        """Return what describes the items, to be marshalled, and all else, to be laid end to end; not of a part."""
+        kinds = [kind.described() for kind in self._kinds]
+        parts = [self._kind_of, *(kind.differences for kind in self._kinds)]
+        return (sum(part.size for part in parts), len(self), self._others, kinds), parts
+
+    @staticmethod
+    def unflattened(description: Description, data: Bytes) -> Alikes:
+        """Return items from what describes them and from all else; they keep the latter."""
+        _, n_items, others, described = description
+        kinds, at = [], n_items
+        for said in described:
+            kind = Kind.of(said, data, at)
+            kinds.append(kind)
+            at += kind.differences.size
+        return Alikes(tuple(kinds), data[:n_items], tuple(others))
+
     def samples(self) -> tuple[list[bytes], Bytes | Int32s]:
         """Return items with every key that there is, and for each item which of these has its key."""
         models = [kind.model.tobytes() for kind in self._kinds]
         which = self._kind_of.astype(np.int32)
-        others = which == _OTHER
-        which[others] = np.arange(np.count_nonzero(others)) + (len(models) + self._before[_OTHER])
+        others = which == OTHER
+        which[others] = np.arange(np.count_nonzero(others)) + (len(models) + self._before[OTHER])
         return [*models, *self._others], which
 
 
@@ -196,13 +240,13 @@ def alikes_of(parts: Sequence[Sequence[bytes] | Rows]) -> Alikes | None:
     for start, part in zip(starts, parts, strict=False):
         for rows, places in _in_rows(part):
             found.setdefault(rows.shape[1], []).append((rows, places + start))
-    kinds: list[_Kind] = []
-    kind_of = np.full(starts[-1], _OTHER, np.uint8)
+    kinds: list[Kind] = []
+    kind_of = np.full(starts[-1], OTHER, np.uint8)
     for pieces in found.values():
         rows, places = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
         _find_kinds(rows, places, kinds, kind_of)
-    others = np.flatnonzero(kind_of == _OTHER)
-    if len(others) > starts[-1] // _MOST_OTHERS:
+    others = np.flatnonzero(kind_of == OTHER)
+    if len(others) > starts[-1] // MOST_OTHERS:
         return None
     edges = np.searchsorted(others, starts)
     left = [_some(part, others[a:b] - s) for part, s, (a, b) in zip(parts, starts, pairwise(edges), strict=False)]
@@ -227,11 +271,11 @@ def _some(part: Sequence[bytes] | Rows, places: Places) -> list[bytes]:
     return [part[place] for place in places.tolist()]
 
 
-def _find_kinds(rows: Rows, places: Places, kinds: list[_Kind], kind_of: Bytes) -> None:
+def _find_kinds(rows: Rows, places: Places, kinds: list[Kind], kind_of: Bytes) -> None:
     """Add the kinds that are among rows, whose items have the given places among all."""
-    few = max(_LEAST, len(rows) // _FEW)
+    few = max(LEAST, len(rows) // _FEW)
     tries = _MOST_KINDS
-    while len(rows) >= few and tries and len(kinds) < _OTHER:
+    while len(rows) >= few and tries and len(kinds) < OTHER:
         tries -= 1
         words = np.ascontiguousarray(rows.T)
         alike = _like_first(words)
@@ -240,7 +284,7 @@ def _find_kinds(rows: Rows, places: Places, kinds: list[_Kind], kind_of: Bytes) 
             kind_of[places] = len(kinds)
             kinds.append(_kind(rows, words, None))
             return
-        if len(which) >= _LEAST:
+        if len(which) >= LEAST:
             kind_of[places.take(which)] = len(kinds)
             words[:, ~alike] = words[:, :1]
             kinds.append(_kind(rows, words, which))
@@ -271,7 +315,7 @@ def _key_end(row: Rows) -> int:
     return key_end if clear else size
 
 
-def _kind(rows: Rows, words: Rows, which: Places | None) -> _Kind:
+def _kind(rows: Rows, words: Rows, which: Places | None) -> Kind:
     """Return the kind of the first of some items, and of those that are like it; None for all."""
     model = words[:, 0].copy().view(np.uint8)
     size = int(model[-1]) - 1
@@ -285,15 +329,15 @@ def _kind(rows: Rows, words: Rows, which: Places | None) -> _Kind:
     return _of_digits(model[:size], differing, between.take(differing - start, axis=1))
 
 
-def _of_digits(model: Bytes, places: slice | Places, differences: Bytes) -> _Kind:
+def _of_digits(model: Bytes, places: slice | Places, differences: Bytes) -> Kind:
     """Return a kind whose differences take half the room if they are digits."""
     first = differences[0].tobytes()
     for digits, values in _VALUES:
         if not first.translate(None, digits):
             numbers = np.frombuffer(differences.tobytes().translate(values), np.uint8).reshape(differences.shape)
             if numbers.max(initial=0) != _NO_DIGIT:
-                return _Kind(model, places, np.frombuffer(digits, np.uint8), _in_pairs(numbers))
-    return _Kind(model, places, None, differences)
+                return Kind(model, places, np.frombuffer(digits, np.uint8), _in_pairs(numbers))
+    return Kind(model, places, None, differences)
 
 
 def _in_pairs(numbers: Bytes) -> Bytes:

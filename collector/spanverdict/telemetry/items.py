@@ -130,6 +130,15 @@ class Items(Sequence[bytes]):
         self._length += len(rows)
         self.nbytes += rows.nbytes
 
+    def extend_alikes(self, alikes: Alikes) -> None:
+        """Add items that are compact already; what was added before them and is not becomes so."""
+        if self._length > self._n_settled:
+            self._settle()
+        self._begin(alikes)
+        self._length += len(alikes)
+        self.nbytes += alikes.nbytes
+        self._n_settled = self._length
+
     def extend_parts(self, others: Items) -> None:
         """Add all items of others as they are kept there."""
         for _, part in others.parts(0, len(others)):
@@ -142,9 +151,11 @@ class Items(Sequence[bytes]):
 
     def settle(self) -> None:
         """Make compact what was added, once it is enough; by the thread that adds."""
+        if self._length - self._n_settled >= MANY:
+            self._settle()
+
+    def _settle(self) -> None:
         first = self._n_settled
-        if self._length - first < MANY:
-            return
         new = [part for _, part in self.parts(first)]
         alikes = alikes_of(new)
         if alikes is None:

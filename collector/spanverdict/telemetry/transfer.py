@@ -18,17 +18,23 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from spanverdict.telemetry.alikes import Alikes, Description
 from spanverdict.telemetry.blocks import Int32s, Rows
 from spanverdict.telemetry.interning import Interner
 from spanverdict.telemetry.items import Items
-from spanverdict.telemetry.keyindex import ToldKeys
+from spanverdict.telemetry.keyindex import KeyNumbers, ToldKeys
 from spanverdict.telemetry.pool import AttributeDecoder, Pool
 from spanverdict.telemetry.spantable import Events, Links, Ragged, SpanTable
 
 Column: TypeAlias = npt.NDArray[Any]
+Liken: TypeAlias = Callable[[Sequence[Sequence[bytes] | Rows], Int32s], Alikes | None]
+"""Makes items compact, of which it is told the numbers of their keys; None when too few are alike."""
 
 _ITEMS: Final = ("traces", "strings", "attributes", "resources", "scopes")
+_ATTRIBUTES: Final = _ITEMS.index("attributes")
 _LISTS: Final = ("resource_attributes", "scope_attributes", "scope_names")
+_SHAPE: Final = ("rows", "words")
+"""What is said of rows."""
 _NAMES: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
     {
         kind: tuple(entry.name for entry in fields(kind) if not entry.name.startswith("_"))
@@ -36,6 +42,9 @@ _NAMES: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
     }
 )
 """The fields that a table and its lists are made of."""
+MANY: Final = 1000
+"""Fewer new attributes are sent as they are, and made compact over there, together with others."""
+_ALIGNED: Final = 8
 _MARSHAL_VERSION: Final = 2
 """The last that does not look for objects that come twice; in a pool none does."""
 
@@ -50,16 +59,23 @@ class Packed:
 
 
 class TableWriter:
-    """Packs the tables of one pool, in the order in which they are to be unpacked."""
+    """Packs the tables of one pool, in the order in which they are to be unpacked.
 
-    def __init__(self, pool: Pool) -> None:
+    From `many` new attributes on they may be made compact.
+    """
+
+    def __init__(self, pool: Pool, many: int = MANY) -> None:
         self.pool = pool
+        self._many = many
         self._told = dict.fromkeys((*_ITEMS, *_LISTS), 0)
         self._told_keys = 0
         self._columns: Callable[[SpanTable], tuple[Column, ...]] = attrgetter(*_places(SpanTable.empty(pool)))
 
-    def pack(self, table: SpanTable) -> Packed:
-        """Pack a table, with all that the pool has learned since the last one."""
+    def pack(self, table: SpanTable, liken: Liken | None = None) -> Packed:
+        """Pack a table, with all that the pool has learned since the last one.
+
+        `liken` makes many new attributes compact, of which it is told the numbers of their keys.
+        """
         keys, names = self.pool.keys.since(self._told["attributes"], self._told_keys)
         self._told_keys += len(names)
         # Wide columns go first: so all of them are aligned in a row of bytes.
@@ -67,7 +83,10 @@ class TableWriter:
         placed = sorted(enumerate(columns), key=lambda entry: -entry[1].itemsize)
         shape = [(place, column.dtype.str, len(column)) for place, column in placed]
         rows: list[Column] = []
+        alikes = self._likened(keys, liken) if liken is not None else []
         news = [self._new_items(name, getattr(self.pool, name), rows) for name in _ITEMS]
+        for part in alikes:
+            news[_ATTRIBUTES].append(_laid(part, rows))
         news += [self._news(name, getattr(self.pool, name)) for name in _LISTS]
         head = marshal.dumps((self.pool.attributes.recent, news, names, shape), _MARSHAL_VERSION)
         return Packed(head, [*rows, *(column for _, column in placed)])
@@ -77,6 +96,17 @@ class TableWriter:
         items = self.pool.attributes.items_by_id
         if isinstance(items, Items):
             items.let_go()
+
+    def _likened(self, keys: KeyNumbers, liken: Liken) -> list[Alikes]:
+        """Return new attributes if they are made compact; then they count as told."""
+        if len(keys) < self._many:
+            return []
+        told, attributes = self._told, self.pool.attributes
+        alikes = liken([part for _, part in attributes.parts(told["attributes"])], keys.astype(np.int32))
+        if alikes is None:
+            return []
+        told["attributes"] += len(alikes)
+        return [alikes]
 
     def _new_items(self, name: str, interner: Interner, rows: list[Column]) -> list[Any]:
         """Return new items part by part: Python bytes as a list; rows as their shape, and add them to `rows`."""
@@ -129,12 +159,24 @@ def _add(items: list[bytes] | Items, news: Sequence[Any], body: npt.NDArray[np.u
     for part in news:
         if isinstance(part, list):
             items.extend(part)
+            continue
+        assert isinstance(items, Items)
+        if len(part) > len(_SHAPE):
+            items.extend_alikes(Alikes.unflattened(part, body[at : at + part[0]].copy()))
+            at += part[0]
         else:
-            assert isinstance(items, Items)
             rows: Rows = np.ndarray(part, np.uint64, body, at)
             items.extend_rows(rows.copy())  # or all of the body would be kept as long as the pool
             at += rows.nbytes
     return at
+
+
+def _laid(alikes: Alikes, rows: list[Column]) -> Description:
+    """Add all that may be large to rows, so that what follows is aligned, and return the rest."""
+    description, data = alikes.flattened()
+    padding = np.zeros(-description[0] % _ALIGNED, np.uint8)
+    rows.append(np.concatenate([*(part.ravel() for part in data), padding]))
+    return description[0] + len(padding), *description[1:]
 
 
 class Follower(Pool):
