@@ -105,8 +105,8 @@ class Result:
     sender_us_per_span: float
     """CPU time of the sender."""
     decoding: str
-    """How a process of its own decoded: `compiled`, `interpreted` or `none`; two of them where that changed while it was
-    measured."""
+    """How a process of its own decoded: `compiled` or `interpreted`; `none` where the server did it itself. Two of them
+    where that changed while it was measured."""
     ledger: str
     """`exact`, or what is wrong."""
     steady: bool
