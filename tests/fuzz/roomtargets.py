@@ -20,8 +20,11 @@ from bench.load import make_payload
 from otlp.messages import table_rows
 from otlp.test_scanning import ODDITIES, SPAN, wrap
 from spanverdict.otlp.decode import decode_all, new_pool
+from spanverdict.otlp.values import decode_attribute
 from spanverdict.storage.store import Store
 from spanverdict.telemetry.compiling import Taken
+from spanverdict.telemetry.likening import likened
+from spanverdict.telemetry.transfer import TableReader, TableWriter
 from storage.journaling import IN_SEGMENTS, file_of, fill, held, lose_rows, segments
 
 KNOWN, LOST = 4, 6
@@ -98,12 +101,15 @@ def as_written() -> Iterator[None]:
 def walker(data: bytes) -> None:
     """Loops that become machine code look at nothing beyond what they were given, and find what others find."""
     for odd in (data, wrap(data)):
-        payloads = [make_payload(1, 3, 2), odd, b""]
+        payloads, pool = [make_payload(1, 3, 2), odd, b"", make_payload(40, 5, 4)], new_pool(100)
         with as_written():
-            found = decode_all(payloads, new_pool(100), compiled=True)
-        expected = decode_all(payloads, new_pool(100))
-        assert found[1] == expected[1]
-        assert table_rows(found[0]) == table_rows(expected[0])
+            table, tallies = decode_all(payloads, pool, compiled=True)
+            packed = TableWriter(pool, many=0).pack(table, likened)
+        body = np.frombuffer(b"".join(column.tobytes() for column in packed.columns), np.uint8)
+        expected, expected_tallies = decode_all(payloads, new_pool(100))
+        assert tallies == expected_tallies
+        assert table_rows(table) == table_rows(expected)
+        assert table_rows(TableReader(decode_attribute).unpack(packed.head, body)) == table_rows(expected)
 
 
 def room_examples(name: str) -> list[bytes]:
