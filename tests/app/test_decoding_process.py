@@ -21,6 +21,7 @@ from app.waiting import until
 from bench.load import make_payload
 from spanverdict.app import decodingprocess as room
 from spanverdict.app.decodingprocess import PROGRAM, DecodingProcess
+from spanverdict.app.desk import PLACE_BYTES
 from spanverdict.app.docket import Docket
 from spanverdict.app.docketconfig import DocketConfig
 from spanverdict.app.intake import Intake
@@ -112,6 +113,19 @@ def test_the_spans_and_the_answers_are_those_of_decoding_here(tmp_path: Path, ap
         assert [batch.payload for batch in store.journal.read()] == good
     assert [number for ids, _ in delivered for number in ids] == list(range(1, 41))
     assert sorted(n for _, table in delivered for n in table.span_id.tolist()) == span_ids(good)
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["with a desk", "without one"])
+def test_long_requests_are_decoded_with_and_without_shared_memory(tmp_path: Path, apart, monkeypatch, shared) -> None:
+    if not shared:
+        monkeypatch.setattr(room, "desk_file", lambda: None)
+    payloads = [make_payload(n_spans, 10, n_spans) for n_spans in (1, 2000, 9000, 700, 3)]
+    assert max(map(len, payloads)) > PLACE_BYTES
+    with taking(tmp_path, apart()) as (intake, store, delivered):
+        receipts = [intake.submit(payload) for payload in payloads * 3]
+        assert accepted(receipts) == [1, 2000, 9000, 700, 3] * 3
+        assert [batch.payload for batch in store.journal.read()] == payloads * 3
+    assert sorted(n for _, table in delivered for n in table.span_id.tolist()) == sorted(span_ids(payloads) * 3)
 
 
 def test_when_the_process_dies_in_the_middle_all_is_decoded_once(tmp_path: Path, apart, caplog) -> None:

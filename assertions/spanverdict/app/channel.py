@@ -7,16 +7,18 @@ import socket
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from spanverdict.app.desk import Bytes, Desk
 from spanverdict.telemetry.blocks import PADDING
 
-Bytes: TypeAlias = bytes | memoryview
-
-_SIZES: Final = struct.Struct("=QQ")
+_SIZES: Final = struct.Struct("=QQq")
+"""Of the head and of the body; and the place on the desk where the body lies …"""
+_NO_PLACE: Final = -1
+"""… unless it follows."""
 _PIECES_AT_ONCE: Final = 256
 """The system takes at least so many in one call; more are joined, as they are small."""
 _BUFFER_BYTES: Final = 1 << 20
@@ -41,10 +43,15 @@ class Message:
 
 
 class Channel:
-    """One end. One thread may send while another receives."""
+    """One end. One thread may send while another receives.
 
-    def __init__(self, end: socket.socket) -> None:
+    With a `desk`, bodies are laid there, and whoever sends knows that the other is done with those before the last
+    `PLACES`.
+    """
+
+    def __init__(self, end: socket.socket, desk: Desk | None = None) -> None:
         self._end = end
+        self._desk = desk
 
     @staticmethod
     def pair() -> tuple[socket.socket, socket.socket]:
@@ -61,7 +68,11 @@ class Channel:
             Gone: nobody takes it.
         """
         size = sum(len(piece) for piece in body)
-        pieces = [_SIZES.pack(len(head), size), head, *body]
+        place = self._desk.lay(body, size) if self._desk is not None and size else None
+        if place is None:
+            pieces = [_SIZES.pack(len(head), size, _NO_PLACE), head, *body]
+        else:
+            pieces = [_SIZES.pack(len(head), size, place), head]
         if len(pieces) > _PIECES_AT_ONCE:
             pieces = [b"".join(pieces)]
         try:
@@ -81,8 +92,11 @@ class Channel:
         Raises:
             Gone: there will be none.
         """
-        head_size, body_size = _SIZES.unpack(self._read(_SIZES.size).data)
-        return Message(self._read(head_size).tobytes(), self._read(body_size, PADDING))
+        head_size, body_size, place = _SIZES.unpack(self._read(_SIZES.size).data)
+        head = self._read(head_size).tobytes()
+        if place == _NO_PLACE or self._desk is None:
+            return Message(head, self._read(body_size, PADDING))
+        return Message(head, self._desk.take(place, body_size))
 
     def end(self) -> None:
         """Send nothing more: the other side is `Gone` for whoever receives there, once it has taken everything."""

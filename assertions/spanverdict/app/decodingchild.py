@@ -14,9 +14,10 @@ import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
-from spanverdict.app.channel import Bytes, Channel, Gone, Message
+from spanverdict.app.channel import Channel, Gone, Message
 from spanverdict.app.compiling import Compiling
 from spanverdict.app.decoding import Decoder, OverLimitsError
+from spanverdict.app.desk import Bytes, Desk
 from spanverdict.masking.detectors import compiled
 from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.telemetry.blocks import Bytes as Octets
@@ -28,8 +29,8 @@ COLLECT_AFTER: Final = (50_000, 20, 20)
 """When to look for cyclic garbage: seldom, as decoding makes none."""
 
 
-def main(number: int, suspicion: str, limits: tuple[int, int] | None = None) -> None:
-    """Serve the socket of that number, which the parent opened.
+def main(number: int, suspicion: str, limits: tuple[int, int] | None = None, desk: int | None = None) -> None:
+    """Serve the socket of that number, which the parent opened, as it did the file that is a desk for both.
 
     `suspicion` is a pattern to search for, or empty; `limits` are those of attributes.
     """
@@ -41,7 +42,8 @@ def main(number: int, suspicion: str, limits: tuple[int, int] | None = None) -> 
     answers = _Answers(within)
     answers.search_for(suspicion)
     answers.compiling.load_kept()
-    serve(Channel(socket.socket(fileno=number)), answers)
+    shared = Desk(desk, 1, copies=False) if desk is not None else None
+    serve(Channel(socket.socket(fileno=number), shared), answers)
 
 
 def serve(channel: Channel, answers: _Answers) -> None:

@@ -15,12 +15,14 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple
 from types import MappingProxyType
 from typing import Final, Protocol, Self
 
 from spanverdict.app.channel import Channel, Gone, Message
+from spanverdict.app.desk import PLACES, Desk, desk_file
 from spanverdict.otlp.decode import Tally
 from spanverdict.otlp.limiting import AttributeLimits
 from spanverdict.otlp.values import decode_attribute
@@ -28,9 +30,9 @@ from spanverdict.receiver.errors import Unavailable
 from spanverdict.telemetry.spantable import SpanTable
 from spanverdict.telemetry.transfer import TableReader
 
-AHEAD: Final = 2
+AHEAD: Final = PLACES
 """Jobs handed over and not done: one that the process works on, and one that waits for it. What comes meanwhile gathers
-into a larger one, which costs less a span."""
+into a larger one, which costs less a span. Each has a place on the desk."""
 MAX_TRIES: Final = 2
 """Processes that may end over one payload that is decoded alone."""
 MAX_STARTS: Final = 5
@@ -44,7 +46,8 @@ _PAUSE_S: Final = 0.25
 
 PROGRAM: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]);"
-    "from spanverdict.app.decodingchild import main; main(int(sys.argv[1]), sys.argv[3], json.loads(sys.argv[4]))"
+    "from spanverdict.app.decodingchild import main;"
+    "main(int(sys.argv[1]), sys.argv[3], *map(json.loads, sys.argv[4:6]))"
 )
 """What the process runs. The path is ours, so that it finds what we found, and nothing in the current directory."""
 
@@ -230,18 +233,19 @@ class DecodingProcess:
             return None
         self._starts += 1
         ours, theirs = Channel.pair()
-        with theirs, self._lock:
+        with theirs, _closing(desk_file()) as file, self._lock:
             if self._closing.is_set():
                 ours.close()
                 return None
             try:
+                desk = Desk(file, 0, copies=True) if file is not None else None
                 self._told = self.suspicion
-                self._process = _spawn(self._program, theirs, self._told, self._limits)
+                self._process = _spawn(self._program, theirs, file, self._told, self._limits)
             except OSError as error:
                 _log.error("no decoding process can be started: %s", error)
                 ours.close()
                 return None
-        return Channel(ours)
+        return Channel(ours, desk)
 
     def _follow(self, channel: Channel) -> None:
         """Let a process catch up, then take its answers until it is gone."""
@@ -332,12 +336,24 @@ class DecodingProcess:
             self._finished()
 
 
-def _spawn(program: str, end: socket.socket, suspicion: str, limits: AttributeLimits | None) -> subprocess.Popen[bytes]:
+@contextmanager
+def _closing(file: int | None) -> Iterator[int | None]:
+    try:
+        yield file
+    finally:
+        if file is not None:
+            os.close(file)
+
+
+def _spawn(
+    program: str, end: socket.socket, desk: int | None, suspicion: str, limits: AttributeLimits | None
+) -> subprocess.Popen[bytes]:
     """Start a process that serves one end, and exits when the other is closed: by us, or because we are no more."""
-    told = (suspicion, json.dumps(astuple(limits) if limits is not None else None))
+    told = (suspicion, json.dumps(astuple(limits) if limits is not None else None), json.dumps(desk))
     command = [sys.executable, "-P", "-c", program, str(end.fileno()), json.dumps(sys.path), *told]
     environ = {**os.environ, **ENVIRONMENT}
     environ[_TUNABLES] = ":".join(filter(None, (os.environ.get(_TUNABLES), _HUGE_PAGES)))
+    files = [end.fileno(), *([desk] if desk is not None else [])]
     return subprocess.Popen(  # noqa: S603 - our own program
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(end.fileno(),), env=environ
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=files, env=environ
     )
