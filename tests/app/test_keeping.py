@@ -89,6 +89,17 @@ def test_what_was_let_in_counts_before_it_is_seen_in_the_file(store: Store) -> N
     assert keeper.refusal(3 * MIB) is None, "it never came"
 
 
+@pytest.mark.parametrize("size", [100, 5_000, 49_152, 13 * 4096 - 43, 100_000])
+def test_whatever_is_let_in_fits_with_all_that_it_takes_on_the_disk(store: Store, size: int) -> None:
+    """Each of them in a commit of its own, the worst of them a byte longer than its segment's blocks."""
+    limit = 4 * MIB
+    keeper = Keeper(store, Keeping(used_bytes=limit), Clock(), settle_ns=0)
+    keeper.step()
+    while keeper.refusal(size) is None:
+        store.journal.append(bytes(size), 1).result()
+    assert limit * 0.3 < store.retention.used_bytes() <= limit
+
+
 def test_it_is_full_when_something_did_not_fit_and_nothing_can_go(store: Store) -> None:
     keeper = Keeper(store, Keeping(used_bytes=4 * MIB), Clock(), settle_ns=0)
     for _ in range(7):

@@ -165,12 +165,27 @@ def test_migrations_count_up_from_one() -> None:
     assert [m.version for m in MIGRATIONS] == list(range(1, len(MIGRATIONS) + 1))
 
 
+MAKE_STORES = """
+import sys
+from spanverdict.storage.store import Store
+print("ready", flush=True)
+for line in sys.stdin:
+    Store.open(line.rstrip()).close()
+    print("made", flush=True)
+"""
+
+
 def test_processes_that_open_a_new_store_at_the_same_time_agree(tmp_path: Path) -> None:
-    script = "import sys; from spanverdict.storage.store import Store; Store.open(sys.argv[1]).close()"
-    children = [
-        subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "store.db")], stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
+    command, pipe = [sys.executable, "-c", MAKE_STORES], subprocess.PIPE
+    children = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(4)]
+    for number in range(25):
+        assert [child.stdout.readline() for child in children if child.stdout] == [
+            "made\n" if number else "ready\n"
+        ] * 4
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write(f"{tmp_path}/{number}.db\n")
+            child.stdin.flush()
     assert [(child.communicate(timeout=30)[1], child.returncode) for child in children] == [("", 0)] * 4
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spanverdict.storage import history, samples
 from spanverdict.storage.brokenlog import lost_commits
-from spanverdict.storage.database import PAGE_BYTES, Database
+from spanverdict.storage.database import BUSY_SECONDS, PAGE_BYTES, Database
 from spanverdict.storage.errors import StoreTooNew, StoreUnusable
 from spanverdict.storage.journalstate import initial_state
 
 APPLICATION_ID = 0x53505644
 """`SPVD`, written into the file's header: a store is told from other programs' databases."""
+
+_PAUSE_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +246,22 @@ def _check_identity(path: Path, connection: sqlite3.Connection, migrations: Sequ
 
 def _enable_write_ahead_log(path: Path, connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
+    if _mode_after_asking(connection) != "wal":
         raise StoreUnusable(path, "its file system does not support SQLite's write-ahead log")
+
+
+def _mode_after_asking(connection: sqlite3.Connection) -> str:
+    """Ask for a write-ahead log and return what there is; SQLite does not wait for others that ask at the same time."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return str(mode)
 
 
 def _version(connection: sqlite3.Connection) -> int:
