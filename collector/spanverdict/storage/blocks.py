@@ -17,7 +17,8 @@ from typing import Final
 
 BLOCK: Final = 4096
 """No disk in use has larger sectors."""
-_BUFFER_BYTES: Final = 1024 * 1024
+_BUFFER_BYTES: Final = 2 * 1024 * 1024
+"""A large page, of which the disk finds all at once; 512 small ones take nearly a tenth of what a large commit does."""
 _DIRECT: Final = getattr(os, "O_DIRECT", 0)
 """0 where the system has no such thing."""
 
@@ -57,7 +58,7 @@ class BlockWriter:
         The start is where a block begins. Raises `OSError`; some of it may have been written then.
         """
         if self._buffer is None:
-            self._buffer = mmap.mmap(-1, self._buffer_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            self._buffer = _memory(self._buffer_bytes)
         buffer = self._buffer
         buffer.seek(0)
         for part in parts:
@@ -94,6 +95,14 @@ class BlockWriter:
         self.is_direct = False
         fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) & ~_DIRECT)
         return os.pwrite(file, blocks, start)
+
+
+def _memory(size: int) -> mmap.mmap:
+    """Return memory that begins where a page does, a large page where the system has some."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(AttributeError, OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 def _made_direct(file: int) -> bool:
