@@ -13,12 +13,14 @@ from bench.load import Load, make_payload
 from otlp.messages import good_span, table_rows
 from otlp.test_scanning import ODDITIES, SPAN, field, mutate, wrap
 from spanverdict.app.compiling import compile_all
+from spanverdict.otlp import walking
 from spanverdict.otlp.compiled import ROUTINES, walk
 from spanverdict.otlp.decode import decode_all, new_pool
 from spanverdict.otlp.scanning import Unusual
 from spanverdict.otlp.values import decode_attribute
 from spanverdict.telemetry.alikes import Alikes
 from spanverdict.telemetry.blocks import PADDING, Pieces
+from spanverdict.telemetry.compiling import Array
 from spanverdict.telemetry.likening import likened
 from spanverdict.telemetry.machinecode import load
 from spanverdict.telemetry.transfer import TableReader, TableWriter
@@ -169,3 +171,34 @@ def test_requests_that_lie_in_padded_memory_are_decoded_where_they_are() -> None
         table, tallies = decode_all(pieces, new_pool(100), compiled=True)
         assert (table_rows(table), tallies) == outcome(payloads[:count], 100, compiled=False)
     assert pieces[3:] == [memoryview(b""), memoryview(payloads[4])]
+
+
+def read_only() -> Array:
+    array = np.zeros((1, 2), np.int64)
+    array.flags.writeable = False
+    return array
+
+
+OTHERS = {
+    "one that cannot be written": read_only(),
+    "one that is not contiguous": np.zeros((2, 2), np.int64)[:, ::-1],
+    "one of another number of dimensions": np.zeros(2, np.int64),
+    "one of another kind": np.zeros((1, 2), np.int64).view(np.recarray),
+    "no array": [[0, 0]],
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_machine_code_refuses_what_is_not_an_array_as_it_takes_them(other: Array) -> None:
+    requests = np.zeros((1, 2), np.int64)
+    data, found = (
+        np.zeros(64, np.uint8),
+        walking.Envelopes(
+            np.empty((4, 2), np.int32), np.empty((4, 5), np.int64), np.zeros(2, np.int64), np.zeros(1, np.int64)
+        ),
+    )
+    assert walking.find_spans(walking.Sent(data, requests), found) == 1
+    with pytest.raises(TypeError, match="find_spans takes other arrays"):
+        walking.find_spans(walking.Sent(data, other), found)
+    with pytest.raises(TypeError, match="find_spans takes other arrays"):
+        walking.find_spans(walking.Sent(data, requests))

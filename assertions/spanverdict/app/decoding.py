@@ -14,6 +14,8 @@ POOL_LIMIT: Final = 1_000_000
 """Distinct attributes after which a fresh pool is begun, so that old values can be let go."""
 POOL_BYTES: Final = 128 * 1024 * 1024
 """The same, by memory: few long values are as many short ones."""
+WEIGHED_EVERY: Final = 64
+"""A pool is weighed when so large a part of what it may take was decoded: that takes as long for little as for much."""
 TRACE_LIMIT: Final = 100_000
 """Likewise for distinct traces, which both processes keep as they are: usual ones come with several new attributes."""
 RECENT_ATTRIBUTES: Final = 20_000
@@ -42,10 +44,12 @@ class Decoder:
         self._limit = pool_limit
         self._bytes = pool_bytes
         self._limits = limits
+        self._unweighed = 0
+        """Bytes decoded since the pool was weighed."""
 
     def decode(self, payload: bytes) -> Decoded:
         """Decode a payload; raises `Undecodable`."""
-        return decode(payload, self._with_room())
+        return decode(payload, self._with_room(len(payload)))
 
     def decode_all(
         self, payloads: Sequence[bytes | memoryview], *, within: bool = False, compiled: bool = False
@@ -57,10 +61,10 @@ class Decoder:
         Raises:
             OverLimitsError: they are not.
         """
-        pool = self._with_room()
+        n_bytes = sum(map(len, payloads))
+        pool = self._with_room(n_bytes)
         known = Known.of(pool)
         table, tallies = decode_all(payloads, pool, compiled=compiled)
-        n_bytes = sum(map(len, payloads))
         if self._limits is not None and not within and exceeds(table, n_bytes, known, self._limits):
             self.forget()
             raise OverLimitsError
@@ -70,9 +74,14 @@ class Decoder:
         """Begin a fresh pool, in which everything is new."""
         self._pool = new_pool(RECENT_ATTRIBUTES, self._show)
 
-    def _with_room(self) -> Pool:
+    def _with_room(self, n_bytes: int) -> Pool:
+        """Return a pool that is to be filled with so many bytes more."""
         pool = self._pool
         is_full = len(pool.attributes) > self._limit or len(pool.traces) > min(self._limit, TRACE_LIMIT)
-        if is_full or pool.weigh() > self._bytes:
+        if self._unweighed * WEIGHED_EVERY >= self._bytes:
+            is_full = pool.weigh() > self._bytes or is_full
+            self._unweighed = 0
+        if is_full:
             self.forget()
+        self._unweighed += n_bytes
         return self._pool

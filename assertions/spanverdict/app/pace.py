@@ -19,7 +19,7 @@ from typing import Final
 
 PERIOD_S: Final = 0.012
 """From the begin of a group to that of the next one."""
-ENOUGH_BYTES: Final = 256 * 1024
+ENOUGH_BYTES: Final = 128 * 1024
 """After a group of so much nobody waits: there is a lot to do, and requests gather while it is done."""
 LOOK_S: Final = 0.25
 """For so long it is counted how many come."""

@@ -6,8 +6,6 @@ it reads what strangers send: every index must be known to be within. How it is 
 
 from __future__ import annotations
 
-import ctypes
-import struct
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
@@ -18,12 +16,14 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[Any]
 Everywhere: TypeAlias = npt.NDArray[Any]
 """Bytes, in which a routine sees numbers at every place."""
-Machine: TypeAlias = Callable[[bytes], int]
-"""Machine code; takes the addresses and lengths of all arrays, eight bytes each."""
+Machine: TypeAlias = Callable[[tuple[Array, ...]], int]
+"""Machine code; takes all arrays, and one more."""
 _Part = TypeVar("_Part", bound=Callable[..., Any])
 
-_NO_BYTES: Final = ctypes.c_byte * 0
-"""To ask an array for its address: what takes least, and refuses what is not contiguous or cannot be written."""
+REFUSED: Final = -(2**63)
+"""What machine code returns that was given other objects than it takes."""
+_AN_ARRAY: Final = np.zeros(0)
+"""Machine code takes nothing that is not of the same type."""
 
 
 class Taken(NamedTuple):
@@ -57,7 +57,7 @@ class Taken(NamedTuple):
 class Routine:
     """A function that takes tuples of arrays, all of them contiguous and writable, and returns a number."""
 
-    __slots__ = ("_frame", "function", "kinds", "machine", "takes")
+    __slots__ = ("function", "kinds", "machine", "takes")
 
     def __init__(self, function: Callable[..., int], kinds: Sequence[type], takes: Sequence[Sequence[Taken]]) -> None:
         self.function = function
@@ -65,7 +65,6 @@ class Routine:
         """The tuples that it takes …"""
         self.takes = takes
         """… and the arrays in each."""
-        self._frame = struct.Struct(f"={sum(1 + taken.n_dimensions for taken in chain(*takes))}q").pack
         self.machine: Machine | None = None
         """What runs instead of the function once it is there."""
 
@@ -75,14 +74,13 @@ class Routine:
         return f"{self.function.__module__}.{self.function.__name__}"
 
     def __call__(self, *tuples: tuple[Array, ...]) -> int:
-        """Run it."""
+        """Run it; raises `TypeError` for arrays that are not contiguous, or cannot be written."""
         if self.machine is None:
             return int(self.function(*map(self._seen, self.kinds, self.takes, tuples)))
-        frame: list[int] = []
-        for array in chain(*tuples):
-            frame.append(ctypes.addressof(_NO_BYTES.from_buffer(array)))  # type: ignore[arg-type] # it is a buffer
-            frame += array.shape
-        return self.machine(self._frame(*frame))
+        found = self.machine((*chain.from_iterable(tuples), _AN_ARRAY))
+        if found == REFUSED:
+            raise TypeError(f"{self.name} takes other arrays")
+        return found
 
     def _seen(self, kind: type, takes: Sequence[Taken], arrays: tuple[Array, ...]) -> Any:
         return kind(*(taken.seen(array) for taken, array in zip(takes, arrays, strict=True)))

@@ -16,18 +16,29 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import chain, count, islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from spanverdict.telemetry.compiling import Routine, Taken
+import numpy as np
+
+from spanverdict.telemetry.compiling import REFUSED, Routine, Taken
 from spanverdict.telemetry.linking import link
 
 Code: TypeAlias = dict[str, tuple[str, bytes]]
 """By routine the symbol where its code begins, and an object file."""
 
-_CALLS: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)
-"""How machine code is called; the interpreter lock is let go meanwhile."""
+_CALLS: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.py_object)
+"""How machine code is called: with a tuple; the interpreter lock is let go meanwhile."""
+_HEAD: Final = object.__basicsize__ // 8
+"""Words that an object begins with, of which the last is its type. How many a tuple holds follows, or an array's …"""
+_ITEMS: Final = tuple.__basicsize__ // 8
+"""… and here are they themselves."""
+_DATA, _N_DIMENSIONS, _SHAPE, _FLAGS = _HEAD, _HEAD + 1, _HEAD + 2, _HEAD + 6
+"""… address, and the words after it (numpy's `PyArrayObject_fields`, which compiled extensions rely on, too)."""
+_NEEDED: Final = 0x401
+"""Flags of arrays that are contiguous and can be written."""
 _DIGEST_BYTES: Final = 32
 _NAME: Final = "routines-{}.code"
 MOST_KEPT: Final = 4
@@ -107,7 +118,7 @@ def _told_apart(routines: Sequence[Routine]) -> str:
     found = hashlib.sha256()
     for source in sorted(source for room in rooms for source in room.glob("*.py")):  # constants come from all over
         found.update(source.read_bytes())
-    about = (*map(_version, ("numba", "llvmlite")), platform.python_version(), _processor())
+    about = (*map(_version, ("numba", "llvmlite")), platform.python_version(), np.__version__, _processor())
     found.update(repr(about).encode())
     return found.hexdigest()[:24]
 
@@ -135,7 +146,7 @@ def made(routines: Sequence[Routine]) -> Code:
     code: Code = {}
     for routine in routines:
         function = numba.njit(error_model="numpy", **_OWNS_NOTHING)(routine.function)
-        call = _called(function, _unpacking(routine))
+        call = _called(function, _unpacking(routine), _checking(routine))
         frame = numba.types.CPointer(numba.int64)
         compiled = numba.cfunc(numba.int64(frame), nopython=True, **_OWNS_NOTHING)(call)
         code[routine.name] = compiled.native_name, bytes(compiled._library._get_compiled_object())  # noqa: SLF001
@@ -156,15 +167,17 @@ def _parts(routines: Sequence[Routine]) -> list[Callable[..., Any]]:
     return [*found]
 
 
-def _called(function: Callable[..., int], unpacked: Callable[[Any], Any]) -> Callable[[Any], int]:
+def _called(
+    function: Callable[..., int], unpacked: Callable[[Any], Any], unlike: Callable[[Any], int]
+) -> Callable[[Any], int]:
     def call(frame: Any) -> int:
-        return function(*unpacked(frame))
+        return REFUSED if unlike(frame) else function(*unpacked(frame))
 
     return call
 
 
 def _unpacking(routine: Routine) -> Callable[[Any], Any]:
-    """Return what, in compiled code, makes the tuples that a routine takes of addresses and lengths."""
+    """Return what, in compiled code, makes the tuples that a routine takes of a tuple of arrays."""
     types, extending = import_module("numba").types, import_module("numba.extending")
     arrays = [[_array_type(taken) for taken in takes] for takes in routine.takes]
     tuples = [types.NamedTuple(items, kind) for items, kind in zip(arrays, routine.kinds, strict=True)]
@@ -173,12 +186,12 @@ def _unpacking(routine: Routine) -> Callable[[Any], Any]:
     @extending.intrinsic  # type: ignore[untyped-decorator] # imported late
     def unpacked(_context: Any, frame: Any) -> Any:
         def generate(context: Any, builder: Any, _signature: Any, args: Sequence[Any]) -> Any:
-            words = _words(builder, args[0])
+            objects = _objects(builder, args[0])
             built = [
                 context.make_tuple(
                     builder,
                     kind,
-                    [_array(context, builder, item, taken, words) for item, taken in zip(*both, strict=True)],
+                    [_array(context, builder, item, taken, next(objects)) for item, taken in zip(*both, strict=True)],
                 )
                 for kind, *both in zip(tuples, arrays, routine.takes, strict=True)
             ]
@@ -195,22 +208,68 @@ def _array_type(taken: Taken) -> Any:
     return numba.types.Array(numba.from_dtype(taken.dtype), taken.n_dimensions, layout, aligned=not taken.everywhere)
 
 
-def _words(builder: Any, frame: Any) -> Iterator[Any]:
-    """Yield what stands in a frame, one after the other."""
+def _checking(routine: Routine) -> Callable[[Any], int]:
+    """Return what, in compiled code, is not zero for a tuple of other things than a routine takes."""
+    types, extending = import_module("numba").types, import_module("numba.extending")
+    whole = import_module("llvmlite.ir").IntType(64)
+    takes = [*chain.from_iterable(routine.takes)]
+
+    @extending.intrinsic  # type: ignore[untyped-decorator] # imported late
+    def unlike(_context: Any, frame: Any) -> Any:
+        def generate(_: Any, builder: Any, _signature: Any, args: Sequence[Any]) -> Any:
+            answer = builder.alloca(whole)
+            missing = builder.xor(_word(builder, args[0], _HEAD), whole(len(takes) + 1))
+            builder.store(missing, answer)
+            with builder.if_then(builder.icmp_unsigned("==", missing, whole(0))):  # else there may be nothing to read
+                objects = islice(_objects(builder, args[0]), len(takes) + 1)
+                builder.store(_differences(builder, takes, *objects), answer)
+            return builder.load(answer)
+
+        return types.int64(frame), generate
+
+    return unlike  # type: ignore[no-any-return]
+
+
+def _differences(builder: Any, takes: Sequence[Taken], *objects: Any) -> Any:
+    """Return a number that is zero if objects, the last one aside, are arrays like those that are taken."""
     ir = import_module("llvmlite.ir")
-    place = 0
-    while True:
-        yield builder.load(builder.gep(frame, [ir.Constant(ir.IntType(64), place)]))
-        place += 1
+    whole, half = ir.IntType(64), ir.IntType(32)
+    *given, an_array = objects
+    found, kind = whole(0), _word(builder, an_array, _HEAD - 1)
+    for item, taken in zip(given, takes, strict=True):
+        n_dimensions, flags = (builder.trunc(_word(builder, item, place), half) for place in (_N_DIMENSIONS, _FLAGS))
+        lacking = builder.and_(builder.not_(flags), half(_NEEDED))
+        wrong = builder.or_(builder.xor(n_dimensions, half(taken.n_dimensions)), lacking)
+        found = builder.or_(found, builder.zext(wrong, whole))
+        found = builder.or_(found, builder.xor(_word(builder, item, _HEAD - 1), kind))
+    return found
 
 
-def _array(context: Any, builder: Any, kind: Any, taken: Taken, words: Iterator[Any]) -> Any:
-    """Make an array of the address and lengths that come next."""
+def _word(builder: Any, thing: Any, place: int) -> Any:
+    """Return a word of what stands at an address."""
+    ir = import_module("llvmlite.ir")
+    return builder.load(builder.gep(thing, [ir.Constant(ir.IntType(64), place)]))
+
+
+def _at(builder: Any, word: Any) -> Any:
+    """Return a word as an address of words."""
+    return builder.inttoptr(word, import_module("llvmlite.ir").IntType(64).as_pointer())
+
+
+def _objects(builder: Any, frame: Any) -> Iterator[Any]:
+    """Yield what is in a tuple, one after the other."""
+    for place in count(_ITEMS):
+        yield _at(builder, _word(builder, frame, place))
+
+
+def _array(context: Any, builder: Any, kind: Any, taken: Taken, given: Any) -> Any:
+    """Make an array as compiled code knows it of one as the interpreter does."""
     ir, arrays = import_module("llvmlite.ir"), import_module("numba.np.arrayobj")
     whole = ir.IntType(64)
     array = arrays.make_array(kind)(context, builder)
-    data = builder.inttoptr(next(words), array.data.type)
-    shape = [next(words) for _ in range(taken.n_dimensions)]
+    data = builder.inttoptr(_word(builder, given, _DATA), array.data.type)
+    lengths = _at(builder, _word(builder, given, _SHAPE))
+    shape = [_word(builder, lengths, place) for place in range(taken.n_dimensions)]
     size = ir.Constant(whole, taken.dtype.itemsize)
     if taken.everywhere:
         shape = [builder.sub(shape[0], ir.Constant(whole, taken.dtype.itemsize - 1))]
