@@ -10,8 +10,12 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status, TracesData
 
 from bench.load import make_payload
+from oddwriters import part
 from spanverdict.masking.masker import REDACTED, Masker
 from spanverdict.masking.rules import BadMasking, MaskingRules
+from spanverdict.otlp.decode import decode, new_pool
+from spanverdict.otlp.values import encode_attribute
+from spanverdict.telemetry.pool import Value
 
 CANARY = "c4nary-51b7"
 KEY = b"a key of sixteen bytes"
@@ -28,6 +32,12 @@ def payload(*attributes: KeyValue, **more: object) -> bytes:
 
 def span_of(masked: bytes) -> Span:
     return TracesData.FromString(masked).resource_spans[0].scope_spans[0].spans[0]
+
+
+def told_of(request: bytes) -> tuple[int, int, tuple[str, ...]]:
+    """Return how many spans are accepted and rejected, and why."""
+    found = decode(request, new_pool())
+    return len(found.table), found.rejected, found.problems
 
 
 def left(rules: MaskingRules, *attributes: KeyValue) -> dict[str, str]:
@@ -252,12 +262,37 @@ def test_dropped_names_go_from_nested_values_too() -> None:
     assert [item.key for item in span.attributes[0].value.kvlist_value.values] == ["keep"]
 
 
-def test_what_is_suspicious_and_cannot_be_read_is_emptied_and_the_rest_stays() -> None:
+def test_of_what_is_suspicious_and_cannot_be_read_nothing_is_left_and_the_rest_stays() -> None:
     broken = payload(text("note", "fine")) + payload(text("note", "password=\x01" + CANARY))
     spoiled = broken.replace(b"password=\x01", b"password=\xff")
     after = Masker(MaskingRules()).masked(spoiled)
     assert CANARY.encode() not in after
     assert b"fine" in after
+    assert (
+        told_of(after)
+        == told_of(spoiled)
+        == (1, 1, ("1 span: an attribute is malformed, not UTF-8, or nested too deep",))
+    )
+
+
+@pytest.mark.parametrize(("field", "what"), [(11, "an event"), (13, "a link"), (15, "the status")])
+def test_a_span_that_is_rejected_for_what_cannot_be_read_stays_so(field: int, what: str) -> None:
+    unreadable = f"password={CANARY}".encode() + b"\xff"
+    span = span_of(payload()).SerializeToString() + part(field, unreadable)
+    before = payload() + part(1, part(2, part(2, span)))
+    after = Masker(MaskingRules()).masked(before)
+    assert CANARY.encode() not in after
+    assert told_of(after) == told_of(before)
+    assert what in str(told_of(after))
+
+
+def test_what_is_suspicious_and_too_deep_to_be_masked_goes_and_its_span_stays() -> None:
+    value: Value = f"password={CANARY}"
+    for _ in range(60):
+        value = (value,)
+    span = span_of(payload(text("note", "fine"))).SerializeToString() + part(9, encode_attribute("deep", value))
+    after = Masker(MaskingRules()).masked(part(1, part(2, part(2, span))))
+    assert [attribute.key for attribute in span_of(after).attributes] == ["note"]
 
 
 def test_what_is_no_otlp_is_left_to_be_refused() -> None:

@@ -65,9 +65,11 @@ def test_what_is_no_secret_stays_byte_for_byte(write: Write) -> None:
     assert Masker(MaskingRules()).masked(before) is before
 
 
-def test_what_may_hold_a_secret_and_cannot_be_read_is_emptied() -> None:
+def test_of_what_may_hold_a_secret_and_cannot_be_read_nothing_is_left() -> None:
     broken = part(2, part(1, CANARY.encode())) + part(1, b"\xff.token")
-    assert CANARY.encode() not in Masker(MaskingRules()).masked(payload("span", broken))
+    for sent in (payload("span", broken), payload("event", broken + b"\xff"), payload("resource", broken)):
+        assert CANARY.encode() in sent
+        assert CANARY.encode() not in Masker(MaskingRules()).masked(sent)
 
 
 @pytest.mark.parametrize("write", ODD.values(), ids=ODD)

@@ -17,8 +17,12 @@ from spanverdict.masking.detectors import compiled
 from spanverdict.masking.rules import Action, MaskingRules
 from spanverdict.masking.secrets import OPTION, USER_OPTION, WAYS
 from spanverdict.otlp import shallow_pb2 as pb
+from spanverdict.otlp.errors import Undecodable
+from spanverdict.otlp.values import decode_attribute
 
 REDACTED: Final = "[redacted]"
+UNREADABLE: Final = b"\xff"
+"""In place of what cannot be read: as that, it makes its span one that is rejected, and holds nothing."""
 _OPTION: Final = compiled(OPTION, case_sensitive=False)
 _USER_OPTION: Final = compiled(USER_OPTION)
 _WAYS: Final = compiled(WAYS, case_sensitive=False)
@@ -67,16 +71,16 @@ class Masker:
         return found
 
     def _each(self, parts: MutableSequence[bytes], kind: type[Message], mask: Callable[[Any], bool]) -> bool:
-        """Mask serialised messages in place; a suspicious one that cannot be read is emptied."""
+        """Mask serialised messages in place; of a suspicious one that cannot be read nothing is left."""
         found = False
         for number, part in enumerate(parts):
             try:
                 message = kind.FromString(part)
-                changed = mask(message)
+                left = message.SerializeToString() if mask(message) else part
             except DecodeError:
-                message, changed = kind(), self._is_suspicious(part)
-            if changed:
-                parts[number] = message.SerializeToString()
+                left = UNREADABLE if self._may_hold(part, kind) else part
+            if left is not part:
+                parts[number] = left
                 found = True
         return found
 
@@ -134,7 +138,7 @@ class Masker:
         try:
             attribute = pb.KeyValue.FromString(serialised)
         except DecodeError:
-            return None
+            return None if _is_deep(serialised) else UNREADABLE
         if self._rules.action(attribute.key) is Action.DROP:
             return None
         return attribute.SerializeToString() if self._masks(attribute) else serialised
@@ -248,6 +252,15 @@ class Masker:
     def _is_suspicious(self, part: bytes) -> bool:
         suspicion = self._rules.suspicion
         return suspicion is None or suspicion.search(part) is not None
+
+
+def _is_deep(serialised: bytes) -> bool:
+    """Tell of an attribute that protobuf does not read whether it is nested too deep for it, and sound."""
+    try:
+        decode_attribute(serialised)
+    except Undecodable:
+        return False
+    return True
 
 
 def _masked_argument(option: str, argument: str) -> str:
