@@ -12,13 +12,14 @@ from typing import Final
 
 import numpy as np
 
-from spanverdict.otlp import attached, glancing, walking
+from spanverdict.otlp import attached, glancing, tracing, walking
 from spanverdict.otlp.columns import Lists
 from spanverdict.otlp.numbering import Numbered, Statuses
 from spanverdict.otlp.scanning import Unusual
 from spanverdict.telemetry import keying, likening, recollecting
 from spanverdict.telemetry.blocks import PADDING, Block, Int64s
 from spanverdict.telemetry.pool import Pool
+from spanverdict.telemetry.recall import FACTORS
 from spanverdict.telemetry.recollecting import Recollection
 from spanverdict.telemetry.spantable import Events, Int32s, Links, Ragged, UInt64s
 
@@ -38,6 +39,7 @@ ROUTINES: Final = (
     *keying.ROUTINES,
     *likening.ROUTINES,
     *glancing.ROUTINES,
+    *tracing.ROUTINES,
 )
 """All that runs as machine code, once it is there; before that it does the same, slowly."""
 
@@ -199,11 +201,16 @@ def _texts(walked: Walked, places: Sequence[Int32s], pool: Pool) -> list[Int32s]
 
 
 def _traces(ids: UInt64s, pool: Pool) -> Int32s:
-    """Number trace ids; of those that follow each other and are equal only the first is looked up."""
-    is_first = np.ones(ids.shape[1], np.bool_)
-    is_first[1:] = (ids[:, 1:] != ids[:, :-1]).any(axis=0)
-    found = np.ascontiguousarray(ids[:, is_first].T).view("V16")[:, 0].tolist()
-    return pool.traces.number_all(found).take(is_first.cumsum() - 1)
+    """Number trace ids; of equal ones mostly one is looked up."""
+    n = ids.shape[1]
+    told = tracing.Told(
+        which=np.empty(n, np.int32),
+        firsts=np.empty((n, 2), np.uint64),
+        slots=np.zeros(tracing.N_SLOTS, np.int32),
+    )
+    n_firsts = tracing.tell_apart(tracing.Ids(ids, FACTORS[:2]), told)
+    found = told.firsts[:n_firsts].view("V16")[:, 0].tolist()
+    return pool.traces.number_all(found).take(told.which)
 
 
 def _statuses(found: _Hung | Lists | None, messages: Int32s) -> Statuses | Lists | None:
