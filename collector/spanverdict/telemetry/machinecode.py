@@ -44,7 +44,7 @@ _NAME: Final = "routines-{}.code"
 MOST_KEPT: Final = 4
 """In one place: an upgrade leaves what nobody needs any more, and machines of several kinds may share one."""
 _OWNS_NOTHING: Final = MappingProxyType({"_nrt": False})
-"""Arrays are not counted as they are passed on, a fifth of the time: all of them are held by whoever calls."""
+"""Arrays are not counted as they are passed on, a seventh of the time: all of them are held by whoever calls."""
 _SAID: Final = frozenset(
     {
         "vendor_id", "cpu family", "model", "model name", "stepping", "flags",

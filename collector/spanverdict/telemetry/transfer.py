@@ -2,7 +2,8 @@
 
 The pool over there follows the one here: it appends what it is told and nothing else, so a number means the same in
 both. What has been told once is not told again. Which key each new attribute carries is told, too: whoever takes tables
-asks for it first, on a thread on which all others wait.
+asks for it first, on a thread on which all others wait. For the same reason many new attributes may be made compact
+before they are sent.
 """
 
 from __future__ import annotations
