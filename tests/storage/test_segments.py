@@ -219,6 +219,19 @@ def test_a_row_that_disagrees_with_its_record_is_damaged(path: Path, column: str
             assert [damage.batch_id for damage in store.journal.damaged] == [2]
 
 
+@pytest.mark.parametrize("value", ["NULL", "'text'", "-1", "1.5", "0x7fffffffffffffff"])
+def test_a_row_that_does_not_say_where_its_record_is_can_be_deleted(path: Path, value: str) -> None:
+    with Store.open(path, limits=IN_SEGMENTS) as store:
+        fill(store, 2, 2, 2)
+        for number in (2, 3):
+            change = f"UPDATE batches SET start = {value} WHERE id = {number}"
+            store._writer.call(lambda connection, change=change: connection.execute(change).rowcount)
+        assert [store.journal.delete_before(first) for first in (3, 5)] == [2, 2]
+        assert 0 <= store.journal.bytes_in_segments() <= 3 * BLOCK
+        fill(store, 1)
+        assert held(store) == [5, 6, 7]
+
+
 def test_a_segment_that_cannot_be_opened_just_now_is_no_damage(path: Path, monkeypatch) -> None:
     with Store.open(path, limits=IN_SEGMENTS) as store:
         fill(store, 1)

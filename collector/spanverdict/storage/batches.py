@@ -158,13 +158,15 @@ def delete_before(connection: sqlite3.Connection, batch_id: int) -> Deleted:
 def _bytes_in_segments(connection: sqlite3.Connection, first: int) -> int:
     """Return what the batches before one take in segments, with what is between commits."""
     taken = connection.execute(
-        "SELECT segment, min(start + 0), max(start + size) FROM batches WHERE id < ? AND segment IS NOT NULL"
+        "SELECT segment, min(start), max(start + size) FROM batches"
+        " WHERE id < ? AND segment IS NOT NULL AND typeof(start) = 'integer' AND typeof(size) = 'integer'"
         " GROUP BY segment",
         (first,),
     ).fetchall()
     # What stays begins where the last of it ended, if it stands in the same segment.
-    left = dict(connection.execute("SELECT segment, start + 0 FROM batches WHERE id = ?", (first,)).fetchall())
-    return sum(left.get(segment, rounded_up(end + HEAD_BYTES)) - start for segment, start, end in taken)
+    stays = "SELECT segment, start FROM batches WHERE id = ? AND typeof(start) = 'integer'"
+    left = dict(connection.execute(stays, (first,)).fetchall())
+    return sum(int(left.get(segment, rounded_up(end + HEAD_BYTES)) - start) for segment, start, end in taken)
 
 
 def read_batch(connection: sqlite3.Connection, segments: Segments, batch_id: int) -> Batch:
