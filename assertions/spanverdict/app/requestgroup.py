@@ -175,6 +175,8 @@ class RequestGroup:
                 request.receipt.set_exception(error)
 
     def _begin(self, step: str) -> trace.Span:
+        if not self._receiving.is_recording():  # nearly always
+            return trace.INVALID_SPAN
         return _tracer.start_span(step, trace.set_span_in_context(self._receiving, context.Context()))
 
     def _end(self) -> None:

@@ -57,6 +57,8 @@ class KeyIndex:
         width = 8 * rows.shape[1]
         memory = self._memories.get(width) or self._memories.setdefault(width, KeyMemory.of_width(width))
         found = memory.look_up(rows)
+        if not found.filled[0]:
+            return found.numbers
         unknown = rows.take(found.unknown[: found.filled[0]], axis=0)
         return memory.learn(found, self._names.number_all(_keys_of(items_of(unknown))))
 
