@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -310,3 +311,15 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> N
         record = store.runs.get("old")
     assert record is not None
     assert not record.takes_untagged
+
+
+def test_a_store_that_is_opened_again_here_stays_in_use_for_other_processes(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    Store.open(path).close()
+    read_all = "SELECT * FROM batches"
+    with closing(sqlite3.connect(path)) as using:
+        using.execute(read_all).fetchall()
+        Store.open(path).close()
+        other = f"import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute({read_all!r}).fetchall(); c.close()"
+        subprocess.run([sys.executable, "-c", other, path], check=True)
+        assert path.with_name("store.db-wal").exists(), "whoever closes it last deletes its log"

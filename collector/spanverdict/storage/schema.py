@@ -6,6 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -230,8 +231,10 @@ def _apply(connection: sqlite3.Connection, migration: Migration) -> None:
 
 
 def _make_file(path: Path) -> None:
-    # Spans may hold what only their owner should see; SQLite gives its side files the same mode.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    # Spans may hold what only their owner should see; SQLite gives its side files the same mode. A file that is there
+    # is not opened: when it is closed, the locks on it go that SQLite holds for all of this process.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def _check_identity(path: Path, connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
