@@ -34,6 +34,16 @@ def held(store: Store) -> list[int]:
     return [batch.id for batch in batches]
 
 
+def going_on(store: Store) -> list[int]:
+    """Return which batches are there; all others are told of, and the journal goes on behind them."""
+    bounds, found = store.journal.bounds(), held(store)
+    damaged = {damage.batch_id for damage in store.journal.damaged}
+    assert {*found} | damaged == set(range(1, bounds.last + 1))
+    fill(store, 1)
+    assert held(store) == [*found, bounds.last + 1]
+    return found
+
+
 def segments(path: Path) -> list[Path]:
     return sorted(path.with_name(f"{path.name}-segments").iterdir())
 

@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 _BACKLOG: Final = 2048
 _LAST_WORDS_S: Final = 1.0
@@ -28,8 +28,20 @@ class Times:
     """Until a silent client is asked whether it is there, or let go."""
 
 
+class Conversation(Protocol):
+    """What is spoken over a connection, from its beginning on."""
+
+    def drain(self) -> None:
+        """Take no more requests; close when those that are here are answered."""
+
+    def lose(self) -> None:
+        """Let everything go."""
+
+
 class ClientConnection(asyncio.BufferedProtocol):
     """A connection on its socket. What is spoken over it is told by those that derive from this."""
+
+    http: Conversation | None = None
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
@@ -51,11 +63,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def drain(self) -> None:
         """Take no more requests; close when those that are here are answered."""
-        raise NotImplementedError
-
-    def lose(self) -> None:
-        """Let everything go."""
-        raise NotImplementedError
+        if self.http is not None:
+            self.http.drain()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, if there is room for one more."""
@@ -83,7 +92,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name and form
         """Let everything go."""
-        self.lose()
+        if self.http is not None:
+            self.http.lose()
         self.listener.lose(self)
 
     def check(self, now: float, times: Times) -> None:

@@ -82,16 +82,6 @@ class Http1Connection(ClientConnection):
         elif phase in (Phase.BODY, Phase.REST) and took >= times.body_s + _GRACE_S:
             self.abort()
 
-    def drain(self) -> None:
-        """Close, behind the answer if there is a request."""
-        if self.http is not None:
-            self.http.drain()
-
-    def lose(self) -> None:
-        """Let the call go."""
-        if self.http is not None:
-            self.http.lose()
-
     def _end(self, lingers: bool) -> None:
         """Close; where the client is still sending, when it has had a chance to read the answer."""
         assert self.transport is not None

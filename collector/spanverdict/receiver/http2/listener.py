@@ -65,13 +65,3 @@ class Http2Connection(ClientConnection):
         elif now - self._heard >= times.idle_s and not self._is_pinged:
             self._is_pinged = True
             self.http.ping()
-
-    def drain(self) -> None:
-        """Say so, and close behind the last answer."""
-        if self.http is not None:
-            self.http.drain()
-
-    def lose(self) -> None:
-        """Let all calls go."""
-        if self.http is not None:
-            self.http.lose()
